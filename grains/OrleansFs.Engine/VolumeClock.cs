@@ -1,0 +1,27 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+/// <summary>The volume's time: never goes back, not when the wall clock is set back and not across a restart.</summary>
+internal sealed class VolumeClock(TimeProvider time, Timestamp floor)
+{
+    private long _last = floor.Nanoseconds;
+
+    /// <summary>The latest time given so far. Kept in meta.db, so that the next run begins there.</summary>
+    public Timestamp Latest => new(Volatile.Read(ref _last));
+
+    /// <summary>The present, or the latest time given so far where the wall clock is behind it.</summary>
+    public Timestamp Now()
+    {
+        long now = Timestamp.From(time.GetUtcNow()).Nanoseconds;
+        long last = Volatile.Read(ref _last);
+        while (now > last)
+        {
+            long seen = Interlocked.CompareExchange(ref _last, now, last);
+            if (seen == last)
+                return new(now);
+            last = seen;
+        }
+        return new(last);
+    }
+}
