@@ -4,7 +4,7 @@ namespace OrleansFs.Model;
 
 /// <summary>What <c>orleansfs status</c> shows. Field names are a contract: the JSON of <c>--json</c> has the same in camelCase.</summary>
 [GenerateSerializer, Immutable, Alias("ofs.VolumeStatus")]
-public sealed record VolumeStatus
+public readonly record struct VolumeStatus
 {
     [Id(0)] public required string Volume { get; init; }
 
