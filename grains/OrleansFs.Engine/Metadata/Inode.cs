@@ -19,6 +19,10 @@ internal sealed class Inode(Attributes current)
 
     public InodeNumber Number { get; } = current.Inode;
 
+    /// <summary>Guards the content: <see cref="Content"/>, what it holds, and together with the inode's own lock its size. Taken before the metadata lock, held for memory copies and SQLite
+    /// statements only, never over disk or network I/O.</summary>
+    public Lock Gate { get; } = new();
+
     public Attributes Current { get; set; } = current;
 
     public CommittedContent Committed { get; set; } = new(current.Size, current.AllocatedBytes, current.ModifyTime);

@@ -1,0 +1,65 @@
+namespace OrleansFs.Engine.Metadata;
+
+/// <summary>Every bound of the metadata store, each with its reason.</summary>
+internal static class MetadataLimits
+{
+    /// <summary>Bytes of a name: NAME_MAX of Linux.</summary>
+    public const int NameLength = 255;
+
+    /// <summary>Bytes of a symbolic link's target: PATH_MAX without its NUL.</summary>
+    public const int TargetLength = 4095;
+
+    /// <summary>Names of one inode, and sub-directories of one directory: what fits into 31 bits, as st_nlink is a signed 32-bit number to some programs.</summary>
+    public const uint LinkCount = int.MaxValue;
+
+    /// <summary>Bytes of the name of an extended attribute: XATTR_NAME_MAX of Linux.</summary>
+    public const int XattrName = 255;
+
+    /// <summary>Bytes of the value of an extended attribute: XATTR_SIZE_MAX of Linux.</summary>
+    public const int XattrValue = 64 << 10;
+
+    /// <summary>Bytes of all extended attributes of an inode, names included: keeps an inode from being a second file system.</summary>
+    public const long XattrTotal = 1 << 20;
+
+    /// <summary>Entries of a POSIX ACL: what fits into the value of an extended attribute.</summary>
+    public const int AclEntries = (XattrValue - 4) / 8;
+
+    /// <summary>Inodes kept in memory beyond those in use: some 20 MiB.</summary>
+    public const int CachedInodes = 64 << 10;
+
+    /// <summary>Slots that the search for an inode to drop looks at for each one taken in. More than one, so that the cache shrinks again after a burst of inodes in use.</summary>
+    public const int SweepSteps = 16;
+
+    /// <summary>Hashes in one segment of a manifest: 8 KiB, which is three database pages, and 32 MiB of content at the default block size.</summary>
+    public const int SegmentBlocks = 256;
+
+    /// <summary>Segments kept in memory: 2 MiB, which is 8 GiB of content at the default block size.</summary>
+    public const int CachedSegments = 256;
+
+    /// <summary>Segments that one mutation drops itself; of more it hands the rest to an orphan, so that no transaction is giant. 64 segments are 16,384 blocks, some 50 ms.</summary>
+    public const int DropSegments = 64;
+
+    /// <summary>Blocks whose use is noted in one call: some 5 ms under the metadata lock.</summary>
+    public const int TouchBatch = 1024;
+
+    /// <summary>Rows that an enumeration takes under one hold of the metadata lock.</summary>
+    public const int PageRows = 512;
+
+    /// <summary>Bytes of the journal while no replica is registered: what a replica that registers soon may catch up from without a full copy.</summary>
+    public const long JournalBytes = 64L << 20;
+
+    /// <summary>Journal rows that one commit removes at most: more than it adds, so that the journal shrinks, and few enough not to be felt.</summary>
+    public const int JournalCutRows = 8;
+
+    /// <summary>Bytes of WAL from which on a checkpoint is worth its two syncs.</summary>
+    public const long CheckpointBytes = 16L << 20;
+
+    /// <summary>Bytes of WAL past which writers wait for the end of a checkpoint, so that the log starts anew and does not grow for ever.</summary>
+    public const long RestartBytes = 64L << 20;
+
+    /// <summary>SQLite's page cache, KiB.</summary>
+    public const int CacheKibibytes = 64 << 10;
+
+    /// <summary>How long opening waits for another connection to let go of the database (a backup, an sqlite3 shell), milliseconds.</summary>
+    public const int BusyMilliseconds = 5000;
+}
