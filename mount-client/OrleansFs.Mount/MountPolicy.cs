@@ -1,0 +1,59 @@
+using OrleansFs.Fuse;
+
+namespace OrleansFs.Mount;
+
+/// <summary>What the kernel may keep and decide by itself on a mount. It follows from who else changes the volume.</summary>
+public sealed record MountPolicy
+{
+    private const FuseCapabilities Common =
+        FuseOptions.DefaultCapabilities | FuseCapabilities.DontMask | FuseCapabilities.PosixAcl | FuseCapabilities.HandleKillPrivV2 |
+        FuseCapabilities.ReadDirPlus | FuseCapabilities.ReadDirPlusAuto | FuseCapabilities.CacheSymlinks | FuseCapabilities.ExportSupport;
+
+    /// <summary>
+    /// The session is the only one on its volume: the kernel keeps names (also absent ones), attributes and dirty pages without limit, settles locks itself, and
+    /// neither an open nor a close costs a message.
+    /// </summary>
+    public static MountPolicy Alone { get; } = new()
+    {
+        EntryTimeout = TimeSpan.MaxValue,
+        AttributeTimeout = TimeSpan.MaxValue,
+        WritebackCache = true,
+        SilentOpen = true,
+        KernelLocks = true,
+    };
+
+    /// <summary>Other sessions change the volume too: names and attributes are asked for, an open drops what is cached, writes go through, locks are the volume's.</summary>
+    public static MountPolicy SharedSession { get; } = new()
+    {
+        EntryTimeout = TimeSpan.Zero,
+        AttributeTimeout = TimeSpan.Zero,
+    };
+
+    /// <summary>How long the kernel keeps a name, or the knowledge that there is none. <see cref="TimeSpan.MaxValue"/> is for ever.</summary>
+    public required TimeSpan EntryTimeout { get; init; }
+
+    /// <summary>How long the kernel keeps attributes. <see cref="TimeSpan.MaxValue"/> is for ever.</summary>
+    public required TimeSpan AttributeTimeout { get; init; }
+
+    /// <summary>Writes are collected in the page cache; size and times of a file are the kernel's while they are.</summary>
+    public bool WritebackCache { get; init; }
+
+    /// <summary>
+    /// OPEN, OPENDIR, CREATE, FLUSH and the releases are not asked of us: the kernel opens by itself and makes files with MKNOD (fs/fuse/file.c, no_open). It keeps every
+    /// open inode known, so that an unlinked one lives until it is forgotten. Truncation at an open comes as a SETATTR, because FUSE_ATOMIC_O_TRUNC is not agreed.
+    /// </summary>
+    public bool SilentOpen { get; init; }
+
+    /// <summary>flock(2) and fcntl(2) locks are settled in the kernel, between the programs of this machine.</summary>
+    public bool KernelLocks { get; init; }
+
+    /// <summary>An interrupted program's call is cancelled in the volume. Off where every call is short: the means to cancel cost an allocation a request.</summary>
+    public bool Cancellable { get; init; }
+
+    /// <summary>What is asked of the kernel.</summary>
+    internal FuseCapabilities Capabilities =>
+        Common
+        | (WritebackCache ? FuseCapabilities.WritebackCache : FuseCapabilities.AutoInvalidateData)
+        | (SilentOpen ? FuseCapabilities.NoOpenSupport | FuseCapabilities.NoOpenDirSupport : FuseCapabilities.None)
+        | (KernelLocks ? FuseCapabilities.None : FuseCapabilities.PosixLocks | FuseCapabilities.FlockLocks);
+}

@@ -1,0 +1,144 @@
+using System.Buffers.Binary;
+using OrleansFs.Fuse;
+using OrleansFs.Model;
+using Errno = OrleansFs.Fuse.Errno;
+
+namespace OrleansFs.Mount;
+
+/// <summary>Attributes, extended attributes, inode flags and the sizes of the volume.</summary>
+internal sealed partial class VolumeFileSystem
+{
+    public override ValueTask<FuseResult<AttrReply>> GetAttr(FuseContext context, GetAttrRequest request) =>
+        Attr(_volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context)));
+
+    public override ValueTask<FuseResult<AttrReply>> SetAttr(FuseContext context, SetAttrRequest request) =>
+        Attr(_volume.SetAttributesAsync(Translate.Inode(context.Node), Translate.Change(request), CallerOf(context, umask: 0), Cancellation(context)));
+
+    public override ValueTask<FuseResult<StatXReply>> StatX(FuseContext context, StatXRequest request)
+    {
+        var call = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
+        return call.IsCompletedSuccessfully ? new(Reply(call.Result)) : Wait(call);
+
+        FuseResult<StatXReply> Reply(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error)
+            ? Translate.Extended(attributes, _preferredIO, _policy.AttributeTimeout)
+            : Translate.Error(error);
+        async ValueTask<FuseResult<StatXReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Reply(await pending);
+    }
+
+    public override ValueTask<FuseResult<StatFsReply>> StatFs(FuseContext context)
+    {
+        var call = _volume.GetSpaceAsync(Cancellation(context));
+        return call.IsCompletedSuccessfully ? new(Reply(call.Result)) : Wait(call);
+
+        static FuseResult<StatFsReply> Reply(FsResult<SpaceReport> result) => result.TryGet(out var space, out var error)
+            ? new StatFsReply
+            {
+                Blocks = (ulong)space.TotalBytes / Limits.SpaceUnit,
+                BlocksFree = (ulong)space.FreeBytes / Limits.SpaceUnit,
+                BlocksAvailable = (ulong)space.AvailableBytes / Limits.SpaceUnit,
+                Files = (ulong)(space.Inodes + space.FreeInodes),
+                FilesFree = (ulong)space.FreeInodes,
+                BlockSize = Limits.SpaceUnit,
+                FragmentSize = Limits.SpaceUnit,
+                MaxNameLength = Limits.NameLength,
+            }
+            : Translate.Error(error);
+        static async ValueTask<FuseResult<StatFsReply>> Wait(ValueTask<FsResult<SpaceReport>> pending) => Reply(await pending);
+    }
+
+    public override ValueTask<FuseResult<int>> GetXAttr(FuseContext context, ReadOnlyMemory<byte> name, Memory<byte> destination) =>
+        Copy(_volume.GetXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)), destination);
+
+    public override ValueTask<FuseResult<int>> ListXAttr(FuseContext context, Memory<byte> destination) =>
+        Copy(_volume.ListXattrAsync(Translate.Inode(context.Node), Cancellation(context)), destination);
+
+    public override ValueTask<FuseResult> SetXAttr(FuseContext context, SetXAttrRequest request)
+    {
+        var flags = (XattrFlags)request.Flags | (request.AclKillSgid ? XattrFlags.KillSetGroupId : XattrFlags.None);
+        return Done(_volume.SetXattrAsync(Translate.Inode(context.Node), request.Name, request.Value, flags, Cancellation(context)));
+    }
+
+    public override ValueTask<FuseResult> RemoveXAttr(FuseContext context, ReadOnlyMemory<byte> name) =>
+        Done(_volume.RemoveXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)));
+
+    /// <summary>lsattr(1) and chattr(1), and the form of them that XFS began: the kernel opens the inode and sends these (fs/fuse/ioctl.c, fuse_fileattr_get).</summary>
+    public override ValueTask<FuseResult<IoctlReply>> Ioctl(FuseContext context, IoctlRequest request, Memory<byte> destination) => request.Command switch
+    {
+        InodeFlagsIoctl.GetFlags or InodeFlagsIoctl.GetExtended => ReadFlags(context, request.Command, destination),
+        InodeFlagsIoctl.SetFlags or InodeFlagsIoctl.SetExtended => WriteFlagsTo(context, request.Command, request.Input),
+        _ => new(Errno.ENOTTY),
+    };
+
+    private async ValueTask<FuseResult<IoctlReply>> ReadFlags(FuseContext context, uint command, Memory<byte> destination)
+    {
+        var result = await _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
+        if (!result.TryGet(out var attributes, out var error))
+            return Translate.Error(error);
+        return InodeFlagsIoctl.TryWrite(command, attributes.Flags, destination.Span, out int written) ? new IoctlReply(0, written) : Errno.EINVAL;
+    }
+
+    private async ValueTask<FuseResult<IoctlReply>> WriteFlagsTo(FuseContext context, uint command, ReadOnlyMemory<byte> input)
+    {
+        if (!InodeFlagsIoctl.TryRead(command, input.Span, out var flags))
+            return Errno.EOPNOTSUPP;
+        var change = new AttributeChange { Mask = AttributeMask.Flags, Flags = flags };
+        var result = await _volume.SetAttributesAsync(Translate.Inode(context.Node), change, CallerOf(context, umask: 0), Cancellation(context));
+        return result.IsOk ? new IoctlReply(0, 0) : Translate.Error(result.Error);
+    }
+}
+
+/// <summary>The two forms in which inode flags travel: <c>FS_IOC_GETFLAGS</c> and <c>FS_IOC_FSGETXATTR</c> (include/uapi/linux/fs.h).</summary>
+internal static class InodeFlagsIoctl
+{
+    internal const uint GetFlags = 0x80086601;
+    internal const uint SetFlags = 0x40086602;
+    internal const uint GetExtended = 0x801C581F;
+    internal const uint SetExtended = 0x401C5820;
+
+    // struct fsxattr: xflags 4 + extsize 4 + nextents 4 + projid 4 + cowextsize 4 + padding 8
+    private const int ExtendedSize = 28;
+    private const InodeFlags Known = InodeFlags.Immutable | InodeFlags.AppendOnly | InodeFlags.NoDump | InodeFlags.NoAccessTime;
+
+    private static readonly (InodeFlags Flag, uint Extended)[] s_extended =
+    [
+        (InodeFlags.Immutable, 0x8), (InodeFlags.AppendOnly, 0x10), (InodeFlags.NoAccessTime, 0x40), (InodeFlags.NoDump, 0x80),
+    ];
+
+    internal static bool TryWrite(uint command, InodeFlags flags, Span<byte> destination, out int written)
+    {
+        written = command == GetFlags ? sizeof(uint) : ExtendedSize;
+        if (destination.Length < written)
+            return false;
+        destination[..written].Clear();
+        uint value = (uint)flags;
+        if (command == GetExtended)
+        {
+            value = 0;
+            foreach (var (flag, extended) in s_extended)
+                value |= (flags & flag) != 0 ? extended : 0;
+        }
+        BinaryPrimitives.WriteUInt32LittleEndian(destination, value);
+        return true;
+    }
+
+    /// <summary>False for a flag that the volume does not know: refused, as other file systems do, rather than lost.</summary>
+    internal static bool TryRead(uint command, ReadOnlySpan<byte> input, out InodeFlags flags)
+    {
+        flags = InodeFlags.None;
+        if (input.Length < sizeof(uint))
+            return false;
+        uint value = BinaryPrimitives.ReadUInt32LittleEndian(input);
+        if (command == SetFlags)
+        {
+            flags = (InodeFlags)value;
+            return (value & ~(uint)Known) == 0;
+        }
+        foreach (var (flag, extended) in s_extended)
+        {
+            if ((value & extended) != 0)
+                flags |= flag;
+            value &= ~extended;
+        }
+        return value == 0;
+    }
+}

@@ -1,0 +1,131 @@
+using OrleansFs.Fuse;
+using OrleansFs.Model;
+using Errno = OrleansFs.Fuse.Errno;
+
+namespace OrleansFs.Mount;
+
+/// <summary>Content: open, read, write, allocate, copy, sync, lock. No operation needs a handle: the node says all, so the handle is always 0.</summary>
+internal sealed partial class VolumeFileSystem
+{
+    private const FAllocateMode KnownAllocation = FAllocateMode.KeepSize | FAllocateMode.PunchHole | FAllocateMode.ZeroRange;
+
+    public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request) =>
+        new(_policy.SilentOpen ? Errno.ENOSYS : new OpenReply(default));
+
+    public override ValueTask<FuseResult> Release(FuseContext context, ReleaseRequest request)
+    {
+        if ((request.ReleaseFlags & ReleaseFlags.UnlockFlock) == 0)
+            return new(FuseResult.Success);
+        var unlock = new Model.FileLock { Kind = LockKind.Unlock, End = long.MaxValue, Owner = request.LockOwner, WholeFile = true };
+        return Done(_volume.SetLockAsync(Translate.Inode(context.Node), unlock, wait: false, CancellationToken.None));
+    }
+
+    /// <summary>Where opens are silent the kernel makes files with MKNOD, which costs the same one message.</summary>
+    public override ValueTask<FuseResult<CreateReply>> Create(FuseContext context, CreateRequest request) =>
+        _policy.SilentOpen ? new(Errno.ENOSYS) : CreateOrOpen(context, request);
+
+    private async ValueTask<FuseResult<CreateReply>> CreateOrOpen(FuseContext context, CreateRequest request)
+    {
+        var directory = Translate.Inode(context.Node);
+        var made = await _volume.CreateAsync(directory, request.Name, new NewInode { Mode = request.Mode }, CallerOf(context, request.Umask), Cancellation(context));
+        // Another session made it between the kernel's look-up and now: then it is opened.
+        if (made.Error == Model.Errno.EEXIST && !request.Flags.Exclusive)
+            made = await _volume.LookupAsync(directory, request.Name, Cancellation(context));
+        return Opened(made);
+    }
+
+    public override ValueTask<FuseResult<CreateReply>> TmpFile(FuseContext context, CreateRequest request)
+    {
+        var call = _volume.CreateUnnamedAsync(
+            Translate.Inode(context.Node), new NewInode { Mode = request.Mode }, CallerOf(context, request.Umask), Cancellation(context));
+        return call.IsCompletedSuccessfully ? new(Opened(call.Result)) : Wait(call);
+
+        async ValueTask<FuseResult<CreateReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Opened(await pending);
+    }
+
+    private FuseResult<CreateReply> Opened(FsResult<Attributes> made) => made.TryGet(out var attributes, out var error)
+        ? new CreateReply(Entry(attributes), new OpenReply(default, OpenReplyFlags.KeepCache))
+        : Translate.Error(error);
+
+    public override ValueTask<FuseResult<int>> Read(FuseContext context, ReadRequest request, Memory<byte> destination) =>
+        Value(_volume.ReadAsync(Translate.Inode(context.Node), request.Offset, destination, Cancellation(context)));
+
+    public override ValueTask<FuseResult<int>> Write(FuseContext context, WriteRequest request)
+    {
+        var call = _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context));
+        return call.IsCompletedSuccessfully ? new(Written(call.Result, request.Data.Length)) : Wait(call, request.Data.Length);
+
+        static FuseResult<int> Written(FsResult<long> result, int length) => result.IsOk ? length : Translate.Error(result.Error);
+        static async ValueTask<FuseResult<int>> Wait(ValueTask<FsResult<long>> pending, int length) => Written(await pending, length);
+    }
+
+    private Model.WriteFlags HowToWrite(WriteRequest request)
+    {
+        var flags = Model.WriteFlags.None;
+        bool cached = (request.WriteFlags & Fuse.WriteFlags.Cache) != 0;
+        if (cached)
+            flags |= Model.WriteFlags.FromPageCache;
+        if ((request.WriteFlags & Fuse.WriteFlags.KillSuidGid) != 0)
+            flags |= Model.WriteFlags.KillPrivileges;
+        // Alone, the kernel knows the end of the file and gives the right offset. Among others only the volume does.
+        if (request.Flags.Append && !cached && !_policy.WritebackCache)
+            flags |= Model.WriteFlags.Append;
+        return flags;
+    }
+
+    public override ValueTask<FuseResult> Flush(FuseContext context, FlushRequest request) =>
+        _policy is { SilentOpen: true, KernelLocks: true }
+            ? new(FuseResult.Fail(Errno.ENOSYS))
+            : Done(_volume.FlushAsync(Translate.Inode(context.Node), request.LockOwner, Cancellation(context)));
+
+    public override ValueTask<FuseResult> FSync(FuseContext context, FSyncRequest request) =>
+        Done(_volume.SyncAsync(Translate.Inode(context.Node), request.DataOnly, Cancellation(context)));
+
+    public override ValueTask<FuseResult> FSyncDir(FuseContext context, FSyncRequest request) =>
+        Done(_volume.SyncAsync(Translate.Inode(context.Node), request.DataOnly, Cancellation(context)));
+
+    public override ValueTask<FuseResult> SyncFs(FuseContext context) => Done(_volume.SyncAllAsync(Cancellation(context)));
+
+    public override ValueTask<FuseResult> FAllocate(FuseContext context, FAllocateRequest request) =>
+        (request.Mode & ~KnownAllocation) != 0
+            ? new(FuseResult.Fail(Errno.EOPNOTSUPP))
+            : Done(_volume.AllocateAsync(Translate.Inode(context.Node), (AllocateMode)request.Mode, request.Offset, request.Length, Cancellation(context)));
+
+    public override ValueTask<FuseResult<long>> LSeek(FuseContext context, LSeekRequest request) =>
+        request.Whence is SeekWhence.Data or SeekWhence.Hole
+            ? Value(_volume.SeekAsync(Translate.Inode(context.Node), request.Offset, (SeekKind)request.Whence, Cancellation(context)))
+            : new(Errno.EINVAL);
+
+    public override ValueTask<FuseResult<long>> CopyFileRange(FuseContext context, CopyFileRangeRequest request) =>
+        request.Flags != 0
+            ? new(Errno.EINVAL)
+            : Value(_volume.CopyRangeAsync(
+                Translate.Inode(context.Node), request.Offset, Translate.Inode(request.TargetNode), request.TargetOffset, request.Length, Cancellation(context)));
+
+    public override ValueTask<FuseResult<Fuse.FileLock>> GetLk(FuseContext context, LockRequest request)
+    {
+        return Ask();
+
+        async ValueTask<FuseResult<Fuse.FileLock>> Ask()
+        {
+            var result = await _volume.GetLockAsync(Translate.Inode(context.Node), LockOf(request), context.CancellationToken);
+            return result.TryGet(out var held, out var error)
+                ? new Fuse.FileLock(held.Start, held.End, (LockType)held.Kind, held.Pid)
+                : Translate.Error(error);
+        }
+    }
+
+    /// <summary>The one call that may wait for as long as another program likes: always cancellable.</summary>
+    public override ValueTask<FuseResult> SetLk(FuseContext context, LockRequest request) =>
+        Done(_volume.SetLockAsync(Translate.Inode(context.Node), LockOf(request), request.Wait, context.CancellationToken));
+
+    private static Model.FileLock LockOf(LockRequest request) => new()
+    {
+        Kind = (LockKind)request.Lock.Type,
+        Start = request.Lock.Start,
+        End = request.Lock.End,
+        Pid = request.Lock.Pid,
+        Owner = request.Owner,
+        WholeFile = request.IsFlock,
+    };
+}

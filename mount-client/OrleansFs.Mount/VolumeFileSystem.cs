@@ -1,0 +1,137 @@
+using OrleansFs.Fuse;
+using OrleansFs.Model;
+using Errno = OrleansFs.Fuse.Errno;
+
+namespace OrleansFs.Mount;
+
+/// <summary>
+/// A volume as the kernel sees it: each FUSE operation is one call of <see cref="IVolumeAccess"/> and a translation.
+/// </summary>
+/// <remarks>
+/// Invariants:
+/// 1. A call that the volume completes at once is answered at once, on the thread that brought it, without an allocation: a state machine exists only in the <c>Wait</c> functions.
+/// 2. Each node in an answer is counted before the answer leaves, and given back by FORGET or at the end of the mount. <see cref="Holds"/> is that count: no
+///    unlinked inode goes while the kernel can still name it.
+/// 3. Nothing is decided here. Permission is the kernel's (default_permissions, POSIX ACLs), everything else the volume's.
+/// </remarks>
+internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
+{
+    private readonly LookupCounts _known = new();
+    private readonly MountPolicy _policy;
+    private readonly IVolumeAccess _volume;
+    private EntryReply _absent;
+    private uint _preferredIO = Limits.SpaceUnit;
+
+    /// <param name="openSession">Gives the volume to a session whose knowledge of inodes is asked of its argument.</param>
+    /// <param name="policy">What the kernel may keep.</param>
+    public VolumeFileSystem(Func<IInodeHolder, IVolumeAccess> openSession, MountPolicy policy)
+    {
+        _policy = policy;
+        _absent = new EntryReply { Node = NodeId.None, EntryTimeout = policy.EntryTimeout };
+        _volume = openSession(this);
+    }
+
+    /// <summary>Nodes that the kernel knows besides the root.</summary>
+    public long KnownNodes => _known.Count;
+
+    public bool Holds(InodeNumber inode) => _known.Contains(Translate.Node(inode));
+
+    public override ValueTask<FuseResult<InitReply>> Init(InitRequest request)
+    {
+        return Agree();
+
+        async ValueTask<FuseResult<InitReply>> Agree()
+        {
+            var space = await _volume.GetSpaceAsync(CancellationToken.None);
+            if (!space.TryGet(out var report, out var error))
+                return Translate.Error(error);
+            _preferredIO = (uint)Math.Clamp(report.BlockSize, (int)Limits.SpaceUnit, Limits.MaxPreferredIO);
+            return request.Proposal;
+        }
+    }
+
+    public override ValueTask Destroy()
+    {
+        _known.Clear(node => _volume.Forget(Translate.Inode(node)));
+        return ValueTask.CompletedTask;
+    }
+
+    public override void Forget(ReadOnlySpan<NodeForget> forgets)
+    {
+        foreach (var forget in forgets)
+        {
+            if (_known.Forget(forget.Node, forget.Lookups))
+                _volume.Forget(Translate.Inode(forget.Node));
+        }
+    }
+
+    private CancellationToken Cancellation(FuseContext context) => _policy.Cancellable ? context.CancellationToken : CancellationToken.None;
+
+    private static Caller CallerOf(FuseContext context, uint umask) => new(context.Uid, context.Gid, context.Pid, umask);
+
+    /// <summary>The entry for attributes, counted.</summary>
+    private EntryReply Entry(in Attributes attributes)
+    {
+        var node = Translate.Node(attributes.Inode);
+        _known.Add(node);
+        EntryReply entry = _absent;
+        entry.Node = node;
+        entry.AttrTimeout = _policy.AttributeTimeout;
+        entry.Attr = Translate.Attributes(attributes, _preferredIO);
+        return entry;
+    }
+
+    private FuseResult<EntryReply> Entry(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error) ? Entry(attributes) : Translate.Error(error);
+
+    private ValueTask<FuseResult<EntryReply>> Entry(ValueTask<FsResult<Attributes>> call)
+    {
+        return call.IsCompletedSuccessfully ? new(Entry(call.Result)) : Wait(call);
+
+        async ValueTask<FuseResult<EntryReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Entry(await pending);
+    }
+
+    private FuseResult<AttrReply> Attr(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error)
+        ? new AttrReply { AttrTimeout = _policy.AttributeTimeout, Attr = Translate.Attributes(attributes, _preferredIO) }
+        : Translate.Error(error);
+
+    private ValueTask<FuseResult<AttrReply>> Attr(ValueTask<FsResult<Attributes>> call)
+    {
+        return call.IsCompletedSuccessfully ? new(Attr(call.Result)) : Wait(call);
+
+        async ValueTask<FuseResult<AttrReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Attr(await pending);
+    }
+
+    private static FuseResult Done(FsResult result) => Translate.Error(result.Error);
+
+    private static ValueTask<FuseResult> Done(ValueTask<FsResult> call)
+    {
+        return call.IsCompletedSuccessfully ? new(Done(call.Result)) : Wait(call);
+
+        static async ValueTask<FuseResult> Wait(ValueTask<FsResult> pending) => Done(await pending);
+    }
+
+    private static FuseResult<T> Value<T>(FsResult<T> result) => result.TryGet(out var value, out var error) ? value : Translate.Error(error);
+
+    private static ValueTask<FuseResult<T>> Value<T>(ValueTask<FsResult<T>> call)
+    {
+        return call.IsCompletedSuccessfully ? new(Value(call.Result)) : Wait(call);
+
+        static async ValueTask<FuseResult<T>> Wait(ValueTask<FsResult<T>> pending) => Value(await pending);
+    }
+
+    /// <summary>Bytes by the rule of the library: the length always, the bytes where they fit.</summary>
+    private static FuseResult<int> Copy(FsResult<ReadOnlyMemory<byte>> result, Memory<byte> destination)
+    {
+        if (!result.TryGet(out var bytes, out var error))
+            return Translate.Error(error);
+        bytes.Span.TryCopyTo(destination.Span);
+        return bytes.Length;
+    }
+
+    private static ValueTask<FuseResult<int>> Copy(ValueTask<FsResult<ReadOnlyMemory<byte>>> call, Memory<byte> destination)
+    {
+        return call.IsCompletedSuccessfully ? new(Copy(call.Result, destination)) : Wait(call, destination);
+
+        static async ValueTask<FuseResult<int>> Wait(ValueTask<FsResult<ReadOnlyMemory<byte>>> pending, Memory<byte> destination) => Copy(await pending, destination);
+    }
+}
