@@ -1,0 +1,82 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+/// <summary>
+/// Ends transactions. The rule that it keeps: a transaction is committed only when every block it refers to is synced, so that no loss of power leaves a manifest that names
+/// a block that is not there.
+/// </summary>
+/// <remarks>
+/// A content commit of many blocks enters the open transaction in several steps, between which the metadata lock is free; it holds the committer off until the last, so
+/// that the file goes from one state to the next in one transaction.
+/// </remarks>
+internal sealed class Committer(MetadataStore metadata, BlockStore blocks, ILogger logger)
+{
+    private int _holds;
+    private TaskCompletionSource? _released;
+
+    /// <summary>Why the last commit failed; null since one succeeded.</summary>
+    public string? Trouble { get; private set; }
+
+    /// <summary>Keeps the open transaction open. Call with the metadata lock held; keep it for milliseconds.</summary>
+    public void Hold() => _holds++;
+
+    /// <summary>Ends a <see cref="Hold"/>. Call with the metadata lock held.</summary>
+    public void Release()
+    {
+        if (--_holds > 0)
+            return;
+        _released?.TrySetResult();
+        _released = null;
+    }
+
+    /// <summary>Commits what the open transaction has. Survives a kill of the process; <see cref="DurableAsync"/> also a loss of power.</summary>
+    public async ValueTask<FsResult> CommitAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            while (true)
+            {
+                long required;
+                Task? held = null;
+                lock (metadata.Lock)
+                {
+                    required = metadata.RequiredBlockSequence;
+                    if (_holds > 0)
+                    {
+                        _released ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                        held = _released.Task;
+                    }
+                    else if (blocks.Files.SyncedSequence >= required)
+                    {
+                        var result = metadata.Commit();
+                        Trouble = result.IsOk ? null : $"metadata cannot be committed: {result.Error}";
+                        return result;
+                    }
+                }
+                if (held is not null)
+                    await held.WaitAsync(cancellation);
+                else
+                    await blocks.Files.SyncAsync(required, cancellation);
+            }
+        }
+        catch (BlockStoreException e)
+        {
+            logger.LogError(e, "blocks cannot be brought to disk; the transaction stays open");
+            Trouble = e.Message;
+            return e.Error;
+        }
+    }
+
+    /// <summary>Commits, and waits until the commit survives a loss of power.</summary>
+    public async ValueTask<FsResult> DurableAsync(CancellationToken cancellation)
+    {
+        var result = await CommitAsync(cancellation);
+        if (result.IsOk)
+            await metadata.DurableAsync(cancellation);
+        return result;
+    }
+}

@@ -1,0 +1,109 @@
+using System.Runtime.InteropServices;
+using OrleansFs.Engine.Native;
+
+namespace OrleansFs.Engine.Content;
+
+/// <summary>
+/// The memory of in-flight blocks: pages of 4 KiB from one mapping made at the start, so that the budget is a fact and not a wish.
+/// </summary>
+/// <remarks>
+/// Invariants:
+/// 1. A page belongs to the pool or to exactly one <see cref="InFlightBlock"/>.
+/// 2. No more than <see cref="Capacity"/> pages are ever out. Who finds none waits in <see cref="WaitForRoomAsync"/>; the waiting ends when pages return, which the
+///    seal workers see to without needing a page themselves.
+/// 3. The mapping takes real memory only where a page has been used, and gives it back when the pool is idle after a burst.
+/// </remarks>
+internal sealed unsafe class PagePool : IDisposable
+{
+    /// <summary>Bytes of a page: what the kernel writes back at a time.</summary>
+    public const int PageSize = 4096;
+
+    private readonly object _lock = new();
+    private readonly int[] _free;
+    private byte* _base;
+    private int _freeCount;
+    private int _untouched;
+    private TaskCompletionSource? _room;
+
+    /// <param name="bytes">The budget; at least one page is kept.</param>
+    public PagePool(long bytes)
+    {
+        Capacity = checked((int)Math.Max(1, bytes / PageSize));
+        _free = new int[Capacity];
+        _base = (byte*)Memory.Map((nuint)Capacity * PageSize);
+    }
+
+    public int Capacity { get; }
+
+    /// <summary>Pages that in-flight blocks have now.</summary>
+    public int InUse
+    {
+        get
+        {
+            lock (_lock)
+                return _untouched - _freeCount;
+        }
+    }
+
+    public long BytesInUse => (long)InUse * PageSize;
+
+    /// <summary>Takes as many pages as there are places, or none.</summary>
+    /// <returns>False when so many are not to be had now.</returns>
+    public bool TryRent(Span<int> pages)
+    {
+        lock (_lock)
+        {
+            if (Capacity - _untouched + _freeCount < pages.Length)
+                return false;
+            for (int i = 0; i < pages.Length; i++)
+                pages[i] = _freeCount > 0 ? _free[--_freeCount] : _untouched++;
+            return true;
+        }
+    }
+
+    public void Return(ReadOnlySpan<int> pages)
+    {
+        if (pages.IsEmpty)
+            return;
+        TaskCompletionSource? room;
+        lock (_lock)
+        {
+            foreach (int page in pages)
+                _free[_freeCount++] = page;
+            if (_freeCount == _untouched && _untouched > Limits.IdlePagesKept)
+                GiveBack();
+            room = _room;
+            _room = null;
+        }
+        room?.TrySetResult();
+    }
+
+    /// <summary>Waits until pages have been returned since a failed <see cref="TryRent"/>.</summary>
+    public Task WaitForRoomAsync(int pages, CancellationToken cancellation)
+    {
+        lock (_lock)
+        {
+            if (Capacity - _untouched + _freeCount >= pages)
+                return Task.CompletedTask;
+            _room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _room.Task.WaitAsync(cancellation);
+        }
+    }
+
+    /// <summary>The bytes of a page that the caller owns.</summary>
+    public Span<byte> this[int page] => new(_base + (long)page * PageSize, PageSize);
+
+    public void Dispose()
+    {
+        if (_base is not null)
+            Memory.Unmap(_base, (nuint)Capacity * PageSize);
+        _base = null;
+    }
+
+    private void GiveBack()
+    {
+        Memory.Discard(_base, (nuint)_untouched * PageSize);
+        _freeCount = 0;
+        _untouched = 0;
+    }
+}

@@ -1,0 +1,109 @@
+using System.Buffers;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+/// <summary>Makes stored blocks out of frozen ones: puts the layers together, hashes, and stores what is not stored yet.</summary>
+/// <remarks>
+/// Every hash it gives out is pinned in <see cref="PendingBlocks"/> until <see cref="Release(BlockHash)"/>, so that no collection takes the block before a manifest names it.
+/// Lock order: the block's stripe, then the metadata lock. The file is written under the stripe alone.
+/// </remarks>
+internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLocks locks, PendingBlocks pending, int blockSize)
+{
+    /// <summary>Hashes and stores the content of a frozen block.</summary>
+    /// <exception cref="BlockStoreException">The disk is full or fails, or what lies under a partly written block cannot be read. Nothing has changed.</exception>
+    public async ValueTask<SealedBlock> SealAsync(SealJob job, int baseLength, CancellationToken cancellation)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(blockSize);
+        try
+        {
+            var content = buffer.AsMemory(0, job.Length);
+            int known = job.Frozen.Covers(0, job.Length) && job.FrozenLimit >= job.Length ? job.Length : 0;
+            if (known == 0)
+            {
+                content.Span.Clear();
+                int under = Math.Min(Math.Min(job.BaseLimit, baseLength), job.Length);
+                if (!job.Base.IsHole && under > 0)
+                    await ReadBaseAsync(new BlockReference(job.Base, baseLength), content[..under], cancellation);
+            }
+            job.Frozen.CopyTo(0, content.Span[..Math.Min(job.FrozenLimit, job.Length)]);
+            return Store(content.Span);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>Pins a block that is stored, so that another file can name it. False where it is gone.</summary>
+    public bool TryShare(BlockHash hash, int length, out SealedBlock block)
+    {
+        lock (locks.For(hash))
+        {
+            if (TryClaim(hash, length, 0, out block))
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>Ends a pin: a committed manifest names the block now, or nothing wants it any more.</summary>
+    public void Release(BlockHash hash)
+    {
+        if (!hash.IsHole)
+            pending.Release(hash);
+    }
+
+    public void Release(List<BlockHash> hashes)
+    {
+        foreach (var hash in hashes)
+            Release(hash);
+        hashes.Clear();
+    }
+
+    private SealedBlock Store(ReadOnlySpan<byte> content)
+    {
+        if (BlockStore.IsAllZero(content))
+            return SealedBlock.Hole;
+        var hash = BlockHash.Of(content);
+        ulong weak = WeakChecksum.Compute(content).Value;
+        lock (locks.For(hash))
+        {
+            if (TryClaim(hash, content.Length, weak, out var known))
+                return known;
+            var stored = blocks.Files.Write(hash, content);
+            pending.Add(hash, stored);
+            return new SealedBlock(hash, content.Length, weak, stored.StoredBytes, stored.WriteSequence);
+        }
+    }
+
+    /// <summary>Pins a block that another file has stored or is about to name. A block that is suspect or lost is not claimed: storing it again heals it.</summary>
+    private bool TryClaim(BlockHash hash, int length, ulong weak, out SealedBlock block)
+    {
+        if (!blocks.Files.IsSuspect(hash))
+        {
+            if (pending.TryPin(hash, out var stored))
+            {
+                block = new SealedBlock(hash, length, weak, stored.StoredBytes, stored.WriteSequence);
+                return true;
+            }
+            if (metadata.TryGetBlock(hash, out var row) && blocks.Files.DiskBytes(hash) is not null)
+            {
+                pending.Add(hash, new StoredBlock(length, (int)row.StoredBytes, BlockCodec.Raw, 0));
+                block = new SealedBlock(hash, length, row.WeakChecksum, row.StoredBytes, 0);
+                return true;
+            }
+        }
+        block = default;
+        return false;
+    }
+
+    private async ValueTask ReadBaseAsync(BlockReference block, Memory<byte> destination, CancellationToken cancellation)
+    {
+        var read = await blocks.ReadAsync(block, 0, destination, cancellation);
+        if (!read.IsOk)
+            throw new BlockStoreException(Errno.EIO, $"block {block.Hash}, under a partly written one, cannot be read: {read.Reason}");
+        destination.Span[read.Length..].Clear();
+    }
+}

@@ -1,0 +1,71 @@
+namespace OrleansFs.Engine;
+
+/// <summary>Every bound of the engine, each with its reason. Those of the metadata and of the block files stand in the Limits.cs of their folders.</summary>
+internal static class Limits
+{
+    /// <summary>Smallest block, bytes: a page. Below it the block's row outweighs the block.</summary>
+    public const int MinBlockSize = 4096;
+
+    /// <summary>Largest block, bytes: what a seal worker and a reader each hold whole in memory.</summary>
+    public const int MaxBlockSize = 4 << 20;
+
+    /// <summary>Smallest budget for in-flight content, bytes: a few of the largest requests, so that one can always go on while another is sealed.</summary>
+    public const long MinMemory = 16L << 20;
+
+    /// <summary>Bytes taken from one write at a time. The kernel sends 1 MiB at most; a caller of the grains may send more, and is served in steps.</summary>
+    public const int WriteStep = 1 << 20;
+
+    /// <summary>Pages the pool keeps when all have been returned: 16 MiB, which a busy moment of small files takes up anew each few seconds.</summary>
+    public const int IdlePagesKept = 4096;
+
+    /// <summary>Age at which in-flight content is settled: what a crash may cost at most, and long enough for most temporary files never to reach the disk.</summary>
+    public static readonly TimeSpan SettleAge = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often ages are looked at.</summary>
+    public static readonly TimeSpan SettleTick = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a mutation of names or attributes may stay in the open transaction.</summary>
+    public static readonly TimeSpan CommitInterval = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Mutations after which the transaction is committed before its time: some 10 ms of SQLite under the metadata lock.</summary>
+    public const int CommitMutations = 4000;
+
+    /// <summary>Share of the in-flight budget, in percent, past which the oldest content is settled before its time.</summary>
+    public const int PressurePercent = 70;
+
+    /// <summary>Complete blocks that wait for a seal worker; one that finds no place is sealed by age or pressure.</summary>
+    public const int SealQueue = 4096;
+
+    /// <summary>Blocks that go into the manifest under one hold of the metadata lock: about 5 ms.</summary>
+    public const int CommitChunk = 512;
+
+    /// <summary>Sealed blocks of one file that wait for their commit; past it the file is settled whatever its age, so that a stream of any length takes bounded memory.</summary>
+    public const int UncommittedBlocks = 16384;
+
+    /// <summary>Bytes that one fsync puts into the redo table instead of making blocks. A database's commit of a few pages is below it.</summary>
+    public const long RedoSync = 128 << 10;
+
+    /// <summary>Bytes that the redo table may hold of one file before an fsync makes blocks of them.</summary>
+    public const long RedoFile = 1 << 20;
+
+    /// <summary>Separate ranges that the redo table may be asked to hold between two commits of a file.</summary>
+    public const int RedoRanges = 64;
+
+    /// <summary>Blocks that one copy_file_range call shares; the caller goes on from there.</summary>
+    public const int ShareBlocks = 4096;
+
+    /// <summary>Bytes that one copy_file_range call moves through memory where blocks cannot be shared.</summary>
+    public const int CopyStep = 4 << 20;
+
+    /// <summary>Rounds in which a settling lets truncations interrupt it before it shuts them out.</summary>
+    public const int SettleRounds = 8;
+
+    /// <summary>Most that is kept free on the disk for the metadata of deletions when it is full, bytes.</summary>
+    public const long MaxDiskReserve = 64L << 20;
+
+    /// <summary>Least that is kept free, bytes, on a small disk.</summary>
+    public const long MinDiskReserve = 4L << 20;
+
+    /// <summary>How old the knowledge of the disk's free space may be.</summary>
+    public static readonly TimeSpan DiskProbe = TimeSpan.FromMilliseconds(100);
+}
