@@ -57,14 +57,35 @@ internal static class Limits
     /// <summary>Bytes that one copy_file_range call moves through memory where blocks cannot be shared.</summary>
     public const int CopyStep = 4 << 20;
 
-    /// <summary>Rounds in which a settling lets truncations interrupt it before it shuts them out.</summary>
-    public const int SettleRounds = 8;
+    /// <summary>Interruptions of a settling by truncations after which the log says so: each costs some microseconds, so that so many mean a program at odds with itself.</summary>
+    public const int SettleRounds = 1000;
 
     /// <summary>Most that is kept free on the disk for the metadata of deletions when it is full, bytes.</summary>
     public const long MaxDiskReserve = 64L << 20;
 
     /// <summary>Least that is kept free, bytes, on a small disk.</summary>
     public const long MinDiskReserve = 4L << 20;
+
+    /// <summary>Orphans that wait for their purge in memory; more are found again in meta.db.</summary>
+    public const int PurgeQueue = 65536;
+
+    /// <summary>Manifest segments of an orphan that one step of its purge takes: about 10 ms under the metadata lock.</summary>
+    public const int PurgeSegments = 8;
+
+    /// <summary>Orphans purged under one hold of the metadata lock.</summary>
+    public const int PurgeBatch = 64;
+
+    /// <summary>How long closing waits for a background task to end.</summary>
+    public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>Pause after a background task failed, before it is tried again.</summary>
+    public static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often blocks that nothing refers to are looked for.</summary>
+    public static readonly TimeSpan CollectInterval = TimeSpan.FromMinutes(1);
+
+    /// <summary>Lock requests that may wait on one file; one more is ENOLCK.</summary>
+    public const int LockWaiters = 4096;
 
     /// <summary>How old the knowledge of the disk's free space may be.</summary>
     public static readonly TimeSpan DiskProbe = TimeSpan.FromMilliseconds(100);

@@ -38,14 +38,10 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
     }
 
     /// <summary>Pins a block that is stored, so that another file can name it. False where it is gone.</summary>
-    public bool TryShare(BlockHash hash, int length, out SealedBlock block)
+    public bool TryShare(SealedBlock known, out SealedBlock block)
     {
-        lock (locks.For(hash))
-        {
-            if (TryClaim(hash, length, 0, out block))
-                return true;
-        }
-        return false;
+        lock (locks.For(known.Hash))
+            return TryClaim(known.Hash, known.Length, known.WeakChecksum, out block);
     }
 
     /// <summary>Ends a pin: a committed manifest names the block now, or nothing wants it any more.</summary>

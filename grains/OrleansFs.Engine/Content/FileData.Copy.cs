@@ -1,0 +1,142 @@
+using System.Buffers;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    /// <summary>copy_file_range(2): whole blocks are shared, what does not fall on blocks of both files is copied. May copy less than asked; the caller goes on from there.</summary>
+    public async ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber sourceNumber, long sourceOffset, InodeNumber targetNumber, long targetOffset, long length,
+        CancellationToken cancellation)
+    {
+        if (sourceOffset < 0 || targetOffset < 0 || length < 0)
+            return Errno.EINVAL;
+        if (targetOffset > long.MaxValue - length)
+            return Errno.EFBIG;
+        var foundSource = RequireRegular(_metadata.Acquire(sourceNumber));
+        if (!foundSource.TryGet(out var source, out var error))
+            return error;
+        try
+        {
+            var foundTarget = RequireRegular(_metadata.Acquire(targetNumber));
+            if (!foundTarget.TryGet(out var target, out error))
+                return error;
+            try
+            {
+                return await CopyRangeAsync(source, sourceOffset, target, targetOffset, length, cancellation);
+            }
+            finally
+            {
+                _metadata.Release(target);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        finally
+        {
+            _metadata.Release(source);
+        }
+    }
+
+    private async ValueTask<FsResult<long>> CopyRangeAsync(Inode source, long sourceOffset, Inode target, long targetOffset, long length, CancellationToken cancellation)
+    {
+        long size = source.Snapshot().Size;
+        if (sourceOffset >= size)
+            return 0L;
+        length = Math.Min(length, size - sourceOffset);
+        if (ReferenceEquals(source, target) && sourceOffset < targetOffset + length && targetOffset < sourceOffset + length)
+            return Errno.EINVAL;
+        if ((target.Snapshot().Flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0)
+            return Errno.EPERM;
+        long sharable = Sharable(sourceOffset, targetOffset, length, size, target.Snapshot().Size);
+        if (sharable > 0)
+        {
+            var settled = await SettleAsync(source, syncFirst: false, alongside: null, cancellation);
+            if (!settled.IsOk)
+                return settled.Error;
+            long shared = Share(source, sourceOffset, target, targetOffset, sharable);
+            if (shared > 0)
+                return shared;
+        }
+        int head = (int)((_blockSize - sourceOffset % _blockSize) % _blockSize);
+        bool aligned = sourceOffset % _blockSize == targetOffset % _blockSize;
+        long step = aligned && head > 0 && sharable == 0 ? Math.Min(head, length) : Math.Min(length, Limits.CopyStep);
+        return await CopyBytesAsync(source, sourceOffset, target, targetOffset, (int)Math.Min(step, Limits.CopyStep), cancellation);
+    }
+
+    /// <summary>Bytes from the offsets on that are whole blocks of both files: a short last block counts where it becomes the target's last.</summary>
+    private long Sharable(long sourceOffset, long targetOffset, long length, long sourceSize, long targetSize)
+    {
+        if (sourceOffset % _blockSize != 0 || targetOffset % _blockSize != 0)
+            return 0;
+        long whole = length - length % _blockSize;
+        bool endsBoth = sourceOffset + length == sourceSize && targetOffset + length >= targetSize;
+        return Math.Min(endsBoth ? length : whole, (long)Limits.ShareBlocks * _blockSize);
+    }
+
+    /// <summary>Makes blocks of the source the target's own. The source's blocks are those committed; one written since ends the run.</summary>
+    private long Share(Inode source, long sourceOffset, Inode target, long targetOffset, long length)
+    {
+        var run = new List<SealedBlock>();
+        lock (source.Gate)
+        {
+            long size = source.Snapshot().Size;
+            long first = sourceOffset / _blockSize;
+            for (long index = first; index * _blockSize < sourceOffset + length; index++)
+            {
+                if (source.Content?.Find(index) is { } slot && (slot.NeedsSeal || slot.Frozen is not null))
+                    break;
+                var known = source.Content?.Find(index)?.Base ?? CommittedBase(source, index);
+                if (LengthOf(index, size) < Math.Min(_blockSize, sourceOffset + length - index * _blockSize))
+                    break;
+                if (known.IsHole)
+                    run.Add(SealedBlock.Hole);
+                else if (_sealer.TryShare(known, out var pinned))
+                    run.Add(pinned);
+                else
+                    break;
+            }
+        }
+        if (run.Count == 0)
+            return 0;
+        long shared = Math.Min(length, (long)run.Count * _blockSize);
+        var released = new List<BlockHash>();
+        lock (target.Gate)
+        {
+            var attributes = target.Snapshot();
+            var content = ContentOf(target);
+            long end = targetOffset + shared;
+            if (end > attributes.Size)
+                FillUpLastBlock(target, content, attributes.Size, end);
+            for (int i = 0; i < run.Count; i++)
+                released.Add(content.Replace(targetOffset / _blockSize + i, run[i]));
+            content.MarkStructure();
+            MarkDirty(target, content);
+            SetSize(target, Math.Max(attributes.Size, end), run.Sum(b => (long)b.Length));
+            if (content.UncommittedBlocks > Limits.UncommittedBlocks)
+                SignalPressure();
+        }
+        _sealer.Release(released);
+        return shared;
+    }
+
+    private async ValueTask<FsResult<long>> CopyBytesAsync(Inode source, long sourceOffset, Inode target, long targetOffset, int length, CancellationToken cancellation)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
+        try
+        {
+            var read = await ReadAsync(source.Number, sourceOffset, buffer.AsMemory(0, length), cancellation);
+            if (!read.TryGet(out int n, out var error))
+                return error;
+            var written = await WriteAsync(target.Number, targetOffset, buffer.AsMemory(0, n), WriteFlags.None, cancellation);
+            return written.IsOk ? n : written.Error;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    [ThreadStatic]
+    private static List<Piece>? t_pieces;
+
+    /// <summary>Reads from the layers of in-flight blocks and, where nothing newer is known, from stored blocks.</summary>
+    /// <returns>Bytes read: fewer than asked only at the end of the file.</returns>
+    public ValueTask<FsResult<int>> ReadAsync(InodeNumber number, long offset, Memory<byte> destination, CancellationToken cancellation)
+    {
+        var found = RequireRegular(_metadata.Acquire(number));
+        if (!found.TryGet(out var inode, out var error))
+            return new(error);
+        var pieces = t_pieces ??= [];
+        pieces.Clear();
+        int length = Resolve(inode, offset, destination.Span, pieces);
+        MarkRead(inode);
+        _metadata.Release(inode);
+        for (int i = 0; i < pieces.Count; i++)
+        {
+            var piece = pieces[i];
+            var reading = _blocks.ReadAsync(piece.Block, piece.BlockOffset, destination.Slice(piece.Destination, piece.Length), cancellation);
+            if (!reading.IsCompletedSuccessfully)
+                return FinishReadAsync(number, reading, [.. pieces[i..]], destination, length, cancellation);
+            error = Fill(number, piece, reading.Result, destination.Span);
+            if (error != Errno.None)
+                return new(error);
+        }
+        return new(length);
+    }
+
+    private async ValueTask<FsResult<int>> FinishReadAsync(InodeNumber number, ValueTask<BlockReadResult> first, Piece[] pieces, Memory<byte> destination, int length,
+        CancellationToken cancellation)
+    {
+        try
+        {
+            for (int i = 0; i < pieces.Length; i++)
+            {
+                var piece = pieces[i];
+                var read = i == 0 ? await first : await _blocks.ReadAsync(piece.Block, piece.BlockOffset, destination.Slice(piece.Destination, piece.Length), cancellation);
+                var error = Fill(number, piece, read, destination.Span);
+                if (error != Errno.None)
+                    return error;
+            }
+            return length;
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+    }
+
+    private Errno Fill(InodeNumber number, Piece piece, BlockReadResult read, Span<byte> destination)
+    {
+        if (!read.IsOk)
+        {
+            LogUnreadable(number, piece.Block.Hash, read.Reason);
+            return Errno.EIO;
+        }
+        destination.Slice(piece.Destination + read.Length, piece.Length - read.Length).Clear();
+        return Errno.None;
+    }
+
+    /// <summary>Copies what is in memory, zeroes what is a hole, and lists what has to be read from stored blocks: one state of the file.</summary>
+    private int Resolve(Inode inode, long offset, Span<byte> destination, List<Piece> pieces)
+    {
+        lock (inode.Gate)
+        {
+            long size;
+            long committed;
+            lock (inode)
+            {
+                size = inode.Current.Size;
+                committed = inode.Committed.Size;
+            }
+            if (offset >= size || destination.IsEmpty)
+                return 0;
+            int length = (int)Math.Min(destination.Length, size - offset);
+            long first = offset / _blockSize;
+            int count = (int)((offset + length - 1) / _blockSize - first) + 1;
+            Span<BlockHash> hashes = count <= 256 ? stackalloc BlockHash[count] : new BlockHash[count];
+            _metadata.ReadManifest(inode.Number, first, hashes);
+            for (int done = 0; done < length;)
+            {
+                long index = (offset + done) / _blockSize;
+                int within = (int)((offset + done) % _blockSize);
+                int n = Math.Min(_blockSize - within, length - done);
+                if (inode.Content?.Find(index) is { } slot)
+                    ReadLayers(slot, within, destination.Slice(done, n), done, pieces);
+                else if (inode.Content?.ManifestCounts(index) == false || hashes[(int)(index - first)].IsHole)
+                    destination.Slice(done, n).Clear();
+                else
+                    pieces.Add(new Piece(new BlockReference(hashes[(int)(index - first)], LengthOf(index, committed)), within, done, n));
+                done += n;
+            }
+            return length;
+        }
+    }
+
+    private static void ReadLayers(Slot slot, int offset, Span<byte> destination, int at, List<Piece> pieces)
+    {
+        int known = offset;
+        int end = offset + destination.Length;
+        foreach (var extent in slot.Top?.Extents ?? [])
+        {
+            if (extent.End <= known || extent.Start >= end)
+                continue;
+            if (extent.Start > known)
+                ReadUnderTop(slot, known, Math.Min(extent.Start, end), offset, destination, at, pieces);
+            known = Math.Max(known, extent.End);
+        }
+        if (known < end)
+            ReadUnderTop(slot, known, end, offset, destination, at, pieces);
+        slot.Top?.CopyTo(offset, destination);
+    }
+
+    private static void ReadUnderTop(Slot slot, int from, int to, int offset, Span<byte> destination, int at, List<Piece> pieces)
+    {
+        int known = from;
+        foreach (var extent in slot.Frozen?.Extents ?? [])
+        {
+            int start = extent.Start;
+            int stop = Math.Min(extent.End, slot.FrozenLimit);
+            if (stop <= known || start >= to)
+                continue;
+            if (start > known)
+                ReadBase(slot, known, Math.Min(start, to), offset, destination, at, pieces);
+            int copyFrom = Math.Max(start, known);
+            int copyTo = Math.Min(stop, to);
+            slot.Frozen!.CopyTo(copyFrom, destination[(copyFrom - offset)..(copyTo - offset)]);
+            known = copyTo;
+        }
+        if (known < to)
+            ReadBase(slot, known, to, offset, destination, at, pieces);
+    }
+
+    private static void ReadBase(Slot slot, int from, int to, int offset, Span<byte> destination, int at, List<Piece> pieces)
+    {
+        int stored = slot.Base.IsHole ? from : Math.Clamp(Math.Min(slot.Limit, slot.Base.Length), from, to);
+        if (stored > from)
+            pieces.Add(new Piece(new BlockReference(slot.Base.Hash, slot.Base.Length), from, at + from - offset, stored - from));
+        destination[(stored - offset)..(to - offset)].Clear();
+    }
+
+    /// <summary>The access time as relatime has it: brought up where it is not after the last change, or a day old.</summary>
+    private void MarkRead(Inode inode)
+    {
+        var now = _clock.Now();
+        lock (inode)
+        {
+            var a = inode.Current;
+            bool stale = a.AccessTime <= a.ModifyTime || a.AccessTime <= a.ChangeTime || now.Nanoseconds - a.AccessTime.Nanoseconds >= TimeSpan.TicksPerDay * 100;
+            if (!stale || (a.Flags & InodeFlags.NoAccessTime) != 0 || ReadOnly)
+                return;
+            inode.Current = a with { AccessTime = now };
+        }
+        _metadata.MarkDirty(inode);
+    }
+
+    /// <summary>A range of a read that comes from a stored block.</summary>
+    private readonly record struct Piece(BlockReference Block, int BlockOffset, int Destination, int Length);
+}

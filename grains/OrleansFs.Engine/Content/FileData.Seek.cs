@@ -1,0 +1,83 @@
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    /// <summary>SEEK_DATA and SEEK_HOLE, to the block: an in-flight block counts as data as a whole.</summary>
+    public FsResult<long> Seek(InodeNumber number, long offset, SeekKind kind)
+    {
+        var found = RequireRegular(_metadata.Acquire(number));
+        if (!found.TryGet(out var inode, out var error))
+            return error;
+        try
+        {
+            lock (inode.Gate)
+            {
+                long size = inode.Snapshot().Size;
+                if (offset < 0 || offset >= size)
+                    return Errno.ENXIO;
+                long? block = kind == SeekKind.Data ? NextData(inode, offset / _blockSize) : NextHole(inode, offset / _blockSize, BlocksOf(size));
+                if (kind == SeekKind.Hole)
+                    return block is { } hole && hole < BlocksOf(size) ? Math.Max(offset, hole * _blockSize) : size;
+                return block is { } data && data < BlocksOf(size) ? Math.Max(offset, data * _blockSize) : Errno.ENXIO;
+            }
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    private static bool IsData(Slot slot) => slot.Top is not null || slot.Frozen is not null || !slot.Base.IsHole;
+
+    private long? NextData(Inode inode, long from)
+    {
+        long? inFlight = null;
+        foreach (var (index, slot) in inode.Content?.Slots ?? new Dictionary<long, Slot>())
+        {
+            if (index >= from && IsData(slot) && (inFlight is null || index < inFlight))
+                inFlight = index;
+        }
+        long? mapped = _metadata.NextMapped(inode.Number, from);
+        while (mapped is { } block && (inFlight is null || block < inFlight))
+        {
+            if (inode.Content is not { } content)
+                return block;
+            if (content.TruncatedTo is { } cut && block >= cut)
+                return inFlight;
+            var punched = content.Punched.FirstOrDefault(p => p.Contains(block));
+            if (punched.Count == 0 && (content.Find(block) is not { } slot || IsData(slot)))
+                return block;
+            mapped = _metadata.NextMapped(inode.Number, punched.Count == 0 ? block + 1 : punched.End);
+        }
+        return inFlight;
+    }
+
+    private long? NextHole(Inode inode, long from, long end)
+    {
+        long block = from;
+        while (block < end)
+        {
+            if (inode.Content?.Find(block) is { } slot)
+            {
+                if (!IsData(slot))
+                    return block;
+                block++;
+                continue;
+            }
+            if (inode.Content?.ManifestCounts(block) == false)
+                return block;
+            long? unmapped = _metadata.NextUnmapped(inode.Number, block);
+            if (unmapped == block)
+                return block;
+            long stop = Math.Min(unmapped ?? end, end);
+            long known = block + 1;
+            while (known < stop && inode.Content is { } content && content.Find(known) is null && content.ManifestCounts(known))
+                known++;
+            block = inode.Content is null ? stop : known;
+        }
+        return null;
+    }
+}

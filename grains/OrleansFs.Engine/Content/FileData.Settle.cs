@@ -1,0 +1,213 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    /// <summary>Takes everything that is in flight of a file into its manifest, together with its size and times, in the open transaction.</summary>
+    /// <param name="inode">The file; pinned by the caller.</param>
+    /// <param name="syncFirst">Bring what is sealed already to disk before the transaction refers to it, so that the commit of others need not wait for it.</param>
+    /// <param name="alongside">Done under the same hold of the metadata lock as the end of the settling, and so in the same transaction; also where nothing is in flight.</param>
+    /// <param name="cancellation">Ends the waiting before the settling, not the settling.</param>
+    public async ValueTask<FsResult> SettleAsync(Inode inode, bool syncFirst, Func<FsResult>? alongside, CancellationToken cancellation)
+    {
+        try
+        {
+            while (true)
+            {
+                FileContent? content;
+                lock (inode.Gate)
+                    content = inode.Content;
+                if (content is null)
+                    return alongside?.Invoke() ?? FsResult.Ok;
+                await content.SettleGate.WaitAsync(cancellation);
+                try
+                {
+                    if (await SettleOnceAsync(inode, content, syncFirst, alongside, cancellation) is { } result)
+                        return result;
+                }
+                finally
+                {
+                    content.SettleGate.Release();
+                }
+            }
+        }
+        catch (BlockStoreException e)
+        {
+            _logger.LogError(e, "inode {Inode} cannot be settled; its content stays in memory", inode.Number);
+            return e.Error;
+        }
+    }
+
+    /// <returns>Null where the content has been settled or dropped by another meanwhile: look anew.</returns>
+    private async ValueTask<FsResult?> SettleOnceAsync(Inode inode, FileContent content, bool syncFirst, Func<FsResult>? alongside, CancellationToken cancellation)
+    {
+        if (syncFirst && SequenceToSync(inode, content) is { } sequence and > 0)
+            await _blocks.Files.SyncAsync(sequence, cancellation);
+        var released = new List<BlockHash>();
+        try
+        {
+            for (int round = 0; ; round++)
+            {
+                if (await FreezeAsync(inode, content, cancellation) is not { } frozen)
+                    return null;
+                await SealAllAsync(inode, content, frozen.Jobs);
+                lock (inode.Gate)
+                {
+                    bool changed = content.Structure != frozen.Structure;
+                    if (!ReferenceEquals(inode.Content, content))
+                        return null;
+                    if (!changed)
+                        return CommitSettled(inode, content, frozen, alongside, released);
+                    if (round % Limits.SettleRounds == Limits.SettleRounds - 1)
+                        _logger.LogWarning("inode {Inode}: truncations have interrupted its settling {Rounds} times", inode.Number, round + 1);
+                }
+            }
+        }
+        finally
+        {
+            lock (inode.Gate)
+                content.Freezing = false;
+            _sealer.Release(released);
+        }
+    }
+
+    private static long? SequenceToSync(Inode inode, FileContent content)
+    {
+        lock (inode.Gate)
+            return content.Slots.Values.Where(s => s.Uncommitted).Select(s => (long?)s.Base.WriteSequence).Max();
+    }
+
+    /// <summary>Freezes every block that needs it, and with them the size and times that they belong to.</summary>
+    private async ValueTask<Frozen?> FreezeAsync(Inode inode, FileContent content, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            Task others;
+            lock (inode.Gate)
+            {
+                if (!ReferenceEquals(inode.Content, content) || content.IsClean)
+                    return null;
+                content.Freezing = true;
+                others = content.WhenNoSeals();
+                if (others.IsCompleted)
+                {
+                    var attributes = inode.Snapshot();
+                    var jobs = new List<SealJob>();
+                    foreach (var (index, slot) in content.Slots)
+                    {
+                        int length = LengthOf(index, attributes.Size);
+                        if (slot.NeedsSeal && length > 0 && content.Freeze(index, slot, length) is { } job)
+                            jobs.Add(job);
+                    }
+                    return new Frozen(jobs, content.Structure, attributes.Size, attributes.ModifyTime);
+                }
+            }
+            await others.WaitAsync(cancellation);
+        }
+    }
+
+    private async ValueTask SealAllAsync(Inode inode, FileContent content, List<SealJob> jobs)
+    {
+        if (jobs.Count <= 2)
+        {
+            foreach (var job in jobs)
+                await SealOneAsync(inode, content, job);
+            return;
+        }
+        // Every job is brought to its end, failed or not: an unfinished one would hold its block for ever.
+        var failures = new List<BlockStoreException>();
+        await Parallel.ForEachAsync(jobs, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, async (job, _) =>
+        {
+            try
+            {
+                await SealOneAsync(inode, content, job);
+            }
+            catch (BlockStoreException e)
+            {
+                lock (failures)
+                    failures.Add(e);
+            }
+        });
+        if (failures.Count > 0)
+            throw failures[0];
+    }
+
+    private async ValueTask SealOneAsync(Inode inode, FileContent content, SealJob job)
+    {
+        SealedBlock? made = null;
+        try
+        {
+            made = await _sealer.SealAsync(job, job.Slot.Base.Length, CancellationToken.None);
+        }
+        finally
+        {
+            BlockHash released;
+            lock (inode.Gate)
+                released = content.Finish(job, made);
+            _sealer.Release(released);
+        }
+    }
+
+    /// <summary>Brings the settled state into the open transaction. Call with the gate held.</summary>
+    private FsResult CommitSettled(Inode inode, FileContent content, Frozen frozen, Func<FsResult>? alongside, List<BlockHash> released)
+    {
+        var blocks = content.Slots.Where(s => s.Value.Uncommitted).OrderBy(s => s.Key)
+            .Select(s => new ManifestBlock(s.Key, s.Value.Base.Hash, s.Value.Base.Length, s.Value.Base.WeakChecksum, s.Value.Base.StoredBytes, s.Value.Base.WriteSequence)).ToList();
+        var result = CommitBlocks(inode, content, frozen, blocks, alongside);
+        if (!result.IsOk)
+            return result;
+        content.Committed(released, _time.GetTimestamp());
+        RefreshAllocation(inode);
+        if (content.IsClean)
+            MarkClean(inode);
+        else
+            _dirty.Renew(inode);
+        return FsResult.Ok;
+    }
+
+    /// <summary>One transaction, the metadata lock free between its steps, so that a large file holds up nobody.</summary>
+    private FsResult CommitBlocks(Inode inode, FileContent content, Frozen frozen, List<ManifestBlock> blocks, Func<FsResult>? alongside)
+    {
+        lock (_metadata.Lock)
+            _committer.Hold();
+        try
+        {
+            int done = 0;
+            while (true)
+            {
+                var step = blocks.GetRange(done, Math.Min(Limits.CommitChunk, blocks.Count - done));
+                lock (_metadata.Lock)
+                {
+                    var result = _metadata.CommitContent(inode, new ContentCommit
+                    {
+                        Size = frozen.Size,
+                        ModifyTime = frozen.ModifyTime,
+                        TruncateToBlocks = done == 0 ? content.TruncatedTo : null,
+                        Punched = done == 0 ? [.. content.Punched.Select(p => (p.First, p.Count))] : [],
+                        Blocks = step,
+                    });
+                    done += step.Count;
+                    if (!result.IsOk || done == blocks.Count)
+                        return result.IsOk && alongside is not null ? alongside() : result;
+                }
+            }
+        }
+        finally
+        {
+            lock (_metadata.Lock)
+                _committer.Release();
+        }
+    }
+
+    private static void RefreshAllocation(Inode inode)
+    {
+        lock (inode)
+            inode.Current = inode.Current with { AllocatedBytes = inode.Committed.AllocatedBytes };
+    }
+
+    private sealed record Frozen(List<SealJob> Jobs, long Structure, long Size, Timestamp ModifyTime);
+}

@@ -1,0 +1,168 @@
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    /// <summary>Sets the size. What is cut off is gone at once for readers, and for the disk with the next settling; what is gained reads as zeros.</summary>
+    public FsResult Truncate(Inode inode, long size)
+    {
+        if (size < 0)
+            return Errno.EINVAL;
+        var released = new List<BlockHash>();
+        lock (inode.Gate)
+        {
+            var attributes = inode.Snapshot();
+            if ((attributes.Flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0)
+                return Errno.EPERM;
+            var content = ContentOf(inode);
+            if (size < attributes.Size)
+                Cut(inode, content, size, released);
+            else
+                FillUpLastBlock(inode, content, attributes.Size, size);
+            content.MarkStructure();
+            MarkDirty(inode, content);
+            long allocated = size < attributes.Size ? Math.Min(attributes.AllocatedBytes, BlocksOf(size) * _blockSize) - attributes.AllocatedBytes : 0;
+            SetSize(inode, size, size == 0 ? -attributes.AllocatedBytes : allocated);
+        }
+        _sealer.Release(released);
+        return FsResult.Ok;
+    }
+
+    /// <summary>fallocate(2). Space is not set aside (deduplication and compression make that meaningless); what it makes of the content is exact.</summary>
+    public async ValueTask<FsResult> AllocateAsync(InodeNumber number, AllocateMode mode, long offset, long length, CancellationToken cancellation)
+    {
+        bool punch = mode == (AllocateMode.PunchHole | AllocateMode.KeepSize);
+        bool zero = (mode & ~AllocateMode.KeepSize) == AllocateMode.ZeroRange;
+        if (!punch && !zero && (mode & ~AllocateMode.KeepSize) != AllocateMode.None)
+            return Errno.EOPNOTSUPP;
+        if (offset < 0 || length <= 0)
+            return Errno.EINVAL;
+        if (offset > long.MaxValue - length)
+            return Errno.EFBIG;
+        var found = RequireRegular(_metadata.Acquire(number));
+        if (!found.TryGet(out var inode, out var error))
+            return error == Errno.EISDIR ? Errno.EISDIR : Errno.ENODEV;
+        try
+        {
+            if ((inode.Snapshot().Flags & (InodeFlags.Immutable | (punch || zero ? InodeFlags.AppendOnly : InodeFlags.None))) != 0)
+                return Errno.EPERM;
+            bool grow = (mode & AllocateMode.KeepSize) == 0;
+            if (!punch && !zero && !_space.Admits(length))
+                return Errno.ENOSPC;
+            while (punch || zero)
+            {
+                int missing = TryClear(inode, offset, length);
+                if (missing == 0)
+                    break;
+                SignalPressure();
+                await _pool.WaitForRoomAsync(missing, cancellation);
+            }
+            if (grow && offset + length > inode.Snapshot().Size)
+                return Grow(inode, offset + length);
+            return FsResult.Ok;
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    private FsResult Grow(Inode inode, long size)
+    {
+        lock (inode.Gate)
+        {
+            long old = inode.Snapshot().Size;
+            if (size <= old)
+                return FsResult.Ok;
+            var content = ContentOf(inode);
+            FillUpLastBlock(inode, content, old, size);
+            content.MarkStructure();
+            MarkDirty(inode, content);
+            SetSize(inode, size, 0);
+            return FsResult.Ok;
+        }
+    }
+
+    /// <summary>Drops the blocks past a size and cuts the one that it falls into.</summary>
+    private void Cut(Inode inode, FileContent content, long size, List<BlockHash> released)
+    {
+        content.Cut(BlocksOf(size), released);
+        int rest = (int)(size % _blockSize);
+        if (rest == 0)
+            return;
+        long index = size / _blockSize;
+        var slot = SlotOf(inode, content, index);
+        slot.Top?.Truncate(rest);
+        if (slot.Top?.End == 0)
+        {
+            slot.Top.Release();
+            slot.Top = null;
+        }
+        slot.Limit = Math.Min(slot.Limit, rest);
+        slot.FrozenLimit = Math.Min(slot.FrozenLimit, rest);
+        if (slot.Frozen is not null || !slot.Base.IsHole)
+            slot.Reseal = true;
+        else if (slot.Top is null && !slot.Uncommitted)
+            content.Remove(index);
+    }
+
+    /// <summary>Makes a range read as zeros within the size: whole blocks become holes, the ends are cleared in memory.</summary>
+    /// <returns>0, or how many pages it takes where they are not to be had now: nothing has changed then.</returns>
+    private int TryClear(Inode inode, long offset, long length)
+    {
+        var released = new List<BlockHash>();
+        lock (inode.Gate)
+        {
+            var attributes = inode.Snapshot();
+            long end = Math.Min(offset + length, attributes.Size);
+            if (offset >= end)
+                return 0;
+            var content = ContentOf(inode);
+            long first = offset / _blockSize + (offset % _blockSize == 0 ? 0 : 1);
+            long last = end == attributes.Size ? BlocksOf(end) : end / _blockSize;
+            var spare = t_spare ??= [];
+            spare.Clear();
+            long headEnd = Math.Min(end, first * _blockSize);
+            long tailStart = Math.Max(headEnd, last * _blockSize);
+            int pages = PagesOf(headEnd - offset) + PagesOf(end - tailStart);
+            Span<int> rented = pages <= 512 ? stackalloc int[pages] : new int[pages];
+            if (!_pool.TryRent(rented))
+                return pages;
+            spare.AddRange(rented);
+            ClearWithin(inode, content, offset, headEnd, spare);
+            if (last > first)
+                content.Punch(new BlockRange(first, last - first), released);
+            ClearWithin(inode, content, tailStart, end, spare);
+            _pool.Return([.. spare]);
+            spare.Clear();
+            content.MarkStructure();
+            MarkDirty(inode, content);
+            long freed = last > first ? Math.Min(attributes.AllocatedBytes, (last - first) * _blockSize) : 0;
+            SetSize(inode, attributes.Size, -freed);
+            if (content.Punched.Count > Limits.RedoRanges)
+                SignalPressure();
+        }
+        _sealer.Release(released);
+        return 0;
+    }
+
+    private static int PagesOf(long length) => length <= 0 ? 0 : (int)(length / PagePool.PageSize) + 2;
+
+    private void ClearWithin(Inode inode, FileContent content, long from, long to, List<int> spare)
+    {
+        if (from >= to)
+            return;
+        var slot = content.Find(from / _blockSize);
+        if (slot is null && CommittedBase(inode, from / _blockSize).IsHole)
+            return;
+        slot ??= SlotOf(inode, content, from / _blockSize);
+        slot.Top ??= content.NewTop();
+        slot.Top.Clear((int)(from % _blockSize), (int)(to - from), spare);
+    }
+}

@@ -1,0 +1,117 @@
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    /// <summary>fsync(2) of a file: on return its content, size, times and name survive a loss of power.</summary>
+    /// <remarks>A few small writes go to the redo table, which costs one sync of the WAL; anything else becomes blocks first. What an orphan holds need not survive.</remarks>
+    public async ValueTask<FsResult> SyncAsync(Inode inode, CancellationToken cancellation)
+    {
+        if (inode.Snapshot().LinkCount > 0 && !TryLog(inode))
+        {
+            var settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
+            if (!settled.IsOk)
+                return settled;
+        }
+        return await _committer.DurableAsync(cancellation);
+    }
+
+    /// <summary>syncfs(2): settles every file that is dirty now.</summary>
+    public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
+    {
+        var first = Errno.None;
+        foreach (var inode in _dirty.Oldest(int.MaxValue))
+        {
+            if (inode.Snapshot().LinkCount == 0 || !inode.TryPin())
+                continue;
+            try
+            {
+                var result = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
+                if (!result.IsOk && first == Errno.None)
+                    first = result.Error;
+            }
+            finally
+            {
+                inode.Unpin();
+            }
+        }
+        var durable = await _committer.DurableAsync(cancellation);
+        return first != Errno.None ? first : durable;
+    }
+
+    /// <summary>Writes what the redo rows say into memory again, as the session before this one had it.</summary>
+    public async Task ReplayAsync(IReadOnlyList<RedoFile> files, CancellationToken cancellation)
+    {
+        foreach (var file in files)
+        {
+            if (_metadata.Acquire(file.Inode) is not { } inode)
+                continue;
+            try
+            {
+                foreach (var (offset, data) in file.Writes)
+                {
+                    var written = await WriteAsync(file.Inode, offset, data, WriteFlags.None, cancellation);
+                    if (!written.IsOk)
+                        throw new InvalidDataException($"what was synced of inode {file.Inode} cannot be brought back: {written.Error}");
+                }
+                lock (inode)
+                    inode.Current = inode.Current with { ModifyTime = file.ModifyTime, ChangeTime = file.ChangeTime };
+                var settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
+                if (!settled.IsOk)
+                    throw new InvalidDataException($"what was synced of inode {file.Inode} cannot be made into blocks: {settled.Error}");
+            }
+            finally
+            {
+                _metadata.Release(inode);
+            }
+        }
+    }
+
+    /// <summary>Puts what was written since the last sync into the redo table. True also where there is nothing in flight.</summary>
+    private bool TryLog(Inode inode)
+    {
+        lock (inode.Gate)
+        {
+            if (inode.Content is not { } content || content.IsClean)
+                return true;
+            long bytes = content.Unlogged.Sum(r => r.Length);
+            if (content.NeedsSettle || bytes > Limits.RedoSync || _metadata.RedoBytes(inode.Number) + bytes > Limits.RedoFile)
+                return false;
+            var pieces = new List<(long Offset, byte[] Data)>();
+            foreach (var range in content.Unlogged)
+            {
+                if (!TryGather(content, range, pieces))
+                    return false;
+            }
+            lock (_metadata.Lock)
+            {
+                foreach (var (offset, data) in pieces)
+                {
+                    if (!_metadata.AppendRedo(inode, offset, data).IsOk)
+                        return false;
+                }
+            }
+            content.Unlogged.Clear();
+            return true;
+        }
+    }
+
+    /// <summary>Copies a range that lies wholly in newest extents. False where some of it has been sealed already: then blocks are the shorter way.</summary>
+    private bool TryGather(FileContent content, ByteRange range, List<(long Offset, byte[] Data)> pieces)
+    {
+        for (long at = range.Start; at < range.End;)
+        {
+            int within = (int)(at % _blockSize);
+            int n = (int)Math.Min(_blockSize - within, range.End - at);
+            if (content.Find(at / _blockSize)?.Top is not { } top || !top.Covers(within, within + n))
+                return false;
+            byte[] data = new byte[n];
+            top.CopyTo(within, data);
+            pieces.Add((at, data));
+            at += n;
+        }
+        return true;
+    }
+}

@@ -1,0 +1,147 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    private readonly SemaphoreSlim _pressure = new(0, 1);
+
+    /// <summary>The volume takes no mutations: reading leaves no trace either.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>Why content cannot be stored, in one line; null while it can.</summary>
+    public string? Trouble { get; private set; }
+
+    /// <summary>Seals blocks that are complete, until cancelled. Several run at once.</summary>
+    public async Task SealCompleteAsync(CancellationToken cancellation)
+    {
+        await foreach (var request in _complete.Reader.ReadAllAsync(cancellation))
+        {
+            SealJob? job = null;
+            lock (request.Inode.Gate)
+            {
+                bool due = request.Content.Has(request.Index, request.Slot) && !request.Content.Freezing && request.Slot is { Sealing: false, Frozen: null, Top.IsComplete: true }
+                    && request.Content.Newest != request.Index;
+                if (due)
+                    job = request.Content.Freeze(request.Index, request.Slot, _blockSize);
+            }
+            if (job is null)
+                continue;
+            try
+            {
+                await SealOneAsync(request.Inode, request.Content, job);
+                Trouble = null;
+            }
+            catch (BlockStoreException e)
+            {
+                NoteTrouble(e);
+            }
+        }
+    }
+
+    /// <summary>Settles what has become old, and under pressure what is oldest, until cancelled.</summary>
+    public async Task SettleOldAsync(CancellationToken cancellation)
+    {
+        while (!cancellation.IsCancellationRequested)
+        {
+            await _pressure.WaitAsync(Limits.SettleTick, cancellation);
+            while (await SettleRoundAsync(cancellation))
+                cancellation.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>The inode is gone for good: what was in flight of it is dropped.</summary>
+    public void Discard(Inode inode)
+    {
+        var released = new List<BlockHash>();
+        lock (inode.Gate)
+        {
+            if (inode.Content is { } content)
+            {
+                bool dirty = !content.IsClean;
+                content.Discard(released);
+                inode.Content = null;
+                if (dirty)
+                {
+                    _dirty.Remove(inode);
+                    inode.Unpin();
+                }
+            }
+        }
+        _sealer.Release(released);
+    }
+
+    private bool UnderPressure => InFlightBytes > InFlightLimit / 100 * Limits.PressurePercent;
+
+    /// <returns>True where another round is due at once.</returns>
+    private async Task<bool> SettleRoundAsync(CancellationToken cancellation)
+    {
+        bool pressure = UnderPressure;
+        var due = _dirty.Oldest(64).Where(i => IsDue(i, pressure)).ToList();
+        if (due.Count == 0)
+            return false;
+        int failed = 0;
+        await Parallel.ForEachAsync(due, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellation }, async (inode, token) =>
+        {
+            if (!inode.TryPin())
+                return;
+            try
+            {
+                var result = await SettleAsync(inode, syncFirst: !pressure, alongside: null, token);
+                if (result.IsOk)
+                    Trouble = null;
+                else
+                    Interlocked.Increment(ref failed);
+            }
+            finally
+            {
+                inode.Unpin();
+            }
+        });
+        return failed == 0 && (due.Count == 64 || UnderPressure);
+    }
+
+    private bool IsDue(Inode inode, bool pressure)
+    {
+        lock (inode.Gate)
+        {
+            if (inode.Content is not { DirtySince: { } since } content)
+                return false;
+            bool orphan = inode.Snapshot().LinkCount == 0;
+            if (orphan && !pressure)
+            {
+                // What has no name need not outlive the process: it reaches the disk only where memory is short.
+                _dirty.Renew(inode);
+                return false;
+            }
+            if (pressure || content.UncommittedBlocks > Limits.UncommittedBlocks || content.Punched.Count > Limits.RedoRanges)
+                return true;
+            return _time.GetElapsedTime(since) >= Limits.SettleAge;
+        }
+    }
+
+    private void SignalPressure()
+    {
+        try
+        {
+            if (_pressure.CurrentCount == 0)
+                _pressure.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // Another has just asked for the same.
+        }
+    }
+
+    private void NoteTrouble(BlockStoreException e)
+    {
+        Trouble = e.Message;
+        _logger.LogError(e, "a block cannot be stored; its content stays in memory");
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "inode {inode}: block {hash} cannot be read: {reason}")]
+    private partial void LogUnreadable(InodeNumber inode, BlockHash hash, string? reason);
+}

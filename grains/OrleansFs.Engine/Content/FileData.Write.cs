@@ -1,0 +1,172 @@
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Content;
+
+internal sealed partial class FileData
+{
+    [ThreadStatic]
+    private static List<int>? t_spare;
+
+    /// <summary>Writes all of the data into in-flight blocks. Waits only where the budget is used up.</summary>
+    /// <returns>Where the data went.</returns>
+    public ValueTask<FsResult<long>> WriteAsync(InodeNumber number, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        var found = RequireRegular(_metadata.Acquire(number));
+        if (!found.TryGet(out var inode, out var error))
+            return new(error);
+        if (data.Length > Limits.WriteStep)
+            return WriteStepsAsync(inode, offset, data, flags, cancellation);
+        var result = TryWrite(inode, offset, data.Span, flags, out int missing);
+        if (missing > 0)
+            return WaitAndWriteAsync(inode, offset, data, flags, missing, cancellation);
+        _metadata.Release(inode);
+        return new(result);
+    }
+
+    private async ValueTask<FsResult<long>> WaitAndWriteAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, int missing, CancellationToken cancellation)
+    {
+        try
+        {
+            while (true)
+            {
+                SignalPressure();
+                await _pool.WaitForRoomAsync(missing, cancellation);
+                var result = TryWrite(inode, offset, data.Span, flags, out missing);
+                if (missing == 0)
+                    return result;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    private async ValueTask<FsResult<long>> WriteStepsAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        try
+        {
+            long? start = null;
+            for (int done = 0; done < data.Length; done += Limits.WriteStep)
+            {
+                var step = data.Slice(done, Math.Min(Limits.WriteStep, data.Length - done));
+                var result = await WriteAsync(inode.Number, start + done ?? offset, step, start is null ? flags : flags & ~WriteFlags.Append, cancellation);
+                if (!result.TryGet(out long at, out var error))
+                    return error;
+                start ??= at;
+            }
+            return start ?? offset;
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    private FsResult<long> TryWrite(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, out int missing)
+    {
+        missing = 0;
+        if (!_space.Admits(data.Length))
+            return Errno.ENOSPC;
+        if ((flags & WriteFlags.KillPrivileges) != 0)
+        {
+            var killed = _metadata.ApplyAttributes(inode, new AttributeChange { Mask = AttributeMask.KillPrivileges }, default);
+            if (!killed.IsOk)
+                return killed.Error;
+        }
+        lock (inode.Gate)
+        {
+            var attributes = inode.Snapshot();
+            if ((attributes.Flags & InodeFlags.Immutable) != 0 && (flags & WriteFlags.FromPageCache) == 0)
+                return Errno.EPERM;
+            long at = (flags & WriteFlags.Append) != 0 ? attributes.Size : offset;
+            if (at < 0 || at > long.MaxValue - data.Length)
+                return Errno.EFBIG;
+            if (data.IsEmpty)
+                return at;
+            var content = ContentOf(inode);
+            var spare = t_spare ??= [];
+            missing = RentFor(content, at, data.Length, spare);
+            if (missing > 0)
+                return at;
+            long end = at + data.Length;
+            if (end > attributes.Size)
+                FillUpLastBlock(inode, content, attributes.Size, end);
+            long allocated = Place(inode, content, at, data, spare);
+            MarkDirty(inode, content);
+            content.NoteWritten(at, data.Length);
+            SetSize(inode, Math.Max(attributes.Size, end), allocated);
+            if (content.UncommittedBlocks > Limits.UncommittedBlocks)
+                SignalPressure();
+            return at;
+        }
+    }
+
+    /// <summary>Takes the pages that a write needs.</summary>
+    /// <returns>0, or how many pages it takes where they are not to be had now.</returns>
+    private int RentFor(FileContent content, long offset, int length, List<int> spare)
+    {
+        int pages = 0;
+        for (long at = offset; at < offset + length;)
+        {
+            long index = at / _blockSize;
+            int within = (int)(at % _blockSize);
+            int n = (int)Math.Min(_blockSize - within, offset + length - at);
+            pages += content.Find(index)?.Top?.MissingPages(within, n) ?? (within + n - 1) / PagePool.PageSize - within / PagePool.PageSize + 1;
+            at += n;
+        }
+        Span<int> rented = pages <= 512 ? stackalloc int[pages] : new int[pages];
+        if (!_pool.TryRent(rented))
+            return pages;
+        spare.Clear();
+        spare.AddRange(rented);
+        return 0;
+    }
+
+    /// <summary>Copies data into the blocks' in-flight extents, and hands on blocks that are complete and left behind.</summary>
+    /// <returns>Bytes by which the allocation grew: what lies in blocks that were holes.</returns>
+    private long Place(Inode inode, FileContent content, long offset, ReadOnlySpan<byte> data, List<int> spare)
+    {
+        long allocated = 0;
+        while (!data.IsEmpty)
+        {
+            long index = offset / _blockSize;
+            int within = (int)(offset % _blockSize);
+            int n = Math.Min(_blockSize - within, data.Length);
+            var slot = SlotOf(inode, content, index);
+            slot.Top ??= content.NewTop();
+            int added = slot.Top.Write(within, data[..n], spare);
+            if (slot.Base.IsHole)
+                allocated += added;
+            if (content.Newest is { } newest && newest != index)
+                OfferForSealing(inode, content, newest);
+            content.Newest = index;
+            offset += n;
+            data = data[n..];
+        }
+        return allocated;
+    }
+
+    /// <summary>The file grows: a last block that was short is not the last any more, and is hashed anew with zeros to its full length.</summary>
+    private void FillUpLastBlock(Inode inode, FileContent content, long size, long newSize)
+    {
+        if (size % _blockSize == 0 || LengthOf(size / _blockSize, size) == LengthOf(size / _blockSize, newSize))
+            return;
+        var slot = SlotOf(inode, content, size / _blockSize);
+        if (!slot.Base.IsHole || slot.Frozen is not null)
+            slot.Reseal = true;
+        else if (slot.Top is null)
+            content.Remove(size / _blockSize);
+    }
+
+    private void OfferForSealing(Inode inode, FileContent content, long index)
+    {
+        if (content.Find(index) is { Sealing: false, Frozen: null, Top.IsComplete: true } slot && !content.Freezing && inode.Snapshot().LinkCount > 0)
+            _complete.Writer.TryWrite(new SealRequest(inode, content, index, slot));
+    }
+}

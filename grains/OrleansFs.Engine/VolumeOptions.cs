@@ -1,0 +1,37 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+/// <summary>How a copy of a volume is opened.</summary>
+public sealed record VolumeOptions
+{
+    /// <summary>The data folder: meta.db, blocks and what belongs to them.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>S for a volume that is made now, bytes: a power of two from 4 KiB to 4 MiB. 128 KiB by default. Ignored for one that exists.</summary>
+    public int BlockSize { get; init; } = 128 << 10;
+
+    /// <summary>Budget for in-flight content, bytes, 16 MiB or more. 256 MiB by default. Past it writers wait.</summary>
+    public long Memory { get; init; } = 256L << 20;
+
+    /// <summary>Block contents kept in memory for readers, bytes. 64 MiB by default.</summary>
+    public long ReadCache { get; init; } = 64L << 20;
+
+    /// <summary>Every mutation answers EROFS.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>Name of a volume that is made now.</summary>
+    public string VolumeName { get; init; } = "volume";
+
+    /// <summary>The name of this copy, and of the silo that serves it.</summary>
+    public CopyName Copy { get; init; } = CopyName.Parse("master");
+
+    /// <summary>How long a block that nothing refers to is kept. 10 minutes by default.</summary>
+    public TimeSpan CollectGrace { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>False: fail where the folder holds no volume, instead of making one.</summary>
+    public bool Create { get; init; } = true;
+}
+
+/// <summary>A volume cannot be opened: one line that says why and what to do.</summary>
+public sealed class VolumeException(string message, Exception? inner = null) : Exception(message, inner);
