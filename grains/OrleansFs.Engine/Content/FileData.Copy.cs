@@ -94,7 +94,7 @@ internal sealed partial class FileData
                     break;
                 if (known.IsHole)
                     run.Add(SealedBlock.Hole);
-                else if (_sealer.TryShare(known, out var pinned))
+                else if (_sealer.TryShare(known.Hash, out var pinned))
                     run.Add(pinned);
                 else
                     break;

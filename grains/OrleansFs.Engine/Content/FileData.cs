@@ -32,7 +32,7 @@ internal sealed partial class FileData : IDisposable
     private readonly DirtyFiles _dirty = new();
     private readonly Channel<SealRequest> _complete;
 
-    public FileData(MetadataStore metadata, BlockStore blocks, Sealer sealer, Committer committer, PagePool pool, SpaceGuard space, VolumeClock clock, TimeProvider time,
+    public FileData(MetadataStore metadata, BlockStore blocks, Sealer sealer, Committer committer, PagePool pool, SpaceGuard space, TimeProvider time,
         int blockSize, ILogger logger)
     {
         _metadata = metadata;
@@ -41,7 +41,7 @@ internal sealed partial class FileData : IDisposable
         _committer = committer;
         _pool = pool;
         _space = space;
-        _clock = clock;
+        _clock = metadata.Clock;
         _time = time;
         _logger = logger;
         _blockSize = blockSize;

@@ -38,17 +38,17 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
     }
 
     /// <summary>Pins a block that is stored, so that another file can name it. False where it is gone.</summary>
-    public bool TryShare(SealedBlock known, out SealedBlock block)
+    public bool TryShare(BlockHash hash, out SealedBlock block)
     {
-        lock (locks.For(known.Hash))
-            return TryClaim(known.Hash, known.Length, known.WeakChecksum, out block);
+        lock (locks.For(hash))
+            return TryClaim(hash, out block);
     }
 
     /// <summary>Ends a pin: a committed manifest names the block now, or nothing wants it any more.</summary>
     public void Release(BlockHash hash)
     {
         if (!hash.IsHole)
-            pending.Release(hash);
+            pending.Unpin(hash);
     }
 
     public void Release(List<BlockHash> hashes)
@@ -63,36 +63,33 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
         if (BlockStore.IsAllZero(content))
             return SealedBlock.Hole;
         var hash = BlockHash.Of(content);
-        ulong weak = WeakChecksum.Compute(content).Value;
         lock (locks.For(hash))
         {
-            if (TryClaim(hash, content.Length, weak, out var known))
+            if (TryClaim(hash, out var known))
                 return known;
+            var weak = WeakChecksum.Compute(content);
             var stored = blocks.Files.Write(hash, content);
-            pending.Add(hash, stored);
-            return new SealedBlock(hash, content.Length, weak, stored.StoredBytes, stored.WriteSequence);
+            pending.Pin(hash, new PendingBlock(stored, weak));
+            return new SealedBlock(hash, content.Length, weak.Value, stored.StoredBytes, stored.WriteSequence);
         }
     }
 
     /// <summary>Pins a block that another file has stored or is about to name. A block that is suspect or lost is not claimed: storing it again heals it.</summary>
-    private bool TryClaim(BlockHash hash, int length, ulong weak, out SealedBlock block)
+    private bool TryClaim(BlockHash hash, out SealedBlock block)
     {
-        if (!blocks.Files.IsSuspect(hash))
-        {
-            if (pending.TryPin(hash, out var stored))
-            {
-                block = new SealedBlock(hash, length, weak, stored.StoredBytes, stored.WriteSequence);
-                return true;
-            }
-            if (metadata.TryGetBlock(hash, out var row) && blocks.Files.DiskBytes(hash) is not null)
-            {
-                pending.Add(hash, new StoredBlock(length, (int)row.StoredBytes, BlockCodec.Raw, 0));
-                block = new SealedBlock(hash, length, row.WeakChecksum, row.StoredBytes, 0);
-                return true;
-            }
-        }
         block = default;
-        return false;
+        if (blocks.Files.IsSuspect(hash))
+            return false;
+        if (pending.TryPin(hash, out var known))
+        {
+            block = new SealedBlock(hash, known.Stored.RawLength, known.Weak.Value, known.Stored.StoredBytes, known.Stored.WriteSequence);
+            return true;
+        }
+        if (!metadata.TryGetBlock(hash, out var row) || !blocks.Files.Exists(hash))
+            return false;
+        pending.Pin(hash, new PendingBlock(new StoredBlock(row.Length, (int)row.StoredBytes, BlockCodec.Raw, 0), new WeakChecksum(row.WeakChecksum)));
+        block = new SealedBlock(hash, row.Length, row.WeakChecksum, row.StoredBytes, 0);
+        return true;
     }
 
     private async ValueTask ReadBaseAsync(BlockReference block, Memory<byte> destination, CancellationToken cancellation)

@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Logging;
+
+namespace OrleansFs.Engine;
+
+/// <summary>The loops that serve a volume. One that fails says so in the log and starts again after a pause; none fails unseen.</summary>
+internal sealed class BackgroundTasks(ILogger logger, TimeProvider time) : IDisposable
+{
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<Task> _running = [];
+
+    /// <summary>The newest failure, in one line; null while there was none.</summary>
+    public string? Trouble { get; private set; }
+
+    public void Run(string name, Func<CancellationToken, Task> loop) => _running.Add(Task.Run(() => RepeatAsync(name, loop)));
+
+    /// <summary>Cancels all and waits until they have ended.</summary>
+    /// <exception cref="TimeoutException">One of them does not end.</exception>
+    public async Task StopAsync(TimeSpan timeout)
+    {
+        await _stop.CancelAsync();
+        await Task.WhenAll(_running).WaitAsync(timeout, time);
+        _running.Clear();
+    }
+
+    public void Dispose() => _stop.Dispose();
+
+    private async Task RepeatAsync(string name, Func<CancellationToken, Task> loop)
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                await loop(_stop.Token);
+            }
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                Trouble = $"background task '{name}' failed: {e.Message}";
+                logger.LogError(e, "background task '{Name}' failed; it starts again", name);
+            }
+            await Task.Delay(Limits.RetryPause, time, _stop.Token).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+/// <summary>A session in the process of the volume itself: the engine's face to a mount beside it. No hop: what can be done at once is done by the calling thread.</summary>
+public sealed class LocalSession : IVolumeAccess, IDisposable
+{
+    private readonly VolumeCopy _volume;
+    private readonly IInodeHolder _holder;
+    private readonly Guid _id = Guid.NewGuid();
+
+    internal LocalSession(VolumeCopy volume, IInodeHolder holder)
+    {
+        _volume = volume;
+        _holder = holder;
+    }
+
+    public ValueTask<FsResult<Attributes>> LookupAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        new(_volume.Metadata.Lookup(directory, name.Span));
+
+    public ValueTask<FsResult<Attributes>> GetAttributesAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.GetAttributes(inode));
+
+    public ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
+        new(_volume.SetAttributes(inode, change, caller));
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ReadLink(inode));
+
+    public ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
+        new(_volume.RefuseGrowth() is var refused and not Errno.None ? refused : _volume.Metadata.Create(directory, name.Span, inode, caller));
+
+    public ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
+    {
+        if (_volume.RefuseGrowth() is var refused and not Errno.None)
+            return new(refused);
+        var result = _volume.Metadata.CreateUnnamed(directory, inode, caller);
+        if (result.IsOk)
+            _volume.Orphanage.AddUnnamed(result.Value.Inode);
+        return new(result);
+    }
+
+    public ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    {
+        if (_volume.RefuseGrowth() is var refused and not Errno.None)
+            return new(refused);
+        var result = _volume.Metadata.Link(inode, directory, name.Span);
+        if (result.IsOk)
+            _volume.Orphanage.Remove(inode);
+        return new(result);
+    }
+
+    public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        new(_volume.Unlink(directory, name.Span, isDirectory: false));
+
+    public ValueTask<FsResult> RemoveDirectoryAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        new(_volume.Unlink(directory, name.Span, isDirectory: true));
+
+    public ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
+        CancellationToken cancellation) => _volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation);
+
+    public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
+        new(_volume.Metadata.ReadDirectory(directory, cookie, sink, withAttributes));
+
+    public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation) =>
+        _volume.Files.ReadAsync(inode, offset, destination, cancellation);
+
+    public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
+        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.WriteAsync(inode, offset, data, flags, cancellation);
+
+    public ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
+        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.AllocateAsync(inode, mode, offset, length, cancellation);
+
+    public ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation) => new(_volume.Files.Seek(inode, offset, kind));
+
+    public ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation) =>
+        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.CopyRangeAsync(source, sourceOffset, target, targetOffset, length, cancellation);
+
+    public ValueTask<FsResult> FlushAsync(InodeNumber inode, ulong lockOwner, CancellationToken cancellation)
+    {
+        _volume.LockTable.ReleaseOwner(_id, inode, lockOwner);
+        return new(FsResult.Ok);
+    }
+
+    public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) => _volume.SyncAsync(inode, cancellation);
+
+    public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _volume.SyncAllAsync(cancellation);
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        new(_volume.Metadata.GetXattr(inode, name.Span));
+
+    public ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation) =>
+        new(_volume.RefuseGrowth() is var refused and not Errno.None ? refused : _volume.Metadata.SetXattr(inode, name.Span, value.Span, flags));
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ListXattr(inode));
+
+    public ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        new(_volume.ReadOnly ? Errno.EROFS : _volume.Metadata.RemoveXattr(inode, name.Span));
+
+    public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) => new(_volume.Space());
+
+    public ValueTask<FsResult<FileLock>> GetLockAsync(InodeNumber inode, FileLock wanted, CancellationToken cancellation) => new(_volume.LockTable.Get(_id, inode, wanted));
+
+    public ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) =>
+        _volume.LockTable.SetAsync(_id, inode, wanted, wait, cancellation);
+
+    public void Forget(InodeNumber inode) => _volume.Orphanage.Forget(inode);
+
+    public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => new(_volume.Status());
+
+    /// <summary>Ends the session: its locks go, and what only it held.</summary>
+    public void Dispose()
+    {
+        _volume.LockTable.ReleaseSession(_id);
+        _volume.Orphanage.Detach(_holder);
+    }
+}

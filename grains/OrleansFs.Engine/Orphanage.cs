@@ -1,0 +1,93 @@
+using System.Collections.Concurrent;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+/// <summary>
+/// Inodes without a name: each lives while a session holds it, and is purged, with its blocks' references, when the last one lets go. What a crash leaves is purged at the next opening.
+/// </summary>
+/// <remarks>An orphan is in <c>_held</c> or in the queue, never in neither: it is put among the held before the sessions are asked, so that a session which lets go in between finds it there.</remarks>
+internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger logger)
+{
+    private readonly ConcurrentDictionary<InodeNumber, byte> _held = new();
+    private readonly ConcurrentDictionary<IInodeHolder, byte> _sessions = new();
+    private readonly Channel<InodeNumber> _purges = Channel.CreateBounded<InodeNumber>(Limits.PurgeQueue);
+
+    public void Attach(IInodeHolder session) => _sessions.TryAdd(session, 0);
+
+    /// <summary>A session has ended and holds nothing any more.</summary>
+    public void Detach(IInodeHolder session)
+    {
+        _sessions.TryRemove(session, out _);
+        foreach (var inode in _held.Keys)
+            Forget(inode);
+    }
+
+    /// <summary>The inode has lost its last name.</summary>
+    public void Add(InodeNumber inode)
+    {
+        _held.TryAdd(inode, 0);
+        Forget(inode);
+    }
+
+    /// <summary>The inode was made without a name. The session that made it holds it from now on, and is not asked yet: its answer may still be on the way.</summary>
+    public void AddUnnamed(InodeNumber inode) => _held.TryAdd(inode, 0);
+
+    /// <summary>The inode has a name again.</summary>
+    public void Remove(InodeNumber inode) => _held.TryRemove(inode, out _);
+
+    /// <summary>A session no longer knows the inode. Nothing happens unless it is an orphan that nobody else holds.</summary>
+    public void Forget(InodeNumber inode)
+    {
+        if (_held.IsEmpty || !_held.ContainsKey(inode))
+            return;
+        foreach (var session in _sessions.Keys)
+        {
+            if (session.Holds(inode))
+                return;
+        }
+        if (_held.TryRemove(inode, out _))
+            Queue(inode);
+    }
+
+    /// <summary>Purges an orphan soon, or at once where the queue is full.</summary>
+    public void Queue(InodeNumber inode)
+    {
+        if (!_purges.Writer.TryWrite(inode))
+            Purge(inode);
+    }
+
+    /// <summary>Purges what is queued, until cancelled.</summary>
+    public async Task PurgeAsync(CancellationToken cancellation)
+    {
+        await foreach (var inode in _purges.Reader.ReadAllAsync(cancellation))
+            Purge(inode);
+    }
+
+    private void Purge(InodeNumber number)
+    {
+        if (metadata.Acquire(number) is { } inode)
+        {
+            files.Discard(inode);
+            metadata.Release(inode);
+        }
+        var result = metadata.PurgeOrphan(number);
+        if (result.Error == Errno.EAGAIN)
+        {
+            while (!metadata.PurgeStep(number, Limits.PurgeSegments))
+            {
+                // Each step is a short hold of the metadata lock; others come in between.
+            }
+        }
+        else if (!result.IsOk && result.Error is not (Errno.ESTALE or Errno.ENOENT))
+        {
+            logger.LogError("orphan inode {Inode} cannot be purged: {Error}", number, result.Error);
+        }
+        foreach (var detached in metadata.TakeDetached())
+            Queue(detached);
+    }
+}

@@ -1,0 +1,192 @@
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+public sealed partial class VolumeCopy
+{
+    /// <summary>Metadata bytes that an operation which adds something may take at most, before it is committed.</summary>
+    private const long MutationRoom = 64 << 10;
+
+    internal MetadataStore Metadata => _metadata;
+
+    internal Content.FileData Files => _files;
+
+    internal Orphanage Orphanage => _orphanage;
+
+    internal LockTable LockTable => _locks;
+
+    /// <summary>Why a mutation that adds something cannot be taken now: EROFS, or ENOSPC before the disk is really full.</summary>
+    internal Errno RefuseGrowth() => ReadOnly ? Errno.EROFS : _space.Admits(MutationRoom) ? Errno.None : Errno.ENOSPC;
+
+    internal FsResult<Attributes> SetAttributes(InodeNumber number, in AttributeChange change, in Caller caller)
+    {
+        if (ReadOnly)
+            return Errno.EROFS;
+        if (_metadata.Acquire(number) is not { } inode)
+            return Errno.ESTALE;
+        try
+        {
+            if ((change.Mask & AttributeMask.Size) != 0)
+            {
+                uint mode = inode.Snapshot().Mode;
+                if (!Mode.IsRegular(mode))
+                    return Mode.IsDirectory(mode) ? Errno.EISDIR : Errno.EINVAL;
+                var truncated = _files.Truncate(inode, change.Size);
+                if (!truncated.IsOk)
+                    return truncated.Error;
+            }
+            var rest = change with { Mask = change.Mask & ~AttributeMask.Size };
+            return rest.Mask == AttributeMask.None ? inode.Snapshot() : _metadata.ApplyAttributes(inode, rest, caller);
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    internal FsResult Unlink(InodeNumber directory, ReadOnlySpan<byte> name, bool isDirectory)
+    {
+        if (ReadOnly)
+            return Errno.EROFS;
+        var result = isDirectory ? _metadata.RemoveDirectory(directory, name) : _metadata.Unlink(directory, name);
+        if (!result.TryGet(out var orphan, out var error))
+            return error;
+        if (orphan is { } gone)
+            _orphanage.Add(gone);
+        return FsResult.Ok;
+    }
+
+    /// <summary>Renames. A file that takes the place of another is settled first, in the same transaction: after a crash the name shows the old content or the new, never an empty file.</summary>
+    internal ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
+        CancellationToken cancellation)
+    {
+        if (ReadOnly)
+            return new(Errno.EROFS);
+        if ((flags & (RenameFlags.NoReplace | RenameFlags.Exchange)) == 0 && _files.Dirty.Count > 0
+            && _metadata.Lookup(newDirectory, newName.Span).IsOk
+            && _metadata.Lookup(directory, name.Span).TryGet(out var source, out _) && source.IsRegular
+            && _metadata.Acquire(source.Inode) is { } inode)
+        {
+            return SettleAndRenameAsync(inode, directory, name, newDirectory, newName, flags, caller, cancellation);
+        }
+        return new(Rename(directory, name.Span, newDirectory, newName.Span, flags, caller));
+    }
+
+    private async ValueTask<FsResult> SettleAndRenameAsync(Inode inode, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
+        RenameFlags flags, Caller caller, CancellationToken cancellation)
+    {
+        try
+        {
+            return await _files.SettleAsync(inode, syncFirst: false, () => Rename(directory, name.Span, newDirectory, newName.Span, flags, caller), cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    private FsResult Rename(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber newDirectory, ReadOnlySpan<byte> newName, RenameFlags flags, in Caller caller)
+    {
+        var result = _metadata.Rename(directory, name, newDirectory, newName, flags, caller);
+        if (!result.TryGet(out var orphan, out var error))
+            return error;
+        if (orphan is { } gone)
+            _orphanage.Add(gone);
+        return FsResult.Ok;
+    }
+
+    internal async ValueTask<FsResult> SyncAsync(InodeNumber number, CancellationToken cancellation)
+    {
+        if (ReadOnly)
+            return FsResult.Ok;
+        if (_metadata.Acquire(number) is not { } inode)
+            return Errno.ESTALE;
+        try
+        {
+            return await _files.SyncAsync(inode, cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        catch (MetadataException e)
+        {
+            return e.Error;
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    internal async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
+    {
+        if (ReadOnly)
+            return FsResult.Ok;
+        try
+        {
+            return await _files.SyncAllAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        catch (MetadataException e)
+        {
+            return e.Error;
+        }
+    }
+
+    internal SpaceReport Space()
+    {
+        var counters = _metadata.Counters;
+        long used = counters.StoredBytes;
+        long free = _space.Room;
+        return new SpaceReport
+        {
+            BlockSize = BlockSize,
+            TotalBytes = used + free,
+            FreeBytes = free,
+            AvailableBytes = free,
+            Inodes = counters.Files + counters.Directories + counters.Others,
+            FreeInodes = free / 512,
+        };
+    }
+
+    internal VolumeStatus Status()
+    {
+        var counters = _metadata.Counters;
+        return new VolumeStatus
+        {
+            Volume = Name,
+            Uuid = Id.ToString(),
+            Copy = Copy.Value,
+            Role = "master",
+            FormatVersion = _metadata.Volume.FormatVersion,
+            BlockSize = BlockSize,
+            Files = counters.Files,
+            Directories = counters.Directories,
+            OtherInodes = counters.Others,
+            LogicalBytes = counters.LogicalBytes,
+            ReferencedBytes = counters.ReferencedBytes,
+            UniqueBytes = counters.UniqueBytes,
+            StoredBytes = counters.StoredBytes,
+            Blocks = counters.Blocks,
+            DeadBlocks = counters.DeadBlocks,
+            DeadBytes = counters.DeadBytes,
+            InFlightBytes = _files.InFlightBytes,
+            InFlightLimit = _files.InFlightLimit,
+            Lsn = _metadata.Committed.Value,
+            LastCommit = _metadata.LastCommit,
+            Orphans = counters.Orphans,
+            MetadataBytes = _metadata.FileBytes,
+            ResidentBytes = Environment.WorkingSet,
+            Trouble = _metadata.Poison ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? (_space.Room == 0 ? "the disk is full: delete files or make room on it" : null),
+        };
+    }
+}

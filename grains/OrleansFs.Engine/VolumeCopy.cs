@@ -1,0 +1,192 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+/// <summary>
+/// One copy of a volume, open: metadata, blocks, what is in flight, and the tasks that bring it to disk. Thread-safe; sessions are its users.
+/// </summary>
+/// <remarks>
+/// <para>Locks, in the order in which they may be taken: settle gate of a file, gate of a file, lock of a block's stripe, metadata lock, an inode's own lock. Only a stripe is held over I/O, on
+/// the one block file that it is about.</para>
+/// <para>After <see cref="CloseAsync"/> everything is committed and on disk. Without it (a kill, a loss of power) the next opening finds each file at an old or a new state, and at the
+/// state of its last fsync or later.</para>
+/// </remarks>
+public sealed partial class VolumeCopy : IAsyncDisposable
+{
+    private readonly DataFolder _folder;
+    private readonly MetadataStore _metadata;
+    private readonly BlockStore _blocks;
+    private readonly PagePool _pool;
+    private readonly SpaceGuard _space;
+    private readonly Committer _committer;
+    private readonly FileData _files;
+    private readonly Orphanage _orphanage;
+    private readonly LockTable _locks = new();
+    private readonly BackgroundTasks _tasks;
+    private readonly VolumeOptions _options;
+    private readonly ILogger _logger;
+    private readonly TimeProvider _time;
+    private readonly SemaphoreSlim _pending = new(0, 1);
+    private int _closed;
+
+    private VolumeCopy(VolumeOptions options, DataFolder folder, MetadataStore metadata, BlockStore blocks, ILoggerFactory loggers, TimeProvider time)
+    {
+        _options = options;
+        _folder = folder;
+        _metadata = metadata;
+        _blocks = blocks;
+        _time = time;
+        _logger = loggers.CreateLogger<VolumeCopy>();
+        _pool = new PagePool(options.Memory);
+        _space = new SpaceGuard(folder.Path, time, () => _pool.BytesInUse);
+        _committer = new Committer(metadata, blocks, loggers.CreateLogger<Committer>());
+        var sealer = new Sealer(metadata, blocks, Locks, Pending, BlockSize);
+        _files = new FileData(metadata, blocks, sealer, _committer, _pool, _space, time, BlockSize, loggers.CreateLogger<FileData>()) { ReadOnly = options.ReadOnly };
+        _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
+        _tasks = new BackgroundTasks(_logger, time);
+    }
+
+    /// <summary>S, bytes.</summary>
+    public int BlockSize => _metadata.Volume.BlockSize;
+
+    public VolumeId Id => _metadata.Volume.Id;
+
+    public string Name => _metadata.Volume.Name;
+
+    public CopyName Copy => _metadata.Volume.Copy;
+
+    public bool ReadOnly => _options.ReadOnly;
+
+    public string DataFolder => _folder.Path;
+
+    private BlockLocks Locks { get; } = new();
+
+    private PendingBlocks Pending { get; } = new();
+
+    /// <summary>Opens the copy in a data folder, or makes a volume in a missing or empty one.</summary>
+    /// <exception cref="VolumeException">One line that says why it cannot be opened and what to do.</exception>
+    public static async Task<VolumeCopy> OpenAsync(VolumeOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellation)
+    {
+        Check(options);
+        var folder = Engine.DataFolder.Open(options.DataFolder, options.Create && !options.ReadOnly);
+        MetadataStore? metadata = null;
+        BlockStore? blocks = null;
+        try
+        {
+            var create = folder.IsNew ? new NewVolume { Name = options.VolumeName, Copy = options.Copy, BlockSize = options.BlockSize } : null;
+            metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>());
+            blocks = BlockStore.Open(folder.Path, options.ReadCache, time, loggers.CreateLogger<BlockStore>());
+            var copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time);
+            await copy.StartAsync(cancellation);
+            return copy;
+        }
+        catch (Exception e)
+        {
+            blocks?.Dispose();
+            metadata?.Dispose();
+            folder.Dispose();
+            if (e is NewerFormatException or NotAVolumeException or MetadataException or BlockStoreException)
+                throw new VolumeException($"{options.DataFolder}: {e.Message}", e);
+            throw;
+        }
+    }
+
+    /// <summary>A session on this copy.</summary>
+    /// <param name="holder">Asked whether it still knows an inode that has lost its last name.</param>
+    public LocalSession OpenSession(IInodeHolder holder)
+    {
+        _orphanage.Attach(holder);
+        return new LocalSession(this, holder);
+    }
+
+    /// <summary>Settles and commits everything, brings it to disk, and lets the folder go.</summary>
+    /// <exception cref="VolumeException">Something could not be brought to disk: what was synced before is safe.</exception>
+    public async Task CloseAsync()
+    {
+        if (Interlocked.Exchange(ref _closed, 1) != 0)
+            return;
+        await _tasks.StopAsync(Limits.StopTimeout);
+        var result = FsResult.Ok;
+        try
+        {
+            if (!ReadOnly)
+            {
+                result = await _files.SyncAllAsync(CancellationToken.None);
+                await _metadata.CheckpointAsync();
+            }
+        }
+        finally
+        {
+            _tasks.Dispose();
+            _files.Dispose();
+            _metadata.Dispose();
+            _blocks.Dispose();
+            _pool.Dispose();
+            _folder.Dispose();
+        }
+        if (!result.IsOk)
+            throw new VolumeException($"{_options.DataFolder}: not everything could be brought to disk: {result.Error}");
+    }
+
+    public async ValueTask DisposeAsync() => await CloseAsync();
+
+    private static void Check(VolumeOptions options)
+    {
+        if (options.BlockSize is < Limits.MinBlockSize or > Limits.MaxBlockSize || (options.BlockSize & (options.BlockSize - 1)) != 0)
+            throw new VolumeException($"a block size of {options.BlockSize} bytes cannot be used: a power of two from 4KiB to 4MiB is needed");
+        if (options.Memory < Limits.MinMemory)
+            throw new VolumeException($"{options.Memory} bytes of memory are too few: 16MiB or more are needed");
+    }
+
+    private async Task StartAsync(CancellationToken cancellation)
+    {
+        _metadata.Pending = SignalPending;
+        if (ReadOnly)
+            return;
+        var orphans = _metadata.Orphans();
+        var redo = _metadata.LoadRedo();
+        for (int i = 0; i < Environment.ProcessorCount; i++)
+            _tasks.Run("seal", _files.SealCompleteAsync);
+        _tasks.Run("settle", _files.SettleOldAsync);
+        _tasks.Run("commit", CommitLoopAsync);
+        _tasks.Run("purge", _orphanage.PurgeAsync);
+        try
+        {
+            await _files.ReplayAsync(redo, cancellation);
+        }
+        catch (InvalidDataException e)
+        {
+            await _tasks.StopAsync(Limits.StopTimeout);
+            throw new VolumeException($"{_options.DataFolder}: {e.Message}; make room on the disk and try again", e);
+        }
+        foreach (var orphan in orphans)
+            _orphanage.Queue(orphan);
+    }
+
+    private void SignalPending()
+    {
+        // Called under the metadata lock, and so never by two at once.
+        if (_pending.CurrentCount == 0)
+            _pending.Release();
+    }
+
+    private async Task CommitLoopAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            await _pending.WaitAsync(cancellation);
+            await Task.Delay(Limits.CommitInterval, _time, cancellation);
+            var result = await _committer.CommitAsync(cancellation);
+            if (!result.IsOk)
+            {
+                SignalPending();
+                await Task.Delay(Limits.RetryPause, _time, cancellation);
+            }
+            await _metadata.CheckpointAsync();
+        }
+    }
+}
