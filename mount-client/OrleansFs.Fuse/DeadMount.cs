@@ -1,13 +1,27 @@
+using OrleansFs.Fuse.Interop;
+using OrleansFs.Fuse.Mounting;
+
 namespace OrleansFs.Fuse;
 
 /// <summary>A mount whose process died stays in the tree and answers ENOTCONN to everything; it has to be taken away before the path can be used again.</summary>
 public static class DeadMount
 {
     /// <summary>Whether a dead FUSE mount lies on a path.</summary>
-    public static bool IsAt(string path) => throw new NotImplementedException();
+    public static bool IsAt(string path)
+    {
+        string full = Path.GetFullPath(path);
+        // ENOTCONN alone could also come from a socket file system; a FUSE mount alone may be alive.
+        return Libc.Access(full, 0) != 0 && Libc.LastError is Errno.ENOTCONN or Errno.ECONNABORTED && MountTable.At(full) is { IsFuse: true };
+    }
 
     /// <summary>Takes a dead FUSE mount away (umount2 with MNT_DETACH as root, else fusermount3 -u -z). Touches nothing that is alive.</summary>
     /// <returns>Whether there was one.</returns>
     /// <exception cref="FuseMountException">There is one, and it could not be taken away.</exception>
-    public static bool DetachIfAt(string path) => throw new NotImplementedException();
+    public static bool DetachIfAt(string path)
+    {
+        if (!IsAt(path))
+            return false;
+        Errno error = KernelMount.Unmount(Path.GetFullPath(path), lazy: true);
+        return error == Errno.None ? true : throw new FuseMountException($"the dead mount at {path} cannot be taken away: {error}");
+    }
 }

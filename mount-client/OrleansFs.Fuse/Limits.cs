@@ -14,4 +14,25 @@ internal static class Limits
 
     /// <summary>Notifications queued: about 8 MiB of small ones. Past it the sender is told, and may drop whole caches instead.</summary>
     internal const int MaxQueuedNotifications = 65_536;
+
+    /// <summary>Bytes of notifications queued, for those that carry data: 64 stores of the largest size.</summary>
+    internal const long MaxQueuedNotificationBytes = 64L << 20;
+
+    /// <summary>Interrupts kept for a request that has not registered yet: far more than can be on the way between two threads.</summary>
+    internal const int MaxEarlyInterrupts = 1024;
+
+    /// <summary>Request buffers kept for reuse on /dev/fuse, each up to 1 MiB resident: what busy readers need without giving memory back and forth.</summary>
+    internal const int MaxSpareRequests = 32;
+
+    /// <summary>Entries of one io_uring queue. It grows only while its entries wait for their handlers (a lock, a fetch), by one page of memory each.</summary>
+    internal const int MaxRingEntries = 1024;
+
+    /// <summary>Entries that an io_uring queue may begin with: each is a megabyte of address space and a request the program may have under way.</summary>
+    internal const int MaxQueueDepth = 256;
+
+    /// <summary>How long a detached mount is watched for its end: one without users ends within the system call, and its threads within milliseconds.</summary>
+    internal static readonly TimeSpan DetachWatch = TimeSpan.FromSeconds(1);
+
+    /// <summary>Threads that read /dev/fuse.</summary>
+    internal const int MaxReaderThreads = 64;
 }
