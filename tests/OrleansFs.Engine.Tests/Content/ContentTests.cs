@@ -1,0 +1,199 @@
+using System.Security.Cryptography;
+using OrleansFs.Model;
+using Xunit;
+
+namespace OrleansFs.Engine.Tests.Content;
+
+/// <summary>What the content layer promises, on a real volume in a real folder.</summary>
+public sealed class ContentTests
+{
+    private const int S = 128 << 10;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task What_is_written_is_read_before_and_after_a_settling_and_after_reopening()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        var file = await volume.CreateFileAsync("f");
+        byte[] data = RandomNumberGenerator.GetBytes(3 * S + 777);
+        await volume.WriteAsync(file, 0, data);
+        Assert.Equal(data, await volume.ReadAllAsync(file));
+        await volume.SyncAsync(file);
+        Assert.Equal(data, await volume.ReadAllAsync(file));
+        await volume.ReopenAsync();
+        Assert.Equal(data, await volume.ReadAllAsync(await volume.FindAsync("f")));
+    }
+
+    [Fact]
+    public async Task A_block_is_a_file_named_by_its_hash_and_stored_once()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        byte[] data = RandomNumberGenerator.GetBytes(S);
+        foreach (string name in (string[])["a", "b", "c"])
+        {
+            var file = await volume.CreateFileAsync(name);
+            await volume.WriteAsync(file, 0, data);
+        }
+        Assert.Equal(Errno.None, (await volume.Volume.SyncAllAsync(Cancellation)).Error);
+        string hash = Convert.ToHexStringLower(SHA256.HashData(data));
+        Assert.True(File.Exists(Path.Combine(volume.Folder, "blocks", hash[..2], hash[2..4], hash)));
+        Assert.Single(Directory.EnumerateFiles(Path.Combine(volume.Folder, "blocks"), "*", SearchOption.AllDirectories));
+        Assert.Equal(3, volume.Copy.GetBlock(BlockHash.Parse(hash)).Value.References);
+    }
+
+    [Fact]
+    public async Task Many_one_byte_appends_make_as_many_blocks_as_one_write()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        var file = await volume.CreateFileAsync("f");
+        byte[] data = RandomNumberGenerator.GetBytes(200_000);
+        for (int i = 0; i < data.Length; i++)
+        {
+            var written = await volume.Volume.WriteAsync(file, 0, data.AsMemory(i, 1), WriteFlags.Append, Cancellation);
+            Assert.Equal(i, written.Value);
+        }
+        Assert.Equal(Errno.None, (await volume.Volume.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(data, await volume.ReadAllAsync(file));
+        Assert.Equal(2, Directory.EnumerateFiles(Path.Combine(volume.Folder, "blocks"), "*", SearchOption.AllDirectories).Count());
+    }
+
+    [Fact]
+    public async Task What_was_synced_in_small_pieces_survives_a_kill()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        var file = await volume.CreateFileAsync("db");
+        await volume.WriteAsync(file, 0, RandomNumberGenerator.GetBytes(2 * S));
+        await volume.SyncAsync(file);
+        for (int i = 0; i < 40; i++)
+        {
+            await volume.WriteAsync(file, i * 6007, RandomNumberGenerator.GetBytes(4096));
+            await volume.SyncAsync(file);
+        }
+        byte[] expected = await volume.ReadAllAsync(file);
+        await volume.WriteAsync(file, 0, new byte[100]);
+        await ExpectAfterKill(volume, "db", expected);
+    }
+
+    [Fact]
+    public async Task A_file_that_replaces_another_is_whole_after_a_kill()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        byte[] old = RandomNumberGenerator.GetBytes(5000);
+        byte[] data = RandomNumberGenerator.GetBytes(S + 1);
+        var target = await volume.CreateFileAsync("f");
+        await volume.WriteAsync(target, 0, old);
+        await volume.SyncAsync(target);
+        var file = await volume.CreateFileAsync("f.tmp");
+        await volume.WriteAsync(file, 0, data);
+        var renamed = await volume.Volume.RenameAsync(InodeNumber.Root, "f.tmp"u8.ToArray(), InodeNumber.Root, "f"u8.ToArray(), RenameFlags.None, VolumeFixture.Root, Cancellation);
+        Assert.Equal(Errno.None, renamed.Error);
+        Assert.Equal(Errno.None, (await volume.Volume.SyncAsync(InodeNumber.Root, false, Cancellation)).Error);
+        await ExpectAfterKill(volume, "f", data);
+    }
+
+    [Fact]
+    public async Task A_truncation_that_was_not_synced_leaves_the_old_state_after_a_kill()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        byte[] old = RandomNumberGenerator.GetBytes(3 * S);
+        var file = await volume.CreateFileAsync("f");
+        await volume.WriteAsync(file, 0, old);
+        await volume.SyncAsync(file);
+        await volume.SetSizeAsync(file, 0);
+        await volume.WriteAsync(file, 0, RandomNumberGenerator.GetBytes(10));
+        await ExpectAfterKill(volume, "f", old);
+    }
+
+    [Fact]
+    public async Task An_unlinked_file_lives_while_it_is_held_and_frees_its_blocks_after()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        byte[] data = RandomNumberGenerator.GetBytes(2 * S);
+        var file = await volume.CreateFileAsync("f");
+        volume.Hold(file);
+        await volume.WriteAsync(file, 0, data);
+        await volume.SyncAsync(file);
+        Assert.Equal(Errno.None, (await volume.Volume.UnlinkAsync(InodeNumber.Root, "f"u8.ToArray(), Cancellation)).Error);
+        Assert.Equal(data, await volume.ReadAllAsync(file));
+        await volume.WriteAsync(file, 10, new byte[20]);
+        volume.LetGo(file);
+        await Until(async () => (await volume.StatusAsync()) is { Orphans: 0, Blocks: 0, DeadBlocks: 2, InFlightBytes: 0 });
+        Assert.Equal(Errno.ESTALE, (await volume.Volume.GetAttributesAsync(file, Cancellation)).Error);
+    }
+
+    [Fact]
+    public async Task Copying_a_range_shares_blocks()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        byte[] data = RandomNumberGenerator.GetBytes(4 * S + 99);
+        var source = await volume.CreateFileAsync("a");
+        var target = await volume.CreateFileAsync("b");
+        await volume.WriteAsync(source, 0, data);
+        for (long done = 0; done < data.Length;)
+        {
+            var copied = await volume.Volume.CopyRangeAsync(source, done, target, done, data.Length - done, Cancellation);
+            Assert.Equal(Errno.None, copied.Error);
+            Assert.True(copied.Value > 0);
+            done += copied.Value;
+        }
+        Assert.Equal(data, await volume.ReadAllAsync(target));
+        Assert.Equal(Errno.None, (await volume.Volume.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(5, (await volume.StatusAsync()).Blocks);
+        Assert.Equal(data, await volume.ReadAllAsync(target));
+    }
+
+    [Fact]
+    public async Task Holes_are_found_and_take_no_space()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        var file = await volume.CreateFileAsync("f");
+        await volume.WriteAsync(file, 10L * S, [1, 2, 3]);
+        await volume.WriteAsync(file, long.MaxValue - 10, [9]);
+        foreach (bool settle in (bool[])[false, true])
+        {
+            if (settle)
+                await volume.SyncAsync(file);
+            Assert.Equal(10L * S, (await volume.Volume.SeekAsync(file, 0, SeekKind.Data, Cancellation)).Value);
+            Assert.Equal(11L * S, (await volume.Volume.SeekAsync(file, 10L * S, SeekKind.Hole, Cancellation)).Value);
+            Assert.Equal(long.MaxValue / S * S, (await volume.Volume.SeekAsync(file, 11L * S, SeekKind.Data, Cancellation)).Value);
+            Assert.Equal(Errno.ENXIO, (await volume.Volume.SeekAsync(file, long.MaxValue - 5, SeekKind.Data, Cancellation)).Error);
+        }
+        Assert.Equal(2, (await volume.StatusAsync()).Blocks);
+    }
+
+    [Fact]
+    public async Task Writers_wait_at_the_budget_and_lose_nothing()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(memory: 16 << 20);
+        byte[] data = RandomNumberGenerator.GetBytes(64 << 20);
+        var file = await volume.CreateFileAsync("f");
+        for (int at = 0; at < data.Length; at += 1 << 20)
+            await volume.WriteAsync(file, at, data[at..(at + (1 << 20))]);
+        byte[] actual = await volume.ReadAllAsync(file);
+        Assert.True(data.AsSpan().SequenceEqual(actual));
+        Assert.True((await volume.StatusAsync()).InFlightBytes <= 16 << 20);
+    }
+
+    private static async Task ExpectAfterKill(VolumeFixture volume, string name, byte[] expected)
+    {
+        string killed = volume.CopyAsKilled();
+        try
+        {
+            await using var again = await VolumeFixture.CreateAsync(folder: killed);
+            Assert.Equal(expected, await again.ReadAllAsync(await again.FindAsync(name)));
+        }
+        finally
+        {
+            Directory.Delete(killed, recursive: true);
+        }
+    }
+
+    private static async Task Until(Func<Task<bool>> condition)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        limit.CancelAfter(TimeSpan.FromSeconds(20));
+        while (!await condition())
+            await Task.Delay(10, limit.Token);
+    }
+}
