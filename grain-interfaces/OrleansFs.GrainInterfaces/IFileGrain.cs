@@ -1,0 +1,45 @@
+using Orleans;
+using Orleans.Concurrency;
+using OrleansFs.Model;
+
+namespace OrleansFs.GrainInterfaces;
+
+/// <summary>
+/// A file's content, in one copy. Key: <see cref="FileKey"/>. What each call does is said at <see cref="IVolumeAccess"/>; the rest at <see cref="INamespaceGrain"/>.
+/// </summary>
+[Alias("ofs.IFileGrain")]
+public interface IFileGrain : IGrainWithStringKey
+{
+    /// <param name="session">The session.</param>
+    /// <param name="offset">First byte.</param>
+    /// <param name="length">1 to <see cref="Limits.MaxTransfer"/> bytes.</param>
+    /// <param name="cancellation">Cancels the wait.</param>
+    /// <returns>The bytes; fewer only at the end of the file.</returns>
+    [Alias("Read"), ReadOnly]
+    ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation);
+
+    /// <param name="request">The request.</param>
+    /// <param name="offset">First byte.</param>
+    /// <param name="data">At most <see cref="Limits.MaxTransfer"/> bytes.</param>
+    /// <param name="flags">How.</param>
+    /// <param name="cancellation">Cancels the wait for memory, never half of a write.</param>
+    [Alias("Write")]
+    ValueTask<FsResult<long>> WriteAsync(Request request, long offset, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);
+
+    [Alias("Allocate"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult> AllocateAsync(Request request, AllocateMode mode, long offset, long length, CancellationToken cancellation);
+
+    [Alias("Seek"), ReadOnly]
+    ValueTask<FsResult<long>> SeekAsync(SessionTicket session, long offset, SeekKind kind, CancellationToken cancellation);
+
+    /// <summary>Copies from this file into another of the same copy.</summary>
+    [Alias("CopyRange"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<long>> CopyRangeAsync(Request request, long offset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation);
+
+    [Alias("Flush")]
+    ValueTask<FsResult> FlushAsync(Request request, ulong lockOwner, CancellationToken cancellation);
+
+    /// <summary>fsync(2). Doing it twice does no harm, so it needs no slot.</summary>
+    [Alias("Sync"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation);
+}

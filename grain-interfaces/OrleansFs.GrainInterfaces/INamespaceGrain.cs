@@ -1,0 +1,81 @@
+using Orleans;
+using Orleans.Concurrency;
+using OrleansFs.Model;
+
+namespace OrleansFs.GrainInterfaces;
+
+/// <summary>
+/// Names and attributes of one copy of a volume. Key: <see cref="NamespaceKey"/>. What each call does and which errno it answers is said at
+/// <see cref="IVolumeAccess"/>; every call may also answer <see cref="Errno.ENOTCONN"/> (<see cref="SessionTicket"/>), and each change happens once (<see cref="Request"/>).
+/// </summary>
+/// <remarks>Memory is not copied on the way within a process: who passes it does not change it until the call has been answered.</remarks>
+[Alias("ofs.INamespaceGrain")]
+public interface INamespaceGrain : IGrainWithStringKey
+{
+    [Alias("Lookup"), ReadOnly]
+    ValueTask<FsResult<Attributes>> LookupAsync(SessionTicket session, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+
+    [Alias("GetAttributes"), ReadOnly]
+    ValueTask<FsResult<Attributes>> GetAttributesAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
+
+    [Alias("SetAttributes"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<Attributes>> SetAttributesAsync(Request request, InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation);
+
+    [Alias("ReadLink"), ReadOnly]
+    ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
+
+    [Alias("Create")]
+    ValueTask<FsResult<Attributes>> CreateAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
+        CancellationToken cancellation);
+
+    [Alias("CreateUnnamed")]
+    ValueTask<FsResult<Attributes>> CreateUnnamedAsync(Request request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation);
+
+    [Alias("Link")]
+    ValueTask<FsResult<Attributes>> LinkAsync(Request request, InodeNumber inode, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+
+    [Alias("Unlink")]
+    ValueTask<FsResult> UnlinkAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+
+    [Alias("RemoveDirectory")]
+    ValueTask<FsResult> RemoveDirectoryAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+
+    /// <remarks>A file that takes the place of another is sealed first, which may take a while.</remarks>
+    [Alias("Rename"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult> RenameAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, InodeNumber newDirectory,
+        [Immutable] ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller, CancellationToken cancellation);
+
+    /// <param name="session">The session.</param>
+    /// <param name="directory">The directory.</param>
+    /// <param name="cookie">Where to begin: 0, or the cookie of the last entry that the reader took.</param>
+    /// <param name="maxEntries">1 to <see cref="Limits.MaxDirectoryEntries"/>.</param>
+    /// <param name="withAttributes">Whether to give attributes too.</param>
+    /// <param name="cancellation">Cancels the wait.</param>
+    [Alias("ReadDirectory"), ReadOnly]
+    ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes,
+        CancellationToken cancellation);
+
+    [Alias("GetXattr"), ReadOnly]
+    ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(SessionTicket session, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+
+    [Alias("SetXattr")]
+    ValueTask<FsResult> SetXattrAsync(Request request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, [Immutable] ReadOnlyMemory<byte> value, XattrFlags flags,
+        CancellationToken cancellation);
+
+    [Alias("ListXattr"), ReadOnly]
+    ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
+
+    [Alias("RemoveXattr")]
+    ValueTask<FsResult> RemoveXattrAsync(Request request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+
+    [Alias("GetSpace"), ReadOnly]
+    ValueTask<FsResult<SpaceReport>> GetSpaceAsync(SessionTicket session, CancellationToken cancellation);
+
+    /// <summary>syncfs(2). Doing it twice does no harm, so it needs no slot.</summary>
+    [Alias("SyncAll"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult> SyncAllAsync(SessionTicket session, CancellationToken cancellation);
+
+    /// <summary>Asked by tools too, which have no session.</summary>
+    [Alias("GetStatus"), ReadOnly]
+    ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation);
+}

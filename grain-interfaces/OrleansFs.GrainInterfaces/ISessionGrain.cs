@@ -1,0 +1,52 @@
+using Orleans;
+using Orleans.Concurrency;
+using OrleansFs.Model;
+
+namespace OrleansFs.GrainInterfaces;
+
+/// <summary>
+/// One mount at one copy: its lease, what it may know of unlinked inodes, its locks. Key: <see cref="SessionKey"/>. A client that is silent for longer than its lease loses all of it.
+/// </summary>
+/// <remarks>
+/// <b>Unlinked files.</b> A copy cannot ask a client within an unlink whether it has the file open, and does not keep a list of what each client has ever looked up. It takes it
+/// that every session may know the inode, keeps it as an orphan, and asks with the next <see cref="HeartbeatAsync"/>; the session gives up what it does not know.
+/// So the state of a session is as large as the orphans, not as the tree.
+/// </remarks>
+[Alias("ofs.ISessionGrain")]
+public interface ISessionGrain : IGrainWithStringKey
+{
+    /// <summary>Begins the session, or begins it anew: what was held before under this id is given up.</summary>
+    [Alias("Attach")]
+    ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation);
+
+    /// <summary>Renews the lease.</summary>
+    [Alias("Heartbeat")]
+    ValueTask<FsResult<SessionPulse>> HeartbeatAsync(SessionTicket session, CancellationToken cancellation);
+
+    /// <summary>The session knows these inodes no longer. Those that are orphans nobody else holds go.</summary>
+    /// <param name="session">The session.</param>
+    /// <param name="inodes">At most <see cref="Limits.MaxInodesPerCall"/>.</param>
+    /// <param name="cancellation">Cancels the wait.</param>
+    [Alias("Forget")]
+    ValueTask<FsResult> ForgetAsync(SessionTicket session, [Immutable] InodeNumber[] inodes, CancellationToken cancellation);
+
+    /// <summary>Ends the session: locks and holds are given up.</summary>
+    [Alias("Detach")]
+    ValueTask<FsResult> DetachAsync(SessionTicket session, CancellationToken cancellation);
+
+    [Alias("GetLock"), ReadOnly]
+    ValueTask<FsResult<FileLock>> GetLockAsync(SessionTicket session, InodeNumber inode, FileLock wanted, CancellationToken cancellation);
+
+    /// <summary>As <see cref="IVolumeAccess.SetLockAsync"/>, but a wait ends with <c>EAGAIN</c> after <see cref="Limits.LockWait"/>, and the client asks again (with a new
+    /// <see cref="Request.Sequence"/>). Cancelled: <c>EINTR</c>, or success where the lock was granted before.</summary>
+    [Alias("SetLock")]
+    ValueTask<FsResult> SetLockAsync(Request request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation);
+}
+
+/// <summary>A copy as such. Key: <see cref="CopyGrainKey"/>. Tells a client that knows only the name of a silo which volume it serves.</summary>
+[Alias("ofs.ICopyGrain")]
+public interface ICopyGrain : IGrainWithStringKey
+{
+    [Alias("Describe"), ReadOnly]
+    ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation);
+}

@@ -1,0 +1,34 @@
+namespace OrleansFs.GrainInterfaces;
+
+/// <summary>The bounds of the contract between a mount and a copy, each with its reason.</summary>
+public static class Limits
+{
+    /// <summary>Bytes of file data in one call. The kernel's largest FUSE request (256 pages); one message stays far under Orleans' bound of 100 MiB.</summary>
+    public const int MaxTransfer = 1 << 20;
+
+    /// <summary>Directory entries in one page. With attributes a page is then some 30 KiB: a few hundred microseconds to send, and never a large object.</summary>
+    public const int MaxDirectoryEntries = 256;
+
+    /// <summary>Requests that change something that one session may have under way, which is also how many replies a copy keeps for it. The kernel has 64 requests in the
+    /// background by default; a slot is some 300 bytes.</summary>
+    public const int MaxSlots = 256;
+
+    /// <summary>Inodes in one message of a session: what fits a page of answers without making a call long.</summary>
+    public const int MaxInodesPerCall = 1024;
+
+    /// <summary>How long a copy keeps a session that it hears nothing of. A machine that sleeps for a moment or a garbage collection must not lose its locks; a dead one must
+    /// not keep others waiting for long.</summary>
+    public static readonly TimeSpan SessionLease = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often a client shows that it lives: four may be lost before its lease ends. Also how late an unlinked file is freed that no mount had open.</summary>
+    public static readonly TimeSpan HeartbeatPeriod = TimeSpan.FromSeconds(6);
+
+    /// <summary>How long a call waits for a lock at the copy before it asks again: under every time-out of a call, so that a dead connection is noticed.</summary>
+    public static readonly TimeSpan LockWait = TimeSpan.FromSeconds(10);
+
+    /// <summary>Time-out of calls that sync or copy a lot, as Orleans' attribute wants it. Others have <see cref="CallTimeout"/>.</summary>
+    public const string LongCallTimeout = "00:02:00";
+
+    /// <summary>Time-out of a call that has nothing to wait for but the copy. The caller then asks again.</summary>
+    public static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(30);
+}
