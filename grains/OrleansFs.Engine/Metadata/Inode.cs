@@ -36,6 +36,27 @@ internal sealed class Inode(Attributes current)
     /// <summary>Made unnamed (O_TMPFILE) and not linked since: an inode of link count 0 that may be linked.</summary>
     public bool Linkable { get; set; }
 
+    /// <summary>Key of the file's rows in table manifest. Guarded by the metadata lock, as are the members that follow, down to <see cref="Content"/>.</summary>
+    public ulong Manifest { get; set; } = current.Inode.Value;
+
+    /// <summary>Bytes of names and values of its extended attributes: 0 spares looking for any.</summary>
+    public int XattrBytes { get; set; }
+
+    /// <summary>Target of a symbolic link whose row is not written yet; null otherwise.</summary>
+    public byte[]? NewTarget { get; set; }
+
+    /// <summary>There is no row yet: it is inserted before the open transaction is committed.</summary>
+    public bool IsNew { get; set; }
+
+    /// <summary>The content hash in the row is void.</summary>
+    public bool HashVoid { get; set; }
+
+    /// <summary>Purged: nothing may be written for it any more. Who still holds the object gets ESTALE.</summary>
+    public bool IsGone { get; set; }
+
+    /// <summary>Found since the search for an inode to drop last came by. A hint: read and written without a lock.</summary>
+    public bool Recent { get; set; }
+
     /// <summary>The file's content beyond what is committed; null while nothing of it is in memory.</summary>
     public FileContent? Content { get; set; }
 

@@ -1,0 +1,121 @@
+using System.Buffers.Binary;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <summary>Reads the records of <see cref="EffectWriter"/>. Spans that it gives lie in the value read.</summary>
+internal ref struct EffectReader(ReadOnlySpan<byte> records)
+{
+    private ReadOnlySpan<byte> _rest = records;
+
+    public readonly bool AtEnd => _rest.IsEmpty;
+
+    /// <summary>A reader of a journal value, past its version byte.</summary>
+    /// <exception cref="InvalidDataException">A version that this program does not know.</exception>
+    public static EffectReader OfJournal(ReadOnlySpan<byte> value) =>
+        value.Length > 0 && value[0] == EffectWriter.Version ? new(value[1..]) : throw new InvalidDataException("journal record of an unknown version");
+
+    public EffectKind Kind() => (EffectKind)Byte();
+
+    public InodeNumber Inode() => new(Number());
+
+    public InodeRow Row()
+    {
+        var attributes = new Attributes
+        {
+            Inode = Inode(),
+            Mode = (uint)Number(),
+            LinkCount = (uint)Number(),
+            Uid = (uint)Number(),
+            Gid = (uint)Number(),
+            Size = (long)Number(),
+            AllocatedBytes = (long)Number(),
+            AccessTime = Time(),
+            ModifyTime = Time(),
+            ChangeTime = Time(),
+            BirthTime = Time(),
+            Device = (uint)Number(),
+            Flags = (InodeFlags)Number(),
+        };
+        var (parent, manifest, xattrs, bits) = (Inode(), Number(), (int)Number(), Byte());
+        return new InodeRow { Attributes = attributes, Parent = parent, Manifest = manifest, XattrBytes = xattrs, Linkable = (bits & 1) != 0, HashVoid = (bits & 2) != 0 };
+    }
+
+    public PutDentry Dentry() => new() { Parent = Inode(), Name = Bytes(), Cookie = (long)Number(), Inode = Inode(), Type = Byte() };
+
+    /// <param name="blocks">Takes the blocks: room for a segment's.</param>
+    public SetBlocks Blocks(Span<ManifestBlock> blocks)
+    {
+        var (manifest, segment, time, birth, count) = (Number(), (long)Number(), Time(), new Lsn((long)Number()), (int)Number());
+        for (int i = 0; i < count; i++)
+        {
+            long index = segment * MetadataLimits.SegmentBlocks + Byte();
+            var hash = Hash();
+            blocks[i] = hash.IsHole
+                ? new ManifestBlock(index, hash, 0, 0, 0, 0)
+                : new ManifestBlock(index, hash, (int)Number(), unchecked((ulong)Eight()), (long)Number(), Byte());
+        }
+        return new SetBlocks { Manifest = manifest, Segment = segment, Time = time, Birth = birth, Blocks = blocks[..count] };
+    }
+
+    public DropBlocks Drop() => new(Number(), (long)Number(), (long)Number(), Time());
+
+    public MoveSegments Move() => new(Number(), Number(), (long)Number(), (long)Number());
+
+    public VolumeState State()
+    {
+        var (inode, cookie, clock, lsn) = (Number(), (long)Number(), Time(), new Lsn((long)Number()));
+        var counters = new Counters
+        {
+            Files = (long)Number(),
+            Directories = (long)Number(),
+            Others = (long)Number(),
+            LogicalBytes = (long)Number(),
+            Orphans = (long)Number(),
+        };
+        return new VolumeState(inode, cookie, clock, lsn, counters);
+    }
+
+    public RedoEffect Redo() => new()
+    {
+        Inode = Inode(),
+        Sequence = (long)Number(),
+        Offset = (long)Number(),
+        Size = (long)Number(),
+        ModifyTime = Time(),
+        ChangeTime = Time(),
+        Data = Bytes(),
+    };
+
+    public ReadOnlySpan<byte> Bytes() => Take(checked((int)Number()));
+
+    public BlockHash Hash() => new(Take(BlockHash.Size));
+
+    public Timestamp Time() => new(Eight());
+
+    public ulong Number()
+    {
+        ulong value = 0;
+        for (int shift = 0; shift < 64; shift += 7)
+        {
+            byte next = Byte();
+            value |= (ulong)(next & 0x7F) << shift;
+            if (next < 0x80)
+                return value;
+        }
+        throw new InvalidDataException("journal record with a number that does not end");
+    }
+
+    private byte Byte() => Take(1)[0];
+
+    private long Eight() => BinaryPrimitives.ReadInt64LittleEndian(Take(8));
+
+    private ReadOnlySpan<byte> Take(int bytes)
+    {
+        if (bytes > _rest.Length)
+            throw new InvalidDataException("journal record that ends too early");
+        var taken = _rest[..bytes];
+        _rest = _rest[bytes..];
+        return taken;
+    }
+}

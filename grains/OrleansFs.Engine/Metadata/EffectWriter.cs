@@ -1,0 +1,285 @@
+using System.Buffers.Binary;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <summary>
+/// The effects of the open transaction, in order. They serve twice: they become the journal's value, and when SQLite fails they are applied again to a fresh transaction,
+/// so that nothing acknowledged is lost and a failed operation leaves nothing.
+/// </summary>
+internal sealed class EffectWriter
+{
+    /// <summary>Version of the records: the first byte of a journal value.</summary>
+    public const byte Version = 1;
+
+    /// <summary>Buffers up to this size are kept for the next transaction.</summary>
+    private const int KeptBytes = 1 << 20;
+
+    private readonly List<(int Start, int End)> _local = [];
+    private byte[] _buffer = new byte[64 << 10];
+
+    /// <summary>Bytes written so far: a mark to come back to.</summary>
+    public int Length { get; private set; }
+
+    /// <summary>Records that are not local.</summary>
+    public int Journaled { get; private set; }
+
+    public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, Length);
+
+    /// <summary>Forgets everything after a mark.</summary>
+    public void Truncate(int length, int journaled)
+    {
+        Length = length;
+        Journaled = journaled;
+        _local.RemoveAll(l => l.Start >= length);
+    }
+
+    public void Clear()
+    {
+        Truncate(0, 0);
+        if (_buffer.Length > KeptBytes)
+            _buffer = new byte[KeptBytes];
+    }
+
+    /// <summary>The journal's value: everything but the local records.</summary>
+    public byte[] ToJournal()
+    {
+        int local = 0;
+        foreach (var (start, end) in _local)
+            local += end - start;
+        byte[] value = new byte[1 + Length - local];
+        value[0] = Version;
+        int from = 0, to = 1;
+        foreach (var (start, end) in _local)
+        {
+            _buffer.AsSpan(from, start - from).CopyTo(value.AsSpan(to));
+            to += start - from;
+            from = end;
+        }
+        _buffer.AsSpan(from, Length - from).CopyTo(value.AsSpan(to));
+        return value;
+    }
+
+    public void AddInode(in InodeRow row, ReadOnlySpan<byte> target)
+    {
+        Begin(EffectKind.AddInode);
+        Put(row);
+        Put(target);
+    }
+
+    public void PutInode(in InodeRow row)
+    {
+        Begin(EffectKind.PutInode);
+        Put(row);
+    }
+
+    public void DeleteInode(InodeNumber inode)
+    {
+        Begin(EffectKind.DeleteInode);
+        Put(inode.Value);
+    }
+
+    public void PutDentry(in PutDentry effect)
+    {
+        Begin(EffectKind.PutDentry);
+        Put(effect.Parent.Value);
+        Put(effect.Name);
+        Put((ulong)effect.Cookie);
+        Put(effect.Inode.Value);
+        Put(effect.Type);
+    }
+
+    public void DeleteDentry(InodeNumber parent, ReadOnlySpan<byte> name)
+    {
+        Begin(EffectKind.DeleteDentry);
+        Put(parent.Value);
+        Put(name);
+    }
+
+    public void SetXattr(InodeNumber inode, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        Begin(EffectKind.SetXattr);
+        Put(inode.Value);
+        Put(name);
+        Put(value);
+    }
+
+    public void DeleteXattr(InodeNumber inode, ReadOnlySpan<byte> name)
+    {
+        Begin(EffectKind.DeleteXattr);
+        Put(inode.Value);
+        Put(name);
+    }
+
+    public void DeleteXattrs(InodeNumber inode)
+    {
+        Begin(EffectKind.DeleteXattrs);
+        Put(inode.Value);
+    }
+
+    public void SetBlocks(in SetBlocks effect)
+    {
+        Begin(EffectKind.SetBlocks);
+        Put(effect.Manifest);
+        Put((ulong)effect.Segment);
+        Put(effect.Time);
+        Put((ulong)effect.Birth.Value);
+        Put((ulong)effect.Blocks.Length);
+        foreach (ref readonly var block in effect.Blocks)
+        {
+            Put((byte)(block.Index % MetadataLimits.SegmentBlocks));
+            Put(block.Hash);
+            if (block.Hash.IsHole)
+                continue;
+            Put((ulong)block.Length);
+            Put8(unchecked((long)block.WeakChecksum));
+            Put((ulong)block.StoredBytes);
+            Put((byte)(block.WriteSequence > 0 ? 1 : 0));
+        }
+    }
+
+    public void DropBlocks(in DropBlocks effect)
+    {
+        Begin(EffectKind.DropBlocks);
+        Put(effect.Manifest);
+        Put((ulong)effect.First);
+        Put((ulong)effect.End);
+        Put(effect.Time);
+    }
+
+    public void MoveSegments(in MoveSegments effect)
+    {
+        Begin(EffectKind.MoveSegments);
+        Put(effect.From);
+        Put(effect.To);
+        Put((ulong)effect.First);
+        Put((ulong)effect.End);
+    }
+
+    public void PutState(in VolumeState state)
+    {
+        Begin(EffectKind.PutState);
+        Put(state.NextInode);
+        Put((ulong)state.NextCookie);
+        Put(state.Clock);
+        Put((ulong)state.Lsn.Value);
+        Put((ulong)state.Counters.Files);
+        Put((ulong)state.Counters.Directories);
+        Put((ulong)state.Counters.Others);
+        Put((ulong)state.Counters.LogicalBytes);
+        Put((ulong)state.Counters.Orphans);
+    }
+
+    public void AppendRedo(in RedoEffect effect)
+    {
+        int start = BeginLocal(EffectKind.AppendRedo);
+        Put(effect.Inode.Value);
+        Put((ulong)effect.Sequence);
+        Put((ulong)effect.Offset);
+        Put((ulong)effect.Size);
+        Put(effect.ModifyTime);
+        Put(effect.ChangeTime);
+        Put(effect.Data);
+        _local.Add((start, Length));
+    }
+
+    public void DeleteRedo(InodeNumber inode)
+    {
+        int start = BeginLocal(EffectKind.DeleteRedo);
+        Put(inode.Value);
+        _local.Add((start, Length));
+    }
+
+    public void Touch(ReadOnlySpan<BlockHash> hashes, Timestamp time)
+    {
+        int start = BeginLocal(EffectKind.Touch);
+        Put(time);
+        Put((ulong)hashes.Length);
+        foreach (var hash in hashes)
+            Put(hash);
+        _local.Add((start, Length));
+    }
+
+    public void DeleteBlock(BlockHash hash)
+    {
+        int start = BeginLocal(EffectKind.DeleteBlock);
+        Put(hash);
+        _local.Add((start, Length));
+    }
+
+    private void Begin(EffectKind kind)
+    {
+        Journaled++;
+        Put((byte)kind);
+    }
+
+    private int BeginLocal(EffectKind kind)
+    {
+        int start = Length;
+        Put((byte)kind);
+        return start;
+    }
+
+    private void Put(in InodeRow row)
+    {
+        var a = row.Attributes;
+        Put(a.Inode.Value);
+        Put((ulong)a.Mode);
+        Put((ulong)a.LinkCount);
+        Put((ulong)a.Uid);
+        Put((ulong)a.Gid);
+        Put((ulong)a.Size);
+        Put((ulong)a.AllocatedBytes);
+        Put(a.AccessTime);
+        Put(a.ModifyTime);
+        Put(a.ChangeTime);
+        Put(a.BirthTime);
+        Put((ulong)a.Device);
+        Put((ulong)a.Flags);
+        Put(row.Parent.Value);
+        Put(row.Manifest);
+        Put((ulong)row.XattrBytes);
+        Put((byte)((row.Linkable ? 1 : 0) | (row.HashVoid ? 2 : 0)));
+    }
+
+    private void Put(byte value) => Room(1)[0] = value;
+
+    private void Put(ulong value)
+    {
+        var room = Reserve(10);
+        int n = 0;
+        while (value >= 0x80)
+        {
+            room[n++] = (byte)(value | 0x80);
+            value >>= 7;
+        }
+        room[n++] = (byte)value;
+        Length += n;
+    }
+
+    private void Put(Timestamp time) => Put8(time.Nanoseconds);
+
+    private void Put8(long value) => BinaryPrimitives.WriteInt64LittleEndian(Room(8), value);
+
+    private void Put(BlockHash hash) => hash.CopyTo(Room(BlockHash.Size));
+
+    private void Put(ReadOnlySpan<byte> bytes)
+    {
+        Put((ulong)bytes.Length);
+        bytes.CopyTo(Room(bytes.Length));
+    }
+
+    private Span<byte> Room(int bytes)
+    {
+        var room = Reserve(bytes);
+        Length += bytes;
+        return room[..bytes];
+    }
+
+    private Span<byte> Reserve(int bytes)
+    {
+        if (_buffer.Length - Length < bytes)
+            Array.Resize(ref _buffer, Math.Max(_buffer.Length * 2, Length + bytes));
+        return _buffer.AsSpan(Length);
+    }
+}

@@ -1,0 +1,109 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+// Effects are what a mutation does to the tables: the master builds an effect, applies it and appends it to the journal; a replica reads it from the journal and applies it.
+// Both through the same Apply. Layout of a record (EffectWriter writes it, EffectReader reads it, nothing else knows it):
+//
+//   kind          1 byte
+//   payload       as the kind has it: varints (LEB128) for counts and ids, 8 bytes little-endian for times, 32 bytes for hashes, varint length + bytes for byte strings
+//
+// A journal value is one version byte and then records. The files that must change together: this one, EffectWriter.cs, EffectReader.cs, MetadataStore.Apply.cs.
+
+/// <summary>Kinds of effects. Values are on disk and on the wire and are never reused. From 0x80 on they are local: they are never in a journal value.</summary>
+internal enum EffectKind : byte
+{
+    AddInode = 1,
+    PutInode = 2,
+    DeleteInode = 3,
+    PutDentry = 4,
+    DeleteDentry = 5,
+    SetXattr = 6,
+    DeleteXattr = 7,
+    DeleteXattrs = 8,
+    SetBlocks = 9,
+    DropBlocks = 10,
+    MoveSegments = 11,
+    PutState = 12,
+
+    AppendRedo = 0x80,
+    DeleteRedo = 0x81,
+    Touch = 0x82,
+    DeleteBlock = 0x83,
+}
+
+/// <summary>The row of an inode.</summary>
+internal readonly record struct InodeRow
+{
+    /// <summary>With size, allocated bytes and modify time as they are committed.</summary>
+    public required Attributes Attributes { get; init; }
+
+    public required InodeNumber Parent { get; init; }
+
+    public required ulong Manifest { get; init; }
+
+    public required int XattrBytes { get; init; }
+
+    public required bool Linkable { get; init; }
+
+    /// <summary>Whether the content hash in the row is void: the content has changed since it was computed.</summary>
+    public bool HashVoid { get; init; }
+}
+
+/// <summary>A name, new or with another inode. A name that exists keeps its cookie.</summary>
+internal readonly ref struct PutDentry
+{
+    public required InodeNumber Parent { get; init; }
+
+    public required ReadOnlySpan<byte> Name { get; init; }
+
+    public required long Cookie { get; init; }
+
+    public required InodeNumber Inode { get; init; }
+
+    public required byte Type { get; init; }
+}
+
+/// <summary>Blocks of one segment of a manifest.</summary>
+internal readonly ref struct SetBlocks
+{
+    public required ulong Manifest { get; init; }
+
+    public required long Segment { get; init; }
+
+    /// <summary>Becomes the last use of the blocks concerned.</summary>
+    public required Timestamp Time { get; init; }
+
+    /// <summary>Birth of the blocks that have no row yet.</summary>
+    public required Lsn Birth { get; init; }
+
+    /// <summary>All within the segment.</summary>
+    public required ReadOnlySpan<ManifestBlock> Blocks { get; init; }
+}
+
+/// <summary>Blocks that become holes: from <see cref="First"/> to before <see cref="End"/>.</summary>
+internal readonly record struct DropBlocks(ulong Manifest, long First, long End, Timestamp Time);
+
+/// <summary>Segments from <see cref="First"/> to before <see cref="End"/> change their manifest; reference counts stay.</summary>
+internal readonly record struct MoveSegments(ulong From, ulong To, long First, long End);
+
+/// <summary>What the row of the volume holds at the end of a transaction.</summary>
+internal readonly record struct VolumeState(ulong NextInode, long NextCookie, Timestamp Clock, Lsn Lsn, Counters Counters);
+
+/// <summary>A synced write that is not in blocks yet.</summary>
+internal readonly ref struct RedoEffect
+{
+    public required InodeNumber Inode { get; init; }
+
+    public required long Sequence { get; init; }
+
+    public required long Offset { get; init; }
+
+    public required long Size { get; init; }
+
+    public required Timestamp ModifyTime { get; init; }
+
+    public required Timestamp ChangeTime { get; init; }
+
+    public required ReadOnlySpan<byte> Data { get; init; }
+}

@@ -1,0 +1,124 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <content>Rows of blocks, for deduplication and collection.</content>
+internal sealed partial class MetadataStore
+{
+    /// <summary>The row of a block, dead ones too; false where there is none.</summary>
+    /// <exception cref="MetadataException">The table cannot be read.</exception>
+    public bool TryGetBlock(BlockHash hash, out BlockRow row)
+    {
+        lock (Lock)
+        {
+            var s = _sql.GetBlock.Bind(1, hash);
+            bool found = s.Step();
+            row = found ? ReadBlock(s) : default;
+            s.Reset();
+            return found;
+        }
+    }
+
+    /// <summary>Blocks that nothing refers to, not used since a time, in hash order after a hash.</summary>
+    public IReadOnlyList<BlockHash> DeadBlocks(Timestamp before, int max, BlockHash after)
+    {
+        lock (Lock)
+        {
+            var dead = new List<BlockHash>();
+            var s = _sql.DeadBlocks.Bind(1, after).Bind(2, before).Bind(3, max);
+            while (s.Step())
+                dead.Add(s.Hash(0));
+            return dead;
+        }
+    }
+
+    /// <summary>Deletes the row of a block that nothing refers to; false where something does again, or there is none.</summary>
+    /// <remarks>The block's file may be deleted when the transaction has been committed. Local: a replica collects its own.</remarks>
+    /// <exception cref="MetadataException">Nothing has changed.</exception>
+    public bool DeleteDeadBlock(BlockHash hash)
+    {
+        lock (Lock)
+        {
+            if (Enter() is not Errno.None)
+                throw new MetadataException(Errno.EIO, 0, Poison!);
+            try
+            {
+                if (!ApplyDeleteBlock(hash))
+                    return false;
+                _effects.DeleteBlock(hash);
+                Done();
+                return true;
+            }
+            catch (Exception e)
+            {
+                Undo(e);
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Notes that blocks were used now. Local. At most <see cref="MetadataLimits.TouchBatch"/> at a time.</summary>
+    public FsResult Touch(ReadOnlySpan<BlockHash> hashes)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(hashes.Length, MetadataLimits.TouchBatch);
+        lock (Lock)
+        {
+            if (Enter() is var error and not Errno.None)
+                return error;
+            try
+            {
+                var now = Clock.Now();
+                foreach (var hash in hashes)
+                    _sql.TouchBlock.Bind(1, hash).Bind(2, now).Run();
+                _effects.Touch(hashes, now);
+                Done();
+                return FsResult.Ok;
+            }
+            catch (Exception e)
+            {
+                return Undo(e);
+            }
+        }
+    }
+
+    /// <summary>All block rows in hash order, a page at a time, the lock free between pages: what comes or goes meanwhile may be missed.</summary>
+    public IEnumerable<BlockRow> EnumerateBlocks()
+    {
+        var after = BlockHash.Hole;
+        var page = new List<BlockRow>(MetadataLimits.PageRows);
+        do
+        {
+            page.Clear();
+            lock (Lock)
+            {
+                var s = _sql.PageBlocks.Bind(1, after).Bind(2, MetadataLimits.PageRows);
+                while (s.Step())
+                    page.Add(ReadBlock(s));
+            }
+            foreach (var row in page)
+                yield return row;
+            if (page.Count > 0)
+                after = page[^1].Hash;
+        }
+        while (page.Count == MetadataLimits.PageRows);
+    }
+
+    /// <returns>Whether there was a row that nothing refers to.</returns>
+    private bool ApplyDeleteBlock(BlockHash hash)
+    {
+        var s = _sql.CountBlock.Bind(1, hash);
+        if (!s.Step())
+            return false;
+        var (stored, references) = (s.Int64(1), s.Int64(2));
+        s.Reset();
+        if (references != 0)
+            return false;
+        _sql.DeleteBlock.Bind(1, hash).Run();
+        _counters.DeadBlocks--;
+        _counters.DeadBytes -= stored;
+        return true;
+    }
+
+    private static BlockRow ReadBlock(Statement s) =>
+        new(s.Hash(0), s.Int32(1), s.Int64(2), s.Int64(3), s.Time(4), unchecked((ulong)s.Int64(5)), (Residency)s.Int64(6), new Lsn(s.Int64(7)), s.Int32(8));
+}

@@ -1,0 +1,151 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <content>Transactions: their end, their durability, and the checkpoints that keep the WAL short.</content>
+internal sealed partial class MetadataStore
+{
+    private WalSync? _sync;
+    private Checkpointer? _checkpointer;
+    private long _committed;
+    private long _commits;
+    private long _walBacklog;
+
+    /// <summary>Mutations in the open transaction; dirty attributes of inodes come on top.</summary>
+    public long PendingMutations { get; private set; }
+
+    /// <summary>Whether a commit has anything to do.</summary>
+    public bool HasPending
+    {
+        get
+        {
+            lock (Lock)
+                return PendingMutations > 0 || _dirty.Count > 0;
+        }
+    }
+
+    /// <summary>Bytes of effects that the open transaction holds in memory.</summary>
+    public long PendingBytes => _effects.Length;
+
+    /// <summary>Called when the open transaction gets its first mutation, under the metadata lock: must only signal.</summary>
+    public Action? Pending { get; set; }
+
+    /// <summary>Newest mutation that survives a kill of the process.</summary>
+    public Lsn Committed => new(Volatile.Read(ref _committed));
+
+    /// <summary>Newest mutation that survives a loss of power.</summary>
+    public Lsn Durable => new(_sync?.DurableLsn ?? 0);
+
+    /// <summary>When the newest transaction was committed; null before the first.</summary>
+    public DateTimeOffset? LastCommit { get; private set; }
+
+    /// <summary>Bytes of the WAL in use, as of the last commit.</summary>
+    public long WalBytes { get; private set; }
+
+    /// <summary>Ends the open transaction and begins the next. Does nothing where nothing is pending. ENOSPC: nothing is lost, all of it is still in the open transaction, and the
+    /// next call tries again.</summary>
+    public FsResult Commit()
+    {
+        lock (Lock)
+        {
+            if (Poison is not null)
+                return Errno.EIO;
+            if (PendingMutations == 0 && _dirty.Count == 0)
+                return FsResult.Ok;
+            long journal = 0;
+            try
+            {
+                if (!_inTransaction)
+                    Begin();
+                if (PendingMutations == 0)
+                {
+                    // Attributes alone, such as access times, count as one mutation.
+                    PendingMutations = 1;
+                    Volatile.Write(ref _tail, _tail + 1);
+                }
+                FlushInodes();
+                journal = EndTransaction();
+                _sql.Commit.Run();
+            }
+            catch (Exception e)
+            {
+                _logger.LogError(e, "a commit of the metadata failed; the transaction stays open");
+                Rebuild(_counters);
+                return Poison is null && e is MetadataException { Error: var error } ? error : Errno.EIO;
+            }
+            _inTransaction = false;
+            _journalBytes = journal;
+            Volatile.Write(ref _committed, _tail);
+            Interlocked.Increment(ref _commits);
+            LastCommit = _time.GetUtcNow();
+            PendingMutations = 0;
+            RequiredBlockSequence = 0;
+            _effects.Clear();
+            return Continue();
+        }
+    }
+
+    /// <summary>Writes the volume's row and the journal's.</summary>
+    /// <returns>Bytes of the journal afterwards.</returns>
+    private long EndTransaction()
+    {
+        var state = new VolumeState(_nextInode, _nextCookie, Clock.Latest, new Lsn(_tail), _counters);
+        ApplyState(state);
+        _effects.PutState(state);
+        byte[] value = _effects.ToJournal();
+        AppendJournal(state.Lsn, (int)PendingMutations, state.Clock, value);
+        long bytes = _journalBytes + value.Length;
+        return bytes - CutJournal(bytes);
+    }
+
+    /// <summary>Between two transactions: the one moment at which the log can be brought to its end.</summary>
+    private FsResult Continue()
+    {
+        try
+        {
+            if (_checkpointer is not null)
+                (WalBytes, _walBacklog) = _checkpointer.BetweenTransactions(_database);
+            Begin();
+        }
+        catch (MetadataException e)
+        {
+            // The transaction before is committed. The next mutation tries to begin again.
+            _logger.LogError(e, "no new transaction can be begun");
+        }
+        return FsResult.Ok;
+    }
+
+    /// <summary>Completes when all that was committed before the call survives a loss of power. Waiters share the syncs.</summary>
+    /// <exception cref="MetadataException">The disk failed: it is not known what of it is on disk, and the store is poisoned.</exception>
+    public Task DurableAsync(CancellationToken cancellation)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed || _sync is null, this);
+        return _sync.WaitAsync(Interlocked.Read(ref _commits), cancellation);
+    }
+
+    /// <summary>Moves the WAL into the database where it is long enough to be worth it. Off the request path, except for a short end of it at a later commit.</summary>
+    public Task CheckpointAsync()
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed || _checkpointer is null, this);
+        return Volatile.Read(ref _walBacklog) < MetadataLimits.CheckpointBytes && WalBytes < MetadataLimits.RestartBytes ? Task.CompletedTask : _checkpointer.RunAsync();
+    }
+
+    private void StartBackground()
+    {
+        _checkpointer = new Checkpointer(_path);
+        _sync = new WalSync(_path + "-wal", () => (Interlocked.Read(ref _commits), Volatile.Read(ref _committed)), _committed, OnSyncFailed);
+    }
+
+    private void StopBackground()
+    {
+        _sync?.Dispose();
+        _checkpointer?.Dispose();
+    }
+
+    private void OnSyncFailed(Exception error)
+    {
+        lock (Lock)
+            SetPoison($"the log of the metadata cannot be brought to disk: {error.Message}", error);
+    }
+}

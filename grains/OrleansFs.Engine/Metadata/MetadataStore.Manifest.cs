@@ -1,0 +1,146 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <content>Reading manifests.</content>
+internal sealed partial class MetadataStore
+{
+    /// <summary>The block hashes from a block on; <see cref="BlockHash.Hole"/> where there is none. All holes for an inode that is gone.</summary>
+    /// <exception cref="MetadataException">The manifest cannot be read.</exception>
+    public void ReadManifest(InodeNumber inode, long firstBlock, Span<BlockHash> hashes)
+    {
+        lock (Lock)
+        {
+            Sweep();
+            hashes.Clear();
+            if (Find(inode) is not { } found)
+                return;
+            while (!hashes.IsEmpty)
+            {
+                int within = (int)(firstBlock % MetadataLimits.SegmentBlocks);
+                int take = Math.Min(hashes.Length, MetadataLimits.SegmentBlocks - within);
+                var segment = Segment(found.Manifest, firstBlock / MetadataLimits.SegmentBlocks);
+                int known = Math.Min(take, segment.Length / BlockHash.Size - within);
+                for (int i = 0; i < known; i++)
+                    hashes[i] = new BlockHash(segment.Slice((within + i) * BlockHash.Size, BlockHash.Size));
+                hashes = hashes[take..];
+                firstBlock += take;
+            }
+        }
+    }
+
+    /// <summary>The first block at or after one that is no hole; null where all that follow are.</summary>
+    public long? NextMapped(InodeNumber inode, long fromBlock)
+    {
+        lock (Lock)
+        {
+            Sweep();
+            if (Find(inode) is not { } found)
+                return null;
+            var s = _sql.SegmentsFrom.Bind(1, found.Manifest).Bind(2, fromBlock / MetadataLimits.SegmentBlocks);
+            try
+            {
+                while (s.Step())
+                {
+                    long start = s.Int64(0) * MetadataLimits.SegmentBlocks;
+                    var hashes = s.Blob(1);
+                    for (int i = (int)Math.Max(0, fromBlock - start); i < hashes.Length / BlockHash.Size; i++)
+                    {
+                        if (!IsHole(hashes, i))
+                            return start + i;
+                    }
+                }
+                return null;
+            }
+            finally
+            {
+                s.Reset();
+            }
+        }
+    }
+
+    /// <summary>The first block at or after one that is a hole. There always is one: a manifest has no end.</summary>
+    public long NextUnmapped(InodeNumber inode, long fromBlock)
+    {
+        lock (Lock)
+        {
+            Sweep();
+            if (Find(inode) is not { } found)
+                return fromBlock;
+            var s = _sql.SegmentsFrom.Bind(1, found.Manifest).Bind(2, fromBlock / MetadataLimits.SegmentBlocks);
+            try
+            {
+                long at = fromBlock;
+                while (s.Step())
+                {
+                    long start = s.Int64(0) * MetadataLimits.SegmentBlocks;
+                    if (start > at)
+                        return at;
+                    var hashes = s.Blob(1);
+                    for (; at - start < hashes.Length / BlockHash.Size; at++)
+                    {
+                        if (IsHole(hashes, (int)(at - start)))
+                            return at;
+                    }
+                    if (at < start + MetadataLimits.SegmentBlocks)
+                        return at;
+                }
+                return at;
+            }
+            finally
+            {
+                s.Reset();
+            }
+        }
+    }
+
+    private static bool IsHole(ReadOnlySpan<byte> hashes, int index) => !hashes.Slice(index * BlockHash.Size, BlockHash.Size).ContainsAnyExcept((byte)0);
+
+    /// <summary>A segment's hashes; good until the cache is changed.</summary>
+    private ReadOnlySpan<byte> Segment(ulong manifest, long segment)
+    {
+        if (_segments.TryGet(manifest, segment, out var hashes, out _))
+            return hashes;
+        var s = _sql.GetSegment.Bind(1, manifest).Bind(2, segment);
+        if (s.Step())
+        {
+            _segments.Set(manifest, segment, s.Blob(1), s.Int64(0));
+            s.Reset();
+        }
+        else
+        {
+            _segments.Set(manifest, segment, [], 0);
+        }
+        _segments.TryGet(manifest, segment, out hashes, out _);
+        return hashes;
+    }
+
+    /// <summary>Copies a segment out to be changed.</summary>
+    private (int Count, long Mapped) LoadSegment(ulong manifest, long segment, Span<byte> buffer)
+    {
+        Segment(manifest, segment).CopyTo(buffer);
+        _segments.TryGet(manifest, segment, out var hashes, out long mapped);
+        return (hashes.Length / BlockHash.Size, mapped);
+    }
+
+    private void StoreSegment(ulong manifest, long segment, ReadOnlySpan<byte> hashes, long mapped)
+    {
+        while (!hashes.IsEmpty && IsHole(hashes, hashes.Length / BlockHash.Size - 1))
+            hashes = hashes[..^BlockHash.Size];
+        if (hashes.IsEmpty)
+            _sql.DeleteSegment.Bind(1, manifest).Bind(2, segment).Run();
+        else
+            _sql.PutSegment.Bind(1, manifest).Bind(2, segment).Bind(3, mapped).Bind(4, hashes).Run();
+        _segments.Set(manifest, segment, hashes, mapped);
+    }
+
+    private long? NextSegment(ulong manifest, long from, long end)
+    {
+        var s = _sql.NextSegment.Bind(1, manifest).Bind(2, from).Bind(3, end);
+        if (!s.Step())
+            return null;
+        long segment = s.Int64(0);
+        s.Reset();
+        return segment;
+    }
+}

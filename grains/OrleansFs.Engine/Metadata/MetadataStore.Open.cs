@@ -1,0 +1,146 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+internal sealed partial class MetadataStore
+{
+    private bool _isDisposed;
+
+    private MetadataStore(string path, Database database, Statements sql, VolumeInfo volume, VolumeClock clock, TimeProvider time, ILogger logger)
+    {
+        _path = path;
+        _database = database;
+        _sql = sql;
+        _time = time;
+        _logger = logger;
+        Volume = volume;
+        Clock = clock;
+    }
+
+    /// <summary>Opens meta.db; where there is none and <paramref name="create"/> is given, makes the volume. Who opens has locked the data folder.</summary>
+    /// <param name="path">Path of meta.db.</param>
+    /// <param name="create">What to make where there is no volume yet; null to refuse then.</param>
+    /// <param name="time">The wall clock.</param>
+    /// <param name="logger">Told of everything that fails.</param>
+    /// <exception cref="NewerFormatException">A newer program has written it.</exception>
+    /// <exception cref="NotAVolumeException">It is no volume.</exception>
+    public static MetadataStore Open(string path, NewVolume? create, TimeProvider time, ILogger logger)
+    {
+        if (create is null && !File.Exists(path))
+            throw new NotAVolumeException($"there is no volume at {path}");
+        var database = Database.Open(path, MetadataLimits.CacheKibibytes);
+        try
+        {
+            int format = Prepare(database, path, create, time);
+            var sql = new Statements(database);
+            var (volume, floor) = ReadVolume(database, format);
+            var store = new MetadataStore(path, database, sql, volume, new VolumeClock(time, floor), time, logger);
+            store.ReadState();
+            store.Begin();
+            store.StartBackground();
+            return store;
+        }
+        catch
+        {
+            database.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Closes. What is not committed is lost: the engine commits before, under its own rule for blocks.</summary>
+    public void Dispose()
+    {
+        lock (Lock)
+        {
+            if (_isDisposed)
+                return;
+            _isDisposed = true;
+            Poison ??= "the metadata store is closed";
+            if (PendingMutations > 0 || _dirty.Count > 0)
+                _logger.LogWarning("the metadata store is closed with {Count} mutations that were not committed", PendingMutations + _dirty.Count);
+        }
+        // Without the lock: a sync that fails takes it to say so.
+        StopBackground();
+        lock (Lock)
+        {
+            _sql.Dispose();
+            _database.Dispose();
+        }
+    }
+
+    private static int Prepare(Database database, string path, NewVolume? create, TimeProvider time)
+    {
+        var (format, made) = database.Migrate(path);
+        if (made)
+        {
+            if (create is null)
+                throw new NotAVolumeException($"there is no volume at {path}");
+            MakeVolume(database, create, Timestamp.From(time.GetUtcNow()));
+        }
+        if (!database.IsIdle)
+            database.Execute("COMMIT");
+        return format;
+    }
+
+    private static void MakeVolume(Database database, NewVolume create, Timestamp now)
+    {
+        ulong first = ((ulong)create.Site << InodeNumber.SiteShift) + InodeNumber.Root.Value + 1;
+        using var volume = database.Prepare(
+            """
+            INSERT INTO volume VALUES (1, ?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?6, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+            """);
+        volume.BindText(1, VolumeId.New().ToString()).BindText(2, create.Name).BindText(3, create.Copy.Value).Bind(4, create.BlockSize).Bind(5, (long)create.Site).Bind(6, now)
+            .Bind(7, first).Bind(8, FirstCookie).Run();
+        using var root = database.Prepare(
+            """
+            INSERT INTO inode (ino, mode, nlink, uid, gid, size, allocated, atime, mtime, ctime, btime, device, flags, parent, manifest, xattr_bytes, linkable)
+            VALUES (?1, ?2, 2, ?3, ?4, 0, 0, ?5, ?5, ?5, ?5, 0, 0, ?1, ?1, 0, 0)
+            """);
+        root.Bind(1, InodeNumber.Root).Bind(2, (long)(Mode.S_IFDIR | (create.RootMode & Mode.PermissionMask))).Bind(3, (long)create.RootUid).Bind(4, (long)create.RootGid).Bind(5, now)
+            .Run();
+    }
+
+    private static (VolumeInfo Volume, Timestamp Clock) ReadVolume(Database database, int format)
+    {
+        using var statement = database.Prepare("SELECT id, name, copy, block_size, epoch, site, created, clock FROM volume");
+        if (!statement.Step())
+            throw new NotAVolumeException("meta.db has no volume in it");
+        var volume = new VolumeInfo(VolumeId.Parse(statement.Text(0)), statement.Text(1), CopyName.Parse(statement.Text(2)), statement.Int32(3), new Epoch(statement.Int64(4)),
+            (ushort)statement.Int64(5), format, statement.Time(6));
+        var clock = statement.Time(7);
+        statement.Reset();
+        return (volume, clock);
+    }
+
+    /// <summary>Takes the changing part of the volume's row, and what is counted in memory, from the tables.</summary>
+    private void ReadState()
+    {
+        using var s = _database.Prepare(
+            """
+            SELECT next_inode, next_cookie, lsn, files, directories, others, logical_bytes, referenced_bytes, blocks, unique_bytes, stored_bytes, dead_blocks, dead_bytes, orphans,
+              (SELECT coalesce(sum(length(effects)), 0) FROM journal) FROM volume
+            """);
+        if (!s.Step())
+            throw new NotAVolumeException("meta.db has no volume in it");
+        (_nextInode, _nextCookie, _tail) = (s.Inode(0).Value, s.Int64(1), s.Int64(2));
+        _counters = new Counters
+        {
+            Files = s.Int64(3),
+            Directories = s.Int64(4),
+            Others = s.Int64(5),
+            LogicalBytes = s.Int64(6),
+            ReferencedBytes = s.Int64(7),
+            Blocks = s.Int64(8),
+            UniqueBytes = s.Int64(9),
+            StoredBytes = s.Int64(10),
+            DeadBlocks = s.Int64(11),
+            DeadBytes = s.Int64(12),
+            Orphans = s.Int64(13),
+        };
+        _journalBytes = s.Int64(14);
+        s.Reset();
+        _committed = _tail;
+        ReadRedoTotals();
+    }
+}

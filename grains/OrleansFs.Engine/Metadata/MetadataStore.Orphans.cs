@@ -1,0 +1,101 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <content>Inodes without a name.</content>
+internal sealed partial class MetadataStore
+{
+    /// <summary>Inodes without a name, as of the last commit before opening: call once, after opening.</summary>
+    public IReadOnlyList<InodeNumber> Orphans()
+    {
+        lock (Lock)
+        {
+            var orphans = new List<InodeNumber>();
+            while (_sql.Orphans.Step())
+                orphans.Add(_sql.Orphans.Inode(0));
+            return orphans;
+        }
+    }
+
+    /// <summary>Deletes an orphan at once where that is short. EAGAIN where it is long: call <see cref="PurgeStep"/> until it answers true. EBUSY where the inode has a name.
+    /// ESTALE where it is gone already. The caller has made sure that nobody holds it.</summary>
+    public FsResult PurgeOrphan(InodeNumber inode)
+    {
+        lock (Lock)
+        {
+            if (Enter() is var error and not Errno.None)
+                return error;
+            try
+            {
+                if (Find(inode) is not { } orphan)
+                    return Errno.ESTALE;
+                if (orphan.Current.LinkCount != 0)
+                    return Errno.EBUSY;
+                if (orphan.Committed.AllocatedBytes > 0 && CountSegments(orphan.Manifest, 0, long.MaxValue, MetadataLimits.DropSegments + 1) > MetadataLimits.DropSegments)
+                    return Errno.EAGAIN;
+                Purge(orphan);
+                return FsResult.Ok;
+            }
+            catch (Exception e)
+            {
+                return Undo(e);
+            }
+        }
+    }
+
+    /// <summary>Deletes part of an orphan, from its end, at most so many segments of its manifest. True when the orphan is gone or was never there.</summary>
+    /// <exception cref="MetadataException">Nothing has changed.</exception>
+    public bool PurgeStep(InodeNumber inode, int maxSegments)
+    {
+        lock (Lock)
+        {
+            if (Enter() is not Errno.None)
+                throw new MetadataException(Errno.EIO, 0, Poison!);
+            try
+            {
+                if (Find(inode) is not { } orphan)
+                    return true;
+                if (orphan.Current.LinkCount != 0)
+                    throw new InvalidOperationException($"inode {inode} has a name and is not to be purged");
+                var s = _sql.LastSegment.Bind(1, orphan.Manifest).Bind(2, (long)maxSegments);
+                if (!s.Step())
+                {
+                    Purge(orphan);
+                    return true;
+                }
+                long first = (s.Int64(0) + 1) * MetadataLimits.SegmentBlocks;
+                s.Reset();
+                long allocated = Execute(new DropBlocks(orphan.Manifest, first, long.MaxValue, Clock.Now()));
+                lock (orphan)
+                {
+                    orphan.Committed = orphan.Committed with { AllocatedBytes = orphan.Committed.AllocatedBytes + allocated };
+                    orphan.Current = orphan.Current with { AllocatedBytes = orphan.Committed.AllocatedBytes };
+                }
+                SetDirty(orphan);
+                Done();
+                return false;
+            }
+            catch (Exception e)
+            {
+                Undo(e);
+                throw;
+            }
+        }
+    }
+
+    private void Purge(Inode orphan)
+    {
+        if (orphan.Committed.AllocatedBytes > 0)
+            Execute(new DropBlocks(orphan.Manifest, 0, long.MaxValue, Clock.Now()));
+        if (orphan.XattrBytes > 0)
+            ExecuteDeleteXattrs(orphan.Number);
+        if (_redoBytes.ContainsKey(orphan.Number.Value))
+            ExecuteDeleteRedo(orphan.Number);
+        if (!orphan.IsNew)
+            ExecuteDeleteInode(orphan.Number);
+        _redoBytes.Remove(orphan.Number.Value);
+        _counters.Orphans--;
+        Forget(orphan);
+        Done();
+    }
+}

@@ -1,0 +1,91 @@
+namespace OrleansFs.Engine.Metadata;
+
+/// <summary>The statements that the store uses all the time, prepared once.</summary>
+internal sealed class Statements(Database database) : IDisposable
+{
+    public readonly Statement Begin = database.Prepare("BEGIN IMMEDIATE");
+    public readonly Statement Commit = database.Prepare("COMMIT");
+    public readonly Statement Rollback = database.Prepare("ROLLBACK");
+
+    public readonly Statement GetInode = database.Prepare($"SELECT {InodeColumns} FROM inode WHERE ino = ?1");
+
+    public readonly Statement AddInode = database.Prepare(
+        $"INSERT INTO inode ({InodeColumns}, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)");
+
+    public readonly Statement PutInode = database.Prepare(
+        """
+        UPDATE inode SET mode = ?2, nlink = ?3, uid = ?4, gid = ?5, size = ?6, allocated = ?7, atime = ?8, mtime = ?9, ctime = ?10, btime = ?11, device = ?12, flags = ?13,
+          parent = ?14, manifest = ?15, xattr_bytes = ?16, linkable = ?17, hash = CASE WHEN ?18 THEN NULL ELSE hash END
+        WHERE ino = ?1
+        """);
+
+    public readonly Statement DeleteInode = database.Prepare("DELETE FROM inode WHERE ino = ?1");
+    public readonly Statement GetTarget = database.Prepare("SELECT target FROM inode WHERE ino = ?1");
+    public readonly Statement Orphans = database.Prepare("SELECT ino FROM inode WHERE nlink = 0 ORDER BY ino");
+
+    public readonly Statement GetDentry = database.Prepare("SELECT cookie, ino, type FROM dentry WHERE parent = ?1 AND name = ?2");
+    public readonly Statement AddDentry = database.Prepare("INSERT INTO dentry (parent, name, cookie, ino, type) VALUES (?1, ?2, ?3, ?4, ?5)");
+    public readonly Statement PutDentry = database.Prepare("UPDATE dentry SET ino = ?3, type = ?4 WHERE parent = ?1 AND name = ?2");
+    public readonly Statement DeleteDentry = database.Prepare("DELETE FROM dentry WHERE parent = ?1 AND name = ?2");
+    public readonly Statement ReadDentries = database.Prepare("SELECT cookie, name, ino, type FROM dentry INDEXED BY dentry_cookie WHERE parent = ?1 AND cookie > ?2 ORDER BY cookie");
+
+    public readonly Statement GetXattr = database.Prepare("SELECT value FROM xattr WHERE ino = ?1 AND name = ?2");
+    public readonly Statement SizeXattr = database.Prepare("SELECT length(value) FROM xattr WHERE ino = ?1 AND name = ?2");
+    public readonly Statement ListXattrs = database.Prepare("SELECT name FROM xattr WHERE ino = ?1 ORDER BY name");
+
+    public readonly Statement SetXattr = database.Prepare(
+        "INSERT INTO xattr (ino, name, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = excluded.value");
+
+    public readonly Statement DeleteXattr = database.Prepare("DELETE FROM xattr WHERE ino = ?1 AND name = ?2");
+    public readonly Statement DeleteXattrs = database.Prepare("DELETE FROM xattr WHERE ino = ?1");
+
+    public readonly Statement GetSegment = database.Prepare("SELECT mapped, hashes FROM manifest WHERE manifest = ?1 AND segment = ?2");
+    public readonly Statement PutSegment = database.Prepare(
+        "INSERT INTO manifest (manifest, segment, mapped, hashes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET mapped = excluded.mapped, hashes = excluded.hashes");
+    public readonly Statement DeleteSegment = database.Prepare("DELETE FROM manifest WHERE manifest = ?1 AND segment = ?2");
+    public readonly Statement SegmentsFrom = database.Prepare("SELECT segment, hashes FROM manifest WHERE manifest = ?1 AND segment >= ?2 ORDER BY segment");
+    public readonly Statement NextSegment = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3 ORDER BY segment LIMIT 1");
+    public readonly Statement CountSegments = database.Prepare(
+        "SELECT count(*) FROM (SELECT 1 FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3 LIMIT ?4)");
+    public readonly Statement SumSegments = database.Prepare("SELECT coalesce(sum(mapped), 0) FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3");
+    public readonly Statement LastSegment = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 ORDER BY segment DESC LIMIT 1 OFFSET ?2");
+    public readonly Statement MoveSegments = database.Prepare("UPDATE manifest SET manifest = ?2 WHERE manifest = ?1 AND segment >= ?3 AND segment < ?4");
+
+    public readonly Statement GetBlock = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash = ?1");
+    public readonly Statement AddBlock = database.Prepare(
+        "INSERT INTO block (hash, length, stored, refs, last_use, weak, residency, birth, pins) VALUES (?1, ?2, ?3, 1, ?4, ?5, 1, ?6, 0)");
+    public readonly Statement CountBlock = database.Prepare("SELECT length, stored, refs FROM block WHERE hash = ?1");
+    public readonly Statement PutBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4 WHERE hash = ?1");
+    public readonly Statement StoreBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4, residency = 1 WHERE hash = ?1");
+    public readonly Statement DeleteBlock = database.Prepare("DELETE FROM block WHERE hash = ?1");
+    public readonly Statement TouchBlock = database.Prepare("UPDATE block SET last_use = ?2 WHERE hash = ?1 AND last_use < ?2");
+    public readonly Statement DeadBlocks = database.Prepare("SELECT hash FROM block INDEXED BY block_dead WHERE refs = 0 AND hash > ?1 AND last_use < ?2 ORDER BY hash LIMIT ?3");
+    public readonly Statement PageBlocks = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash > ?1 ORDER BY hash LIMIT ?2");
+
+    public readonly Statement AppendRedo = database.Prepare("INSERT INTO redo (ino, sequence, offset, size, mtime, ctime, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    public readonly Statement DeleteRedo = database.Prepare("DELETE FROM redo WHERE ino = ?1");
+
+    public readonly Statement AddJournal = database.Prepare("INSERT INTO journal (lsn, count, time, effects) VALUES (?1, ?2, ?3, ?4)");
+    public readonly Statement OldestJournal = database.Prepare("SELECT lsn, length(effects) FROM journal ORDER BY lsn LIMIT 1");
+    public readonly Statement DeleteJournal = database.Prepare("DELETE FROM journal WHERE lsn = ?1");
+    public readonly Statement ReadJournal = database.Prepare("SELECT lsn, count, time, effects FROM journal WHERE lsn > ?1 ORDER BY lsn LIMIT 1");
+    public readonly Statement CountReplicas = database.Prepare("SELECT count(*) FROM replica");
+
+    public readonly Statement PutVolume = database.Prepare(
+        """
+        UPDATE volume SET next_inode = ?1, next_cookie = ?2, clock = ?3, lsn = ?4, files = ?5, directories = ?6, others = ?7, logical_bytes = ?8, referenced_bytes = ?9,
+          blocks = ?10, unique_bytes = ?11, stored_bytes = ?12, dead_blocks = ?13, dead_bytes = ?14, orphans = ?15
+        """);
+
+    private const string InodeColumns = "ino, mode, nlink, uid, gid, size, allocated, atime, mtime, ctime, btime, device, flags, parent, manifest, xattr_bytes, linkable";
+    private const string BlockColumns = "hash, length, stored, refs, last_use, weak, residency, birth, pins";
+
+    public void Dispose()
+    {
+        foreach (var field in typeof(Statements).GetFields())
+        {
+            if (field.GetValue(this) is Statement statement)
+                statement.Dispose();
+        }
+    }
+}
