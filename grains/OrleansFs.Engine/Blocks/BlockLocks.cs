@@ -1,32 +1,97 @@
+using System.Runtime.InteropServices;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Blocks;
 
-/// <summary>A lock for each of 256 classes of blocks, taken by whoever stores or deletes the file of a block.</summary>
+/// <summary>A lock for each of 256 classes of blocks, taken by whoever stores or deletes the file of a block, so that the two never overlap for one hash.</summary>
+/// <remarks>
+/// Storing, with the lock held: if the block is suspect, or neither pinned nor known by its row with its file there, write the file; pin it; let go. Unpin when the transaction that names it
+/// is in the database. Deleting, with the lock held: if there is neither a row nor a pin, unlink the file. So a block that is stored while it is being collected is either
+/// kept or written anew. Order: this lock, then the metadata lock.
+/// </remarks>
 internal sealed class BlockLocks
 {
+    private readonly Lock[] _locks = [.. Enumerable.Range(0, 256).Select(_ => new Lock())];
+
     /// <summary>The lock of a block: <c>lock (locks.For(hash))</c>.</summary>
-    public Lock For(BlockHash hash) => throw new NotImplementedException();
+    public Lock For(BlockHash hash) => _locks[hash.FirstByte];
 }
 
 /// <summary>What is known of a pinned block: enough to make its row, should that have been collected meanwhile.</summary>
 internal readonly record struct PendingBlock(StoredBlock Stored, WeakChecksum Weak);
 
-/// <summary>Blocks whose files are stored and wanted, and which no committed manifest refers to yet, or not on behalf of the one who pinned them.</summary>
+/// <summary>Blocks whose files are stored and wanted, and which no committed manifest refers to yet, or not on behalf of the one who pinned them. Thread-safe.</summary>
+/// <remarks>
+/// Invariants:
+/// 1. While a block is pinned its file is not deleted: who deletes looks here under the block's lock, and pins are made under that lock.
+/// 2. A pin is taken back once: after the transaction that names the block has been committed to the open transaction, or after what wanted it is gone. Taking back needs no lock: at worst a deletion that could have
+///    been done is left for the next collection.
+/// 3. As many entries as there are sealed blocks without a commit: the content layer bounds those.
+/// </remarks>
 internal sealed class PendingBlocks
 {
-    /// <summary>Blocks pinned now.</summary>
-    public int Count => throw new NotImplementedException();
+    private readonly Lock _lock = new();
+    private readonly Dictionary<BlockHash, Entry> _entries = [];
 
-    /// <summary>Pins a block whose file is there: just stored, or found by its row. Called with the block's lock held.</summary>
-    public void Pin(BlockHash hash, PendingBlock block) => throw new NotImplementedException();
+    /// <summary>Blocks pinned now.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+                return _entries.Count;
+        }
+    }
+
+    /// <summary>Pins a block whose file is there: just stored, or found by its row. Called with the block's lock held. What is told of a block that is pinned already is the newer.</summary>
+    public void Pin(BlockHash hash, PendingBlock block)
+    {
+        lock (_lock)
+        {
+            ref var entry = ref CollectionsMarshal.GetValueRefOrAddDefault(_entries, hash, out _);
+            entry = new Entry(block, entry.Pins + 1);
+        }
+    }
 
     /// <summary>Pins once more a block that is pinned already; false where it is not. Called with the block's lock held.</summary>
-    public bool TryPin(BlockHash hash, out PendingBlock block) => throw new NotImplementedException();
+    public bool TryPin(BlockHash hash, out PendingBlock block)
+    {
+        lock (_lock)
+        {
+            ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(_entries, hash);
+            if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref entry))
+            {
+                block = default;
+                return false;
+            }
+            block = entry.Block;
+            entry = entry with { Pins = entry.Pins + 1 };
+            return true;
+        }
+    }
 
-    /// <summary>True where the block is pinned. What it says holds for as long as the block's lock is held.</summary>
-    public bool Contains(BlockHash hash) => throw new NotImplementedException();
+    /// <summary>True where the block is pinned. A false holds for as long as the block's lock is held.</summary>
+    public bool Contains(BlockHash hash)
+    {
+        lock (_lock)
+            return _entries.ContainsKey(hash);
+    }
 
     /// <summary>Takes back one pin, after the transaction that refers to the block is in the database, or after the content that wanted it is gone.</summary>
-    public void Unpin(BlockHash hash) => throw new NotImplementedException();
+    /// <exception cref="InvalidOperationException">The block is not pinned: a bug in the caller.</exception>
+    public void Unpin(BlockHash hash)
+    {
+        lock (_lock)
+        {
+            ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(_entries, hash);
+            if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref entry))
+                throw new InvalidOperationException($"block {hash} is not pinned");
+            if (entry.Pins == 1)
+                _entries.Remove(hash);
+            else
+                entry = entry with { Pins = entry.Pins - 1 };
+        }
+    }
+
+    private readonly record struct Entry(PendingBlock Block, int Pins);
 }

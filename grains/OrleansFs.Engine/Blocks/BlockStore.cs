@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Model;
 
@@ -7,36 +8,172 @@ namespace OrleansFs.Engine.Blocks;
 internal readonly record struct BlockReference(BlockHash Hash, int Length);
 
 /// <summary>The blocks of one copy as the content layer sees them: files, with a bounded cache of contents in memory before them. Thread-safe.</summary>
+/// <remarks>Invariants: 1. A block that is loaded into the cache is loaded once, however many want it. 2. What comes out of here has passed its checksum.</remarks>
 internal sealed class BlockStore : IDisposable
 {
-    private BlockStore() => throw new NotImplementedException();
+    private readonly BlockCache _cache;
+    private readonly ILogger _logger;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<BlockHash, TaskCompletionSource<BlockReadResult>> _loading = [];
+    private readonly Prefetcher _prefetcher;
+
+    private BlockStore(BlockFiles files, long cacheBytes, ILogger logger)
+    {
+        Files = files;
+        _cache = new BlockCache(cacheBytes);
+        _logger = logger;
+        _prefetcher = new Prefetcher(Load, logger);
+    }
 
     /// <summary>The files under the cache.</summary>
-    public BlockFiles Files => throw new NotImplementedException();
+    public BlockFiles Files { get; }
+
+    /// <summary>Memory that cached contents take, bytes.</summary>
+    public long CachedBytes => _cache.Bytes;
 
     /// <summary>Opens the blocks under <paramref name="dataFolder"/>.</summary>
     /// <param name="dataFolder">The data folder of the copy.</param>
     /// <param name="cacheBytes">Bound on the contents kept in memory.</param>
     /// <param name="time">For the age of files.</param>
     /// <param name="logger">Told of corrupt blocks and failed syncs.</param>
-    public static BlockStore Open(string dataFolder, long cacheBytes, TimeProvider time, ILogger<BlockStore> logger) => throw new NotImplementedException();
+    public static BlockStore Open(string dataFolder, long cacheBytes, TimeProvider time, ILogger<BlockStore> logger) =>
+        new(BlockFiles.Open(dataFolder, time, logger), cacheBytes, logger);
 
     /// <summary>True where the content is all zero: such a block is a hole and is not stored.</summary>
-    public static bool IsAllZero(ReadOnlySpan<byte> content) => throw new NotImplementedException();
+    public static bool IsAllZero(ReadOnlySpan<byte> content) => !content.ContainsAnyExcept((byte)0);
 
     /// <summary>
     /// Reads part of a block. Completes at once where the block is in memory or its file can be read by this thread; where another reader is loading the same block it waits for that.
     /// A whole block goes from the file to <paramref name="destination"/> and is not kept; of a partly read one the content is kept for the next reader.
     /// </summary>
-    /// <param name="block">The block. A hole reads as zeros.</param>
+    /// <param name="block">The block. A hole reads as zeros. The length is what the reader expects; a block that is shorter or longer is read as it is.</param>
     /// <param name="offset">First byte wanted.</param>
     /// <param name="destination">Filled up to the end of the block; the result's length says how far. Lent until completion.</param>
     /// <param name="cancellation">Ends a wait for another reader's load.</param>
-    public ValueTask<BlockReadResult> ReadAsync(BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation) => throw new NotImplementedException();
+    public ValueTask<BlockReadResult> ReadAsync(BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation)
+    {
+        if (block.Hash.IsHole)
+        {
+            int zeros = Math.Clamp(block.Length - offset, 0, destination.Length);
+            destination.Span[..zeros].Clear();
+            return new(BlockReadResult.Ok(zeros));
+        }
+        if (_cache.TryCopy(block.Hash, offset, destination.Span, out int copied))
+            return new(BlockReadResult.Ok(copied));
+        bool whole = offset == 0 && destination.Length >= block.Length;
+        TaskCompletionSource<BlockReadResult>? other;
+        lock (_lock)
+        {
+            if (!_loading.TryGetValue(block.Hash, out other) && !whole)
+                _loading.Add(block.Hash, new TaskCompletionSource<BlockReadResult>(TaskCreationOptions.RunContinuationsAsynchronously));
+        }
+        if (other is not null)
+            return ReadAfterAsync(other.Task, block, offset, destination, cancellation);
+        return new(whole ? ReadWhole(block, destination.Span) : LoadAndCopy(block, offset, destination.Span));
+    }
 
     /// <summary>Loads blocks into the cache on the thread pool. A hint: what is there already, or is too much, is left out.</summary>
-    public void Prefetch(ReadOnlySpan<BlockReference> blocks) => throw new NotImplementedException();
+    public void Prefetch(ReadOnlySpan<BlockReference> blocks)
+    {
+        foreach (var block in blocks)
+        {
+            if (!block.Hash.IsHole && !_cache.Contains(block.Hash) && !_prefetcher.TryAdd(block))
+                return;
+        }
+    }
 
-    /// <summary>Ends read-ahead and closes all files. Does not sync.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    /// <summary>Ends read-ahead and closes all files. Does not sync. No call may be under way.</summary>
+    public void Dispose()
+    {
+        _prefetcher.Dispose();
+        Files.Dispose();
+    }
+
+    /// <summary>Loads a block into the cache, unless it is there or on its way.</summary>
+    private void Load(BlockReference block)
+    {
+        if (_cache.Contains(block.Hash))
+            return;
+        lock (_lock)
+        {
+            if (!_loading.TryAdd(block.Hash, new TaskCompletionSource<BlockReadResult>(TaskCreationOptions.RunContinuationsAsynchronously)))
+                return;
+        }
+        LoadAndCopy(block, 0, default);
+    }
+
+    private async ValueTask<BlockReadResult> ReadAfterAsync(Task<BlockReadResult> loading, BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation)
+    {
+        var loaded = await loading.WaitAsync(cancellation);
+        if (!loaded.IsOk)
+            return loaded;
+        // It may have been evicted already where the cache is small; then this reader reads for itself.
+        return _cache.TryCopy(block.Hash, offset, destination.Span, out int copied) ? BlockReadResult.Ok(copied) : ReadPart(block, offset, destination.Span, keep: false);
+    }
+
+    /// <summary>Does a load that this thread has entered in <see cref="_loading"/>, and wakes who waits for it.</summary>
+    private BlockReadResult LoadAndCopy(BlockReference block, int offset, Span<byte> destination)
+    {
+        var result = BlockReadResult.Unreadable(Errno.EIO);
+        try
+        {
+            // Another load may have ended between the look into the cache and the entry made here.
+            return result = _cache.TryCopy(block.Hash, offset, destination, out int copied) ? BlockReadResult.Ok(copied) : ReadPart(block, offset, destination, keep: true);
+        }
+        finally
+        {
+            TaskCompletionSource<BlockReadResult> waiting;
+            lock (_lock)
+            {
+                waiting = _loading[block.Hash];
+                _loading.Remove(block.Hash);
+            }
+            waiting.SetResult(result);
+        }
+    }
+
+    /// <summary>Reads a block into a buffer, copies from it, and gives the buffer to the cache or back.</summary>
+    private BlockReadResult ReadPart(BlockReference block, int offset, Span<byte> destination, bool keep)
+    {
+        byte[]? buffer = ArrayPool<byte>.Shared.Rent(block.Length);
+        try
+        {
+            var read = Files.Read(block.Hash, buffer.AsSpan(0, block.Length));
+            if (read.Status == BlockReadStatus.Corrupt && Files.Inspect(block.Hash) is { IsOk: true } actual && actual.Length > block.Length)
+            {
+                // The manifest may know less of a block than it holds: a file that was cut within it.
+                ArrayPool<byte>.Shared.Return(buffer);
+                buffer = ArrayPool<byte>.Shared.Rent(actual.Length);
+                read = Files.Read(block.Hash, buffer.AsSpan(0, actual.Length));
+            }
+            if (!read.IsOk)
+                return Report(block, read);
+            int copied = Math.Clamp(read.Length - offset, 0, destination.Length);
+            buffer.AsSpan(Math.Min(offset, read.Length), copied).CopyTo(destination);
+            if (keep)
+            {
+                var owned = buffer;
+                buffer = null;
+                _cache.Add(block.Hash, owned, read.Length);
+            }
+            return BlockReadResult.Ok(copied);
+        }
+        finally
+        {
+            if (buffer is not null)
+                ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private BlockReadResult ReadWhole(BlockReference block, Span<byte> destination)
+    {
+        var read = Files.Read(block.Hash, destination[..block.Length]);
+        return read.Status == BlockReadStatus.Corrupt ? ReadPart(block, 0, destination[..block.Length], keep: false) : read.IsOk ? read : Report(block, read);
+    }
+
+    private BlockReadResult Report(BlockReference block, BlockReadResult read)
+    {
+        _logger.LogError("block {Hash} cannot be read: {Reason}", block.Hash, read.Reason);
+        return read;
+    }
 }

@@ -16,7 +16,7 @@ internal enum BlockCodec : byte
 /// <param name="RawLength">Bytes of the content.</param>
 /// <param name="StoredBytes">Bytes the file takes on disk: header and payload, rounded up to <see cref="BlockFormat.AllocationUnit"/>.</param>
 /// <param name="Codec">How it is stored.</param>
-/// <param name="WriteSequence">Position of this write among all writes of this <see cref="BlockFiles"/>: on disk once <see cref="BlockFiles.SyncedSequence"/> reaches it.</param>
+/// <param name="WriteSequence">Position of this write among all writes of this <see cref="BlockFiles"/>: on disk once <see cref="BlockFiles.SyncedSequence"/> reaches it. From 1.</param>
 internal readonly record struct StoredBlock(int RawLength, int StoredBytes, BlockCodec Codec, long WriteSequence);
 
 /// <summary>The outcomes of reading a block.</summary>

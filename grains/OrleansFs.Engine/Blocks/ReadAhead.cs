@@ -10,9 +10,44 @@ internal readonly record struct ReadAheadRange(long FirstBlock, int Count)
 /// <remarks>A struct without allocation, for the file's own object to hold. Calls that race give a worse guess and nothing else.</remarks>
 internal struct ReadAhead
 {
+    private long _expected;
+    private long _fetched;
+    private int _reads;
+
     /// <summary>Told each read before it is done.</summary>
     /// <param name="offset">First byte read.</param>
     /// <param name="length">Bytes read.</param>
     /// <param name="blockSize">S.</param>
-    public ReadAheadRange Observe(long offset, int length, int blockSize) => throw new NotImplementedException();
+    /// <returns>What to fetch now; may reach beyond the end of the file. Empty for random access, and while enough has been fetched before.</returns>
+    public ReadAheadRange Observe(long offset, int length, int blockSize)
+    {
+        // The kernel sends the parts of a large read to several threads: one may be seen a little early or late.
+        long slack = 2L * length;
+        long end = offset + length;
+        if (offset < _expected - slack || offset > _expected + slack)
+        {
+            _expected = end;
+            _fetched = 0;
+            _reads = 0;
+            return default;
+        }
+        if (end <= _expected)
+            return default;
+        _expected = end;
+        if (_reads < int.MaxValue)
+            _reads++;
+        if (_reads < BlockLimits.SequentialReads)
+            return default;
+        // Two blocks at first, twice as many with each read, up to the bound.
+        long most = Math.Max(1, BlockLimits.ReadAheadBytes / blockSize);
+        long window = Math.Min(most, 2L << Math.Min(_reads - BlockLimits.SequentialReads, 24));
+        long next = (_expected - 1) / blockSize + 1;
+        long from = Math.Max(next, _fetched);
+        long to = next + window;
+        // In halves of the window: fewer and longer fetches.
+        if (to - from < (window + 1) / 2)
+            return default;
+        _fetched = to;
+        return new ReadAheadRange(from, (int)(to - from));
+    }
 }

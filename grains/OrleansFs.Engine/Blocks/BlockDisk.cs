@@ -1,0 +1,98 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Blocks;
+
+/// <summary>The calls that make block files durable, and the seam where tests let them fail.</summary>
+/// <param name="root">Descriptor of the folder <c>blocks</c>, open for as long as this lives: syncfs(2) reports through it whatever failed since it was opened (Linux 5.8).</param>
+/// <remarks>Called by one thread at a time.</remarks>
+internal class BlockDisk(int root)
+{
+    /// <summary>Second-level folders known to be on disk, by number less 256: 8 KiB. Of others, the entries in their parents are synced too: this run may not have made them, and not synced them.</summary>
+    private readonly ulong[] _durableFolders = new ulong[65536 / 64];
+
+    /// <summary>Brings a round's files and names to disk.</summary>
+    public SyncResult Sync(BlockSync.Round round)
+    {
+        var result = round.WholeFileSystem ? new SyncResult(SyncFileSystem(), "syncfs") : SyncOneByOne(round);
+        if (result.Error == Errno.None)
+        {
+            foreach (var block in round.Blocks)
+                MarkDurable(BlockNames.FolderOf(block.Hash));
+        }
+        return result;
+    }
+
+    /// <summary>Gives back the pages of large blocks that are on disk now, for as long as there is nothing better to do. A file that has gone meanwhile is none to care for.</summary>
+    public void DropPages(BlockSync.Round round, Func<bool> isIdle)
+    {
+        Span<byte> path = stackalloc byte[BlockNames.MaxPath];
+        foreach (var block in round.Blocks)
+        {
+            if (block.PayloadBytes < BlockLimits.DropAfterSync)
+                continue;
+            if (!isIdle())
+                return;
+            int fd = LinuxFile.Open(root, BlockNames.File(block.Hash, path), LinuxFile.O_RDONLY);
+            if (fd < 0)
+                continue;
+            LinuxFile.DropPages(fd);
+            LinuxFile.Close(fd);
+        }
+    }
+
+    protected virtual Errno SyncData(int descriptor) => LinuxFile.SyncData(descriptor);
+
+    protected virtual Errno SyncFileSystem() => LinuxFile.SyncFileSystem(root);
+
+    protected virtual Errno SyncFolder(int folder)
+    {
+        if (folder == BlockNames.Root)
+            return LinuxFile.Sync(root);
+        Span<byte> path = stackalloc byte[BlockNames.MaxPath];
+        int fd = LinuxFile.Open(root, BlockNames.Folder(folder, path), LinuxFile.O_RDONLY | LinuxFile.O_DIRECTORY);
+        if (fd < 0)
+            return LinuxFile.LastError;
+        var error = LinuxFile.Sync(fd);
+        LinuxFile.Close(fd);
+        return error;
+    }
+
+    private SyncResult SyncOneByOne(BlockSync.Round round)
+    {
+        foreach (int descriptor in round.Descriptors)
+            LinuxFile.BeginWriteBack(descriptor);
+        foreach (int descriptor in round.Descriptors)
+        {
+            var error = SyncData(descriptor);
+            if (error != Errno.None)
+                return new SyncResult(error, "fdatasync");
+        }
+        foreach (int folder in Folders(round))
+        {
+            var error = SyncFolder(folder);
+            if (error != Errno.None)
+                return new SyncResult(error, "fsync of a folder");
+        }
+        return SyncResult.Ok;
+    }
+
+    /// <summary>Folders in which names changed: those of the files, and the parents of those that may be new.</summary>
+    private HashSet<int> Folders(BlockSync.Round round)
+    {
+        var folders = new HashSet<int>();
+        foreach (var block in round.Blocks)
+        {
+            int folder = BlockNames.FolderOf(block.Hash);
+            folders.Add(folder);
+            if (IsDurable(folder))
+                continue;
+            folders.Add(BlockNames.Parent(folder));
+            folders.Add(BlockNames.Root);
+        }
+        return folders;
+    }
+
+    private bool IsDurable(int folder) => (_durableFolders[(folder - 256) >> 6] >> (folder & 63) & 1) != 0;
+
+    private void MarkDurable(int folder) => _durableFolders[(folder - 256) >> 6] |= 1UL << (folder & 63);
+}

@@ -1,0 +1,56 @@
+namespace OrleansFs.Engine.Blocks;
+
+/// <summary>Every bound of the block store, each with its reason.</summary>
+internal static class BlockLimits
+{
+    /// <summary>Content of a block, bytes: the largest S.</summary>
+    public const int MaxContent = 4 << 20;
+
+    /// <summary>
+    /// Blocks that a sync brings to disk one by one (fdatasync of each, fsync of its folder); of more it syncs the whole file system once. One by one costs 0.25 ms a block here, the
+    /// file system 0.3 ms for one block and 0.6 ms for 32; but it also waits for what other programs have written, which a lone small fsync should not have to.
+    /// </summary>
+    public const int SyncOneByOne = 4;
+
+    /// <summary>Blocks written and not synced at which a sync begins by itself: bounds what is remembered of them, and what one sync has to do. 1 GiB of default blocks.</summary>
+    public const int UnsyncedBlocks = 8192;
+
+    /// <summary>Blocks written and not synced, or suspect, at which a writer waits for the sync, and fails if that fails.</summary>
+    public const int MaxUnsyncedBlocks = 4 * UnsyncedBlocks;
+
+    /// <summary>Payload from which write-back begins as soon as a block is written, bytes. Smaller ones are left to the kernel, which puts many into one request.</summary>
+    public const int EarlyWriteBack = 32 << 10;
+
+    /// <summary>
+    /// Payload from which the kernel's pages of a block are given back once they are on disk, bytes. The mount's own pages hold the same content, so that keeping both halves the memory
+    /// of the machine; and reusing the pages at once doubles the speed of a long write on a virtual machine. Smaller blocks are cheaper to keep than to read again.
+    /// </summary>
+    public const int DropAfterSync = 32 << 10;
+
+    /// <summary>Content below which compression is not tried, bytes: it cannot save a disk unit.</summary>
+    public const int MinCompress = BlockFormat.AllocationUnit;
+
+    /// <summary>How long closing waits for the sync under way.</summary>
+    public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>Share of the cache, in percent, for blocks that were asked for more than once. What is read once, in whatever amount, passes through the rest.</summary>
+    public const int CacheProtectedPercent = 75;
+
+    /// <summary>Memory that a cached block takes besides its content, bytes: two objects and a place in the index. Keeps a cache of tiny blocks within its bound.</summary>
+    public const int CacheOverhead = 192;
+
+    /// <summary>Blocks being read ahead at a time, over all files: two threads' worth, so that reading ahead never keeps requests from the disk.</summary>
+    public const int PrefetchWorkers = 2;
+
+    /// <summary>Blocks waiting to be read ahead, over all files; more are not taken. 8 MiB of default blocks.</summary>
+    public const int PrefetchQueue = 64;
+
+    /// <summary>Bytes that one file reads ahead at most: what the default cache holds several times over.</summary>
+    public const int ReadAheadBytes = 4 << 20;
+
+    /// <summary>Reads in a row, each beginning where the one before ended, before reading ahead begins.</summary>
+    public const int SequentialReads = 2;
+
+    /// <summary>Largest content hashed in one piece from a stream, bytes.</summary>
+    public const int HashPiece = 1 << 20;
+}

@@ -1,0 +1,223 @@
+using System.Runtime.InteropServices;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Blocks;
+
+/// <summary>The system calls that the block files are made of, relative to an open folder: no path is built twice, and none is looked up from the root. The libraries of .NET have no renameat, sync_file_range or syncfs.</summary>
+internal static unsafe partial class LinuxFile
+{
+    public const int O_RDONLY = 0;
+    public const int O_WRONLY = 1;
+    public const int O_CREAT = 0x40;
+    public const int O_EXCL = 0x80;
+    public const int O_CLOEXEC = 0x80000;
+    public const int O_NOATIME = 0x40000;
+    public const uint SYNC_FILE_RANGE_WRITE = 2;
+    public const int POSIX_FADV_DONTNEED = 4;
+    private const int AT_FDCWD = -100;
+    private const int AT_SYMLINK_NOFOLLOW = 0x100;
+    private const int AT_EMPTY_PATH = 0x1000;
+    private const uint STATX_BASIC_STATS = 0x7ff;
+
+    // The two flags that differ between architectures (asm/fcntl.h of the kernel).
+    public static readonly int O_DIRECTORY = IsArm ? 0x4000 : 0x10000;
+    public static readonly int O_NOFOLLOW = IsArm ? 0x8000 : 0x20000;
+
+    private static bool IsArm => RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm;
+
+    public static Errno LastError => (Errno)Marshal.GetLastPInvokeError();
+
+    /// <summary>Opens a file relative to a folder; waits out signals. Negative on failure.</summary>
+    public static int Open(int folder, ReadOnlySpan<byte> path, int flags, uint mode = 0)
+    {
+        fixed (byte* p = path)
+        {
+            int fd;
+            do
+                fd = openat(folder, p, flags | O_CLOEXEC, mode);
+            while (fd < 0 && LastError == Errno.EINTR);
+            return fd;
+        }
+    }
+
+    /// <summary>Opens a folder by its path, for calls relative to it.</summary>
+    public static int OpenFolder(string path)
+    {
+        byte[] text = System.Text.Encoding.UTF8.GetBytes(path + "\0");
+        return Open(AT_FDCWD, text, O_RDONLY | O_DIRECTORY);
+    }
+
+    /// <summary>Makes a folder for this user only, by its path. One that is there is good.</summary>
+    public static Errno MakeFolder(string path)
+    {
+        var error = MakeFolder(AT_FDCWD, System.Text.Encoding.UTF8.GetBytes(path + "\0"));
+        return error == Errno.EEXIST ? Errno.None : error;
+    }
+
+    /// <summary>Closes. Its errors say nothing that a sync does not say, and the descriptor is gone in any case.</summary>
+    public static void Close(int fd) => _ = close(fd);
+
+    /// <summary>Writes two spans, one behind the other, from the start of a file.</summary>
+    public static Errno WriteAll(int fd, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second)
+    {
+        fixed (byte* a = first)
+        fixed (byte* b = second)
+        {
+            nint total = first.Length + second.Length;
+            var parts = stackalloc IoVector[2];
+            for (nint done = 0; done < total;)
+            {
+                nint skip = Math.Min(done, first.Length);
+                parts[0] = new IoVector(a + skip, first.Length - skip);
+                parts[1] = new IoVector(b + (done - skip), second.Length - (done - skip));
+                nint n = pwritev(fd, parts, 2, done);
+                if (n < 0 && LastError != Errno.EINTR)
+                    return LastError;
+                // A write of nothing without an error does not happen on a regular file; taken for a full disk rather than retried for ever.
+                if (n == 0)
+                    return Errno.ENOSPC;
+                done += Math.Max(n, 0);
+            }
+            return Errno.None;
+        }
+    }
+
+    /// <summary>Reads from the start of a file into three spans, one behind the other, up to its end.</summary>
+    public static Errno ReadAll(int fd, Span<byte> first, Span<byte> second, Span<byte> third, out int read)
+    {
+        read = 0;
+        fixed (byte* a = first)
+        fixed (byte* b = second)
+        fixed (byte* c = third)
+        {
+            var parts = stackalloc IoVector[3];
+            while (true)
+            {
+                int skipA = Math.Min(read, first.Length);
+                int skipB = Math.Min(read - skipA, second.Length);
+                int skipC = read - skipA - skipB;
+                parts[0] = new IoVector(a + skipA, first.Length - skipA);
+                parts[1] = new IoVector(b + skipB, second.Length - skipB);
+                parts[2] = new IoVector(c + skipC, third.Length - skipC);
+                if (parts[0].Length + parts[1].Length + parts[2].Length == 0)
+                    return Errno.None;
+                nint n = preadv(fd, parts, 3, read);
+                if (n < 0 && LastError != Errno.EINTR)
+                    return LastError;
+                if (n == 0)
+                    return Errno.None;
+                read += (int)Math.Max(n, 0);
+            }
+        }
+    }
+
+    public static Errno Rename(int folder, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
+    {
+        fixed (byte* a = from)
+        fixed (byte* b = to)
+            return renameat(folder, a, folder, b) == 0 ? Errno.None : LastError;
+    }
+
+    public static Errno Unlink(int folder, ReadOnlySpan<byte> path)
+    {
+        fixed (byte* p = path)
+            return unlinkat(folder, p, 0) == 0 ? Errno.None : LastError;
+    }
+
+    public static Errno MakeFolder(int folder, ReadOnlySpan<byte> path)
+    {
+        fixed (byte* p = path)
+            return mkdirat(folder, p, 0x1C0 /* 0700 */) == 0 ? Errno.None : LastError;
+    }
+
+    /// <summary>Length and disk use of a file, both in bytes. Links are not followed.</summary>
+    public static Errno Stat(int folder, ReadOnlySpan<byte> path, out long length, out long diskBytes)
+    {
+        StatX s;
+        fixed (byte* p = path)
+        {
+            int result = statx(folder, p, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &s);
+            length = result == 0 ? (long)s.Size : 0;
+            diskBytes = result == 0 ? (long)s.Blocks * 512 : 0;
+            return result == 0 ? Errno.None : LastError;
+        }
+    }
+
+    /// <summary>Length of an open file, bytes.</summary>
+    public static Errno Length(int fd, out long length)
+    {
+        StatX s;
+        byte empty = 0;
+        int result = statx(fd, &empty, AT_EMPTY_PATH, STATX_BASIC_STATS, &s);
+        length = result == 0 ? (long)s.Size : 0;
+        return result == 0 ? Errno.None : LastError;
+    }
+
+    /// <summary>Begins to write a file's dirty pages; does not wait for them. A hint: what it fails to do a sync does.</summary>
+    public static void BeginWriteBack(int fd) => _ = sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+
+    /// <summary>Gives the kernel's clean pages of a file back. A hint.</summary>
+    public static void DropPages(int fd) => _ = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+
+    public static Errno SyncData(int fd) => fdatasync(fd) == 0 ? Errno.None : LastError;
+
+    public static Errno Sync(int fd) => fsync(fd) == 0 ? Errno.None : LastError;
+
+    public static Errno SyncFileSystem(int fd) => syncfs(fd) == 0 ? Errno.None : LastError;
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int openat(int folder, byte* path, int flags, uint mode);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int close(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint pwritev(int fd, IoVector* parts, int count, long offset);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint preadv(int fd, IoVector* parts, int count, long offset);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int renameat(int oldFolder, byte* oldPath, int newFolder, byte* newPath);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int unlinkat(int folder, byte* path, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int mkdirat(int folder, byte* path, uint mode);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int statx(int folder, byte* path, int flags, uint mask, StatX* result);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int sync_file_range(int fd, long offset, long length, uint flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int posix_fadvise(int fd, long offset, long length, int advice);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fdatasync(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fsync(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int syncfs(int fd);
+
+    /// <summary><c>struct iovec</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct IoVector(byte* start, nint length)
+    {
+        private readonly byte* _start = start;
+        public readonly nint Length = length;
+    }
+
+    /// <summary>The parts used of <c>struct statx</c> (linux/stat.h), which is the same on every architecture.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    private struct StatX
+    {
+        [FieldOffset(40)] public ulong Size;
+
+        [FieldOffset(48)] public ulong Blocks;
+    }
+}
