@@ -1,4 +1,6 @@
+using System.Globalization;
 using Microsoft.Extensions.Logging;
+using OrleansFs.Fuse;
 
 namespace OrleansFs.Mount;
 
@@ -9,14 +11,14 @@ namespace OrleansFs.Mount;
 internal static class BackingDevice
 {
     /// <summary>Widens what the page cache may do for a mount.</summary>
-    public static void Tune(MountEntry mount, ILogger logger)
+    public static void Tune(MountTableLine mount, ILogger logger)
     {
-        string folder = $"/sys/class/bdi/{mount.Device}";
+        string folder = $"/sys/class/bdi/0:{mount.DeviceMinor}";
         try
         {
             File.WriteAllText($"{folder}/strict_limit", "0");
             File.WriteAllText($"{folder}/max_ratio", "100");
-            File.WriteAllText($"{folder}/read_ahead_kb", (Limits.ReadAhead >> 10).ToString(System.Globalization.CultureInfo.InvariantCulture));
+            File.WriteAllText($"{folder}/read_ahead_kb", (Limits.ReadAhead >> 10).ToString(CultureInfo.InvariantCulture));
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {

@@ -1,0 +1,113 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using OrleansFs.Cli.Commands;
+using OrleansFs.Fuse;
+
+namespace OrleansFs.Cli;
+
+/// <summary>
+/// The commands, their options and their help. Names are fixed: scripts rely on them. Nothing of Orleans or SQLite is touched here, so that help is quick.
+/// </summary>
+internal static class CommandLine
+{
+    public const string CheckName = "fsck";
+
+    private const string DataHelp = "the folder that holds the volume's data";
+
+    public static RootCommand Build() => new("OrleansFs: a deduplicating, content-addressed network filesystem")
+    {
+        Mount(), Unmount(), Status(), Hash(),
+    };
+
+    private static Command Mount()
+    {
+        var data = new Option<string>("--data") { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", Required = true, HelpName = "DIR" };
+        var mountPoint = new Argument<string>("MOUNTPOINT") { Description = "an existing directory" };
+        var blockSize = Size("--block-size", "S of a new volume: a power of two from 4KiB to 4MiB", 128 << 10);
+        var memory = Size("--memory", "how much written data may wait in memory to be hashed and stored; past it writers wait", 256L << 20);
+        var readOnly = new Option<bool>("--read-only") { Description = "no change through this mount" };
+        var allowOther = new Option<bool>("--allow-other") { Description = "let other users in; they are checked by mode, owner and ACL" };
+        var ioUring = new Option<IoUringMode>("--io-uring")
+        {
+            Description = "how requests travel: auto uses io_uring where the kernel has it on, on turns it on (as root), off uses /dev/fuse",
+            HelpName = "auto|on|off",
+            DefaultValueFactory = _ => IoUringMode.Auto,
+        };
+        var background = new Option<bool>("--background") { Description = "return when the mount is usable, and leave it running" };
+        var log = new Option<string?>("--log-file") { Description = "write the log there instead of to standard error", HelpName = "FILE" };
+        var verbose = new Option<bool>("--verbose", "-v") { Description = "log more" };
+        var ready = new Option<string?>(BackgroundStart.ReadyOption) { Hidden = true };
+        var command = new Command("mount", "Mount a volume and serve it until it is unmounted or a signal comes.")
+        {
+            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready,
+        };
+        command.SetAction((parsed, _) => MountCommand.RunAsync(new MountRequest
+        {
+            DataFolder = Path.GetFullPath(parsed.GetRequiredValue(data)),
+            MountPoint = Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetRequiredValue(mountPoint))),
+            BlockSize = parsed.GetValue(blockSize),
+            Memory = parsed.GetValue(memory),
+            ReadOnly = parsed.GetValue(readOnly),
+            AllowOther = parsed.GetValue(allowOther),
+            IoUring = parsed.GetValue(ioUring),
+            Background = parsed.GetValue(background),
+            LogFile = parsed.GetValue(log) is { } file ? Path.GetFullPath(file) : null,
+            Verbose = parsed.GetValue(verbose),
+            ReadyHandle = parsed.GetValue(ready),
+        }));
+        return command;
+    }
+
+    private static Command Unmount()
+    {
+        var mountPoint = new Argument<string>("MOUNTPOINT") { Description = "where the volume is mounted" };
+        var command = new Command("umount", "Unmount; returns when everything is committed.") { mountPoint };
+        command.SetAction((parsed, _) => UnmountCommand.RunAsync(parsed.GetRequiredValue(mountPoint)));
+        return command;
+    }
+
+    private static Command Status()
+    {
+        var (mountPoint, data) = Where();
+        var json = new Option<bool>("--json") { Description = "one JSON object; its fields are in the README" };
+        var watch = new Option<bool>("--watch") { Description = "show it again every second" };
+        var command = new Command("status", "Show what a volume holds and what its process does.") { mountPoint, data, json, watch };
+        RequireOne(command, mountPoint, data);
+        command.SetAction((parsed, _) => StatusCommand.RunAsync(parsed.GetValue(mountPoint), parsed.GetValue(data), parsed.GetValue(json), parsed.GetValue(watch)));
+        return command;
+    }
+
+    private static Command Hash()
+    {
+        var files = new Argument<string[]>("FILE") { Description = "any local files; - is standard input", Arity = ArgumentArity.OneOrMore };
+        var blockSize = Size("--block-size", "S of the volume to compare with", 128 << 10);
+        var command = new Command("hash", "Compute the content hash that a volume would give to files, in the form of sha256sum(1).") { files, blockSize };
+        command.SetAction((parsed, _) => HashCommand.RunAsync(parsed.GetRequiredValue(files), parsed.GetValue(blockSize)));
+        return command;
+    }
+
+    private static (Argument<string?> MountPoint, Option<string?> Data) Where() =>
+        (new Argument<string?>("MOUNTPOINT") { Description = "where the volume is mounted", Arity = ArgumentArity.ZeroOrOne },
+            new Option<string?>("--data") { Description = DataHelp, HelpName = "DIR" });
+
+    private static void RequireOne(Command command, Argument<string?> mountPoint, Option<string?> data) => command.Validators.Add(result =>
+    {
+        if (result.GetValue(mountPoint) is null == result.GetValue(data) is null)
+            result.AddError("name a MOUNTPOINT or a folder with --data, one of the two");
+    });
+
+    private static Option<long> Size(string name, string description, long standard) => new(name)
+    {
+        Description = description,
+        HelpName = "SIZE",
+        CustomParser = ParseSize,
+        DefaultValueFactory = _ => standard,
+    };
+
+    private static long ParseSize(ArgumentResult result)
+    {
+        if (!ByteSize.TryParse(result.Tokens.Single().Value, out long bytes, out string? error))
+            result.AddError(error);
+        return bytes;
+    }
+}

@@ -1,0 +1,123 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Cli.Control;
+using OrleansFs.Engine;
+using OrleansFs.Fuse;
+using OrleansFs.Mount;
+
+namespace OrleansFs.Cli.Commands;
+
+/// <summary><c>orleansfs mount</c>: serve a volume at a mount point until it is unmounted or a signal comes.</summary>
+/// <remarks>
+/// The end has one order, whoever asks for it: the mount goes, the control socket takes no more requests, the volume is committed and closed, and who waits for the unmount is told.
+/// </remarks>
+internal static class MountCommand
+{
+    public static Task<int> RunAsync(MountRequest request) =>
+        request.Background && request.ReadyHandle is null ? BackgroundStart.RunAsync(request) : ServeAsync(request);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static async Task<int> ServeAsync(MountRequest request)
+    {
+        using var starter = BackgroundStart.Detach(request);
+        try
+        {
+            await ServeAsync(request, starter);
+            return ExitCode.Success;
+        }
+        catch (Exception failure) when (starter is { IsWaiting: true } && Failure.Explain(failure) is { } line)
+        {
+            starter.Fail(line);
+            return ExitCode.Failure;
+        }
+    }
+
+    private static async Task ServeAsync(MountRequest request, BackgroundStart? starter)
+    {
+        using var signals = new StopSignals();
+        using var log = new LineLog(request.LogFile, TimeProvider.System);
+        using var loggers = LoggerFactory.Create(logging => logging.AddProvider(log)
+            .SetMinimumLevel(request.Verbose ? LogLevel.Debug : LogLevel.Information)
+            .AddFilter("Orleans", request.Verbose ? LogLevel.Information : LogLevel.Warning)
+            .AddFilter("Microsoft", LogLevel.Warning));
+        MountPointCheck.Prepare(request.MountPoint, request.DataFolder);
+        var volume = await EmbeddedVolume.OpenAsync(Volume(request), loggers, signals.Token);
+        await using (var ending = new Ending(volume))
+        {
+            var mounted = await MountedVolume.MountAsync(request.MountPoint, volume.OpenSession, Options(request), loggers.CreateLogger("Mount"), signals.Token);
+            await using (mounted)
+            {
+                ending.Control = ControlServer.Start(request.DataFolder, new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
+                string line = $"mounted volume {volume.Name} of {request.DataFolder} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
+                if (starter is null)
+                    Console.WriteLine(line);
+                else
+                    starter.Succeed(line);
+                await RunUntilGoneAsync(mounted, signals);
+            }
+        }
+    }
+
+    private static VolumeOptions Volume(MountRequest request) => new()
+    {
+        DataFolder = request.DataFolder,
+        BlockSize = (int)Math.Min(request.BlockSize, int.MaxValue),
+        Memory = request.Memory,
+        ReadOnly = request.ReadOnly,
+    };
+
+    private static VolumeMountOptions Options(MountRequest request) => new()
+    {
+        Source = request.DataFolder,
+        AllowOther = request.AllowOther,
+        ReadOnly = request.ReadOnly,
+        IoUring = request.IoUring,
+    };
+
+    private static string Transport(FuseStatistics statistics, IoUringMode wanted) => statistics.Transport == FuseTransport.IoUring ? "io_uring"
+        : wanted == IoUringMode.On ? $"/dev/fuse; no io_uring: {statistics.IoUringUnavailable}"
+        : "/dev/fuse";
+
+    private static async Task RunUntilGoneAsync(MountedVolume mounted, StopSignals signals)
+    {
+        await Task.WhenAny(mounted.Completion, signals.First);
+        if (mounted.Completion.IsCompleted)
+            return;
+        var outcome = await mounted.UnmountAsync(UnmountMode.Orderly);
+        if (outcome == UnmountOutcome.Unmounted)
+            return;
+        await Console.Error.WriteLineAsync($"orleansfs: {mounted.MountPoint} is in use; it is out of sight now and ends with its last user. A second signal cuts them off.");
+        await mounted.UnmountAsync(UnmountMode.Lazy);
+        await Task.WhenAny(mounted.Completion, signals.Second);
+        if (!mounted.Completion.IsCompleted)
+            await mounted.UnmountAsync(UnmountMode.Abort);
+    }
+
+    /// <summary>What happens when the mount is gone, or never came to be.</summary>
+    private sealed class Ending(EmbeddedVolume volume) : IAsyncDisposable
+    {
+        public ControlServer? Control { get; set; }
+
+        public async ValueTask DisposeAsync()
+        {
+            if (Control is null)
+            {
+                await volume.DisposeAsync();
+                return;
+            }
+            using var control = Control;
+            // Before the folder is let go: the next process may make a socket of the same name.
+            await control.StopAsync();
+            try
+            {
+                await volume.DisposeAsync();
+                await control.EndAsync(null);
+            }
+            catch (Exception failure)
+            {
+                await control.EndAsync(Failure.Explain(failure) ?? failure.ToString());
+                throw;
+            }
+        }
+    }
+}

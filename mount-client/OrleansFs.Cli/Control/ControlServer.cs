@@ -1,0 +1,183 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+
+namespace OrleansFs.Cli.Control;
+
+/// <summary>Answers the requests of one volume's control socket.</summary>
+internal interface IControlHandler
+{
+    Task<ControlReply> StatusAsync(CancellationToken cancellation);
+
+    /// <summary>Unmounts in order. Null when the mount is gone; why not where it is not.</summary>
+    Task<string?> UnmountAsync();
+}
+
+/// <summary>
+/// The control socket of a data folder: <c>status</c>, <c>gc</c> and <c>umount</c> reach the process that serves the volume through it.
+/// </summary>
+/// <remarks>Only the folder's owner and root can reach it. Connections are few and short; one that asked for the unmount stays until <see cref="EndAsync"/>.</remarks>
+internal sealed class ControlServer : IDisposable
+{
+    private readonly Socket _listener;
+    private readonly string _path;
+    private readonly IControlHandler _handler;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource<string?> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly SemaphoreSlim _room = new(Limits.ControlConnections);
+    private readonly Lock _gate = new();
+    private readonly HashSet<Task> _connections = [];
+    private readonly Task _accepting;
+
+    private ControlServer(Socket listener, string path, IControlHandler handler, ILogger logger)
+    {
+        _listener = listener;
+        _path = path;
+        _handler = handler;
+        _logger = logger;
+        _accepting = Task.Run(AcceptAsync);
+    }
+
+    /// <summary>Makes the socket. The caller has the lock of the folder: a socket that is there is a dead process's.</summary>
+    public static ControlServer Start(string folder, IControlHandler handler, ILogger logger)
+    {
+        string path = Path.Combine(folder, ControlSocket.Name);
+        File.Delete(path);
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            var (handle, address) = ControlSocket.Address(folder);
+            using (handle)
+                listener.Bind(address);
+            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            listener.Listen(Limits.ControlConnections);
+        }
+        catch
+        {
+            listener.Dispose();
+            throw;
+        }
+        return new ControlServer(listener, path, handler, logger);
+    }
+
+    /// <summary>Takes no more requests and removes the socket. Who waits for the end goes on waiting.</summary>
+    public async Task StopAsync()
+    {
+        await _stopping.CancelAsync();
+        await _accepting;
+        _listener.Dispose();
+        File.Delete(_path);
+    }
+
+    /// <summary>Tells who asked for the unmount how it ended, and closes all connections.</summary>
+    /// <param name="error">Null when everything is committed.</param>
+    public async Task EndAsync(string? error)
+    {
+        _ended.TrySetResult(error);
+        Task[] open;
+        lock (_gate)
+            open = [.. _connections];
+        await Task.WhenAll(open);
+    }
+
+    /// <summary>After <see cref="EndAsync"/>.</summary>
+    public void Dispose()
+    {
+        _stopping.Dispose();
+        _room.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (true)
+        {
+            try
+            {
+                await _room.WaitAsync(_stopping.Token);
+                var socket = await _listener.AcceptAsync(_stopping.Token);
+                Track(ServeAsync(socket));
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (SocketException failure)
+            {
+                _logger.LogWarning(failure, "A connection to the control socket was lost before it was accepted");
+                _room.Release();
+            }
+        }
+    }
+
+    private void Track(Task connection)
+    {
+        lock (_gate)
+            _connections.Add(connection);
+        connection.ContinueWith(
+            done =>
+            {
+                lock (_gate)
+                    _connections.Remove(done);
+            },
+            CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    private async Task ServeAsync(Socket socket)
+    {
+        try
+        {
+            await using var stream = new NetworkStream(socket, ownsSocket: true);
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+            patience.CancelAfter(Limits.ControlRequestTimeout);
+            if (await ControlSocket.ReadLineAsync(stream, ControlJson.Default.ControlRequest, patience.Token) is { } request)
+                await AnswerAsync(stream, request);
+        }
+        catch (Exception failure) when (failure is IOException or OperationCanceledException or InvalidDataException)
+        {
+            _logger.LogDebug("A connection to the control socket ended early: {Reason}", failure.Message);
+        }
+        catch (Exception failure)
+        {
+            _logger.LogError(failure, "A request to the control socket failed");
+        }
+        finally
+        {
+            _room.Release();
+        }
+    }
+
+    private async Task AnswerAsync(NetworkStream stream, ControlRequest request)
+    {
+        if (request.Version > ControlRequest.CurrentVersion)
+        {
+            await SayAsync(stream, new() { Error = $"the process that serves the volume is older than this program (control version {ControlRequest.CurrentVersion})" });
+            return;
+        }
+        switch (request.Verb)
+        {
+            case ControlVerb.Status:
+                await SayAsync(stream, await _handler.StatusAsync(_stopping.Token));
+                break;
+            case ControlVerb.Unmount:
+                await UnmountAsync(stream);
+                break;
+            default:
+                await SayAsync(stream, new() { Error = $"the process that serves the volume does not know '{request.Verb}'" });
+                break;
+        }
+    }
+
+    private async Task UnmountAsync(NetworkStream stream)
+    {
+        if (await _handler.UnmountAsync() is { } refusal)
+        {
+            await SayAsync(stream, new() { Error = refusal });
+            return;
+        }
+        await SayAsync(stream, new() { Unmounted = true });
+        string? error = await _ended.Task;
+        await SayAsync(stream, error is null ? new() { Committed = true } : new() { Error = error });
+    }
+
+    private static Task SayAsync(NetworkStream stream, ControlReply reply) => ControlSocket.WriteLineAsync(stream, reply, ControlJson.Default.ControlReply, CancellationToken.None);
+}

@@ -1,0 +1,29 @@
+namespace OrleansFs.Cli;
+
+/// <summary>Every bound of the command line, with its reason.</summary>
+internal static class Limits
+{
+    /// <summary>Connections to the control socket at a time: one a person or script that looks; more wait in the kernel's queue.</summary>
+    internal const int ControlConnections = 16;
+
+    /// <summary>The longest line of the control protocol: a status is about 1 KiB.</summary>
+    internal const int ControlLine = 64 * 1024;
+
+    /// <summary>How long a connection may take to say what it wants: it is on the same machine.</summary>
+    internal static readonly TimeSpan ControlRequestTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a client waits for the first answer: a busy server answers within a commit.</summary>
+    internal static readonly TimeSpan ControlAnswerTimeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long the starter of a background mount waits for it: opening replays what a kill left, which is bounded by the memory budget.</summary>
+    internal static readonly TimeSpan BackgroundStartTimeout = TimeSpan.FromMinutes(10);
+
+    /// <summary>Log lines waiting to be written. Past it lines are dropped, and their number is written: a log that blocks must not block the file system.</summary>
+    internal const int LogLines = 4096;
+
+    /// <summary>How long the last log lines may take at the end.</summary>
+    internal static readonly TimeSpan LogDrainTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often --watch asks, and progress is shown.</summary>
+    internal static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
+}

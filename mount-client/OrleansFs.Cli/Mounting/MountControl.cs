@@ -1,0 +1,51 @@
+using OrleansFs.Cli.Control;
+using OrleansFs.Fuse;
+using OrleansFs.Model;
+using OrleansFs.Mount;
+
+namespace OrleansFs.Cli.Commands;
+
+/// <summary>What the control socket asks of a running mount.</summary>
+internal sealed class MountControl(EmbeddedVolume volume, MountedVolume mounted, MountRequest request) : IControlHandler
+{
+    private readonly DateTimeOffset _started = TimeProvider.System.GetUtcNow();
+
+    public async Task<ControlReply> StatusAsync(CancellationToken cancellation)
+    {
+        var status = await volume.StatusAsync(cancellation);
+        return status.TryGet(out var value, out var error)
+            ? new ControlReply { Status = new StatusReport(value with { ResidentBytes = Environment.WorkingSet }, Mount()) }
+            : new ControlReply { Error = $"the volume cannot be asked for its status: {error}" };
+    }
+
+    public async Task<string?> UnmountAsync()
+    {
+        try
+        {
+            return await mounted.UnmountAsync(UnmountMode.Orderly) == UnmountOutcome.Unmounted
+                ? null
+                : $"{mounted.MountPoint} is in use; 'fuser -vm {mounted.MountPoint}' shows by whom";
+        }
+        catch (FuseMountException failure)
+        {
+            return failure.Message;
+        }
+    }
+
+    private MountStatus Mount()
+    {
+        var statistics = mounted.Statistics;
+        return new()
+        {
+            MountPoint = mounted.MountPoint,
+            DataFolder = request.DataFolder,
+            ProcessId = Environment.ProcessId,
+            Version = ProgramVersion.Text,
+            Transport = statistics.Transport == FuseTransport.IoUring ? "io_uring" : "device",
+            ReadOnly = request.ReadOnly,
+            Started = _started,
+            Requests = statistics.TotalRequests,
+            KnownInodes = mounted.KnownNodes,
+        };
+    }
+}

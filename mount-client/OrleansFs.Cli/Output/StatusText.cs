@@ -1,0 +1,44 @@
+using System.Globalization;
+using OrleansFs.Cli.Control;
+
+namespace OrleansFs.Cli.Output;
+
+/// <summary>A status for people.</summary>
+internal static class StatusText
+{
+    private const int LabelWidth = 12;
+
+    public static string Render(StatusReport report)
+    {
+        var volume = report.Volume;
+        var lines = new List<string>
+        {
+            Line("volume", $"{volume.Volume} ({volume.Uuid}), {volume.Role} copy '{volume.Copy}', format {volume.FormatVersion}"),
+            Line("served", report.Mount is { } mount
+                ? $"at {mount.MountPoint} by process {mount.ProcessId} ({Transport(mount)}{(mount.ReadOnly ? ", read-only" : "")}), {Count(mount.Requests)} requests since {Time(mount.Started)}"
+                : "no: the folder is at rest"),
+            Line("block size", ByteSize.Format(volume.BlockSize)),
+            Line("inodes", $"{Count(volume.Files)} files, {Count(volume.Directories)} directories, {Count(volume.OtherInodes)} others, {Count(volume.Orphans)} unlinked but in use"),
+            Line("logical", $"{ByteSize.Format(volume.LogicalBytes)}, of it {ByteSize.Format(volume.ReferencedBytes)} without holes"),
+            Line("unique", $"{ByteSize.Format(volume.UniqueBytes)} in {Count(volume.Blocks)} blocks (deduplication {Ratio(volume.DeduplicationRatio)})"),
+            Line("stored", $"{ByteSize.Format(volume.StoredBytes)} (compression {Ratio(volume.CompressionRatio)}), metadata {ByteSize.Format(volume.MetadataBytes)}"),
+            Line("to collect", $"{ByteSize.Format(volume.DeadBytes)} in {Count(volume.DeadBlocks)} blocks"),
+            Line("in flight", $"{ByteSize.Format(volume.InFlightBytes)} of {ByteSize.Format(volume.InFlightLimit)}"),
+            Line("last commit", volume.LastCommit is { } commit ? $"{Time(commit)} (journal position {volume.Lsn})" : $"none (journal position {volume.Lsn})"),
+        };
+        if (volume.ResidentBytes is { } resident)
+            lines.Add(Line("memory", ByteSize.Format(resident)));
+        lines.Add(Line("trouble", volume.Trouble ?? "none"));
+        return string.Join('\n', lines);
+    }
+
+    private static string Line(string label, string text) => label.PadRight(LabelWidth) + text;
+
+    private static string Count(long value) => value.ToString("N0", CultureInfo.InvariantCulture);
+
+    private static string Ratio(double value) => string.Create(CultureInfo.InvariantCulture, $"{value:0.00}x");
+
+    private static string Time(DateTimeOffset time) => time.ToLocalTime().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+
+    private static string Transport(MountStatus mount) => mount.Transport == "io_uring" ? "io_uring" : "/dev/fuse";
+}

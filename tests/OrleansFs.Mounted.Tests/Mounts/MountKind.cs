@@ -1,0 +1,47 @@
+using System.Reflection;
+using OrleansFs.Fuse;
+using Xunit;
+using Xunit.Sdk;
+using Xunit.v3;
+
+namespace OrleansFs.Mounted.Tests.Mounts;
+
+/// <summary>What is mounted, and over which transport.</summary>
+/// <param name="Name">As a test shows it: "memory/device".</param>
+/// <param name="Volume">Which implementation of the volume.</param>
+/// <param name="IoUring">Which transport.</param>
+/// <param name="Shared">The policy of a session among others.</param>
+public sealed record MountKind(string Name, VolumeKind Volume, IoUringMode IoUring, bool Shared)
+{
+    /// <summary>Every kind that the suites run on.</summary>
+    public static IReadOnlyList<MountKind> All { get; } =
+    [
+        new("engine/device", VolumeKind.Engine, IoUringMode.Off, Shared: false),
+        new("engine/io_uring", VolumeKind.Engine, IoUringMode.On, Shared: false),
+        new("memory/device", VolumeKind.Memory, IoUringMode.Off, Shared: false),
+        new("memory/io_uring", VolumeKind.Memory, IoUringMode.On, Shared: false),
+        new("memory shared/device", VolumeKind.Memory, IoUringMode.Off, Shared: true),
+    ];
+
+    public static MountKind Named(string name) => All.Single(kind => kind.Name == name);
+}
+
+/// <summary>Which implementation of the volume is mounted.</summary>
+public enum VolumeKind
+{
+    /// <summary>The one in memory: a failure here is the mount's.</summary>
+    Memory,
+
+    /// <summary>The product's.</summary>
+    Engine,
+}
+
+/// <summary>A theory's data: the name of each kind of mount. In front of the data rows of other attributes there is none of it: use one or the other.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class OnEveryMountAttribute : DataAttribute
+{
+    public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker) =>
+        new([.. MountKind.All.Select(kind => new TheoryDataRow<string>(kind.Name))]);
+
+    public override bool SupportsDiscoveryEnumeration() => true;
+}

@@ -1,0 +1,45 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine;
+using OrleansFs.Model;
+
+namespace OrleansFs.Mounted.Tests.Mounts;
+
+/// <summary>A volume to mount in a test.</summary>
+internal interface ITestVolume
+{
+    IVolumeAccess OpenSession(IInodeHolder holder);
+
+    /// <summary>Closes it after its mount is gone; gives what is not as it should be.</summary>
+    Task<IReadOnlyList<string>> CloseAsync();
+}
+
+internal sealed class MemoryTestVolume : ITestVolume
+{
+    private readonly MemoryVolume.MemoryVolume _volume = new(TimeProvider.System);
+
+    public IVolumeAccess OpenSession(IInodeHolder holder) => _volume.OpenSession(holder);
+
+    public Task<IReadOnlyList<string>> CloseAsync() => Task.FromResult<IReadOnlyList<string>>(_volume.Orphans == 0 ? [] : [$"{_volume.Orphans} orphans are left"]);
+}
+
+internal sealed class EngineTestVolume : ITestVolume
+{
+    private readonly VolumeCopy _copy;
+
+    private EngineTestVolume(VolumeCopy copy) => _copy = copy;
+
+    public static async Task<ITestVolume> OpenAsync(string folder, ILoggerFactory loggers)
+    {
+        // A small budget, so that writers meet it.
+        var options = new VolumeOptions { DataFolder = folder, Memory = 32 << 20 };
+        return new EngineTestVolume(await VolumeCopy.OpenAsync(options, loggers, TimeProvider.System, CancellationToken.None));
+    }
+
+    public IVolumeAccess OpenSession(IInodeHolder holder) => _copy.OpenSession(holder);
+
+    public async Task<IReadOnlyList<string>> CloseAsync()
+    {
+        await _copy.CloseAsync();
+        return [];
+    }
+}
