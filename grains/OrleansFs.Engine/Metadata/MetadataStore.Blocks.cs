@@ -19,15 +19,16 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Blocks that nothing refers to, not used since a time, in hash order after a hash.</summary>
-    public IReadOnlyList<BlockHash> DeadBlocks(Timestamp before, int max, BlockHash after)
+    /// <summary>Blocks that nothing refers to, not used since a time: the longest dead first, after one that an earlier call gave.</summary>
+    public IReadOnlyList<DeadBlock> DeadBlocks(Timestamp before, int max, DeadBlock? after)
     {
         lock (Lock)
         {
-            var dead = new List<BlockHash>();
-            var s = _sql.DeadBlocks.Bind(1, after).Bind(2, before).Bind(3, max);
-            while (s.Step())
-                dead.Add(s.Hash(0));
+            var dead = new List<DeadBlock>();
+            var s = _sql.DeadBlocks.Bind(1, after?.LastUse ?? new Timestamp(long.MinValue)).Bind(2, after?.Hash ?? BlockHash.Hole).Bind(3, before);
+            while (dead.Count < max && s.Step())
+                dead.Add(new DeadBlock(s.Hash(1), s.Time(0)));
+            s.Reset();
             return dead;
         }
     }
@@ -91,9 +92,10 @@ internal sealed partial class MetadataStore
             page.Clear();
             lock (Lock)
             {
-                var s = _sql.PageBlocks.Bind(1, after).Bind(2, MetadataLimits.PageRows);
-                while (s.Step())
+                var s = _sql.PageBlocks.Bind(1, after);
+                while (page.Count < MetadataLimits.PageRows && s.Step())
                     page.Add(ReadBlock(s));
+                s.Reset();
             }
             foreach (var row in page)
                 yield return row;

@@ -150,11 +150,13 @@ internal sealed partial class MetadataStore
         return bytes;
     }
 
+    /// <summary>Counts segments, and stops at a limit.</summary>
     private long CountSegments(ulong manifest, long from, long to, long limit)
     {
-        var s = _sql.CountSegments.Bind(1, manifest).Bind(2, from).Bind(3, to).Bind(4, limit);
-        s.Step();
-        long count = s.Int64(0);
+        var s = _sql.EachSegment.Bind(1, manifest).Bind(2, from).Bind(3, to);
+        long count = 0;
+        while (count < limit && s.Step())
+            count++;
         s.Reset();
         return count;
     }

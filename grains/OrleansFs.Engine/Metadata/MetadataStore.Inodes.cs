@@ -164,14 +164,11 @@ internal sealed partial class MetadataStore
             var inode = _ring[_hand];
             if (inode.IsGone || TryDrop(inode))
             {
-                // The last takes the place of the one that goes, so that the ring has no gaps.
+                // The last takes the place of the one that goes, so that the ring has no gaps; it is new, and the hand comes to it last.
                 _ring[_hand] = _ring[^1];
                 _ring.RemoveAt(_ring.Count - 1);
             }
-            else
-            {
-                _hand++;
-            }
+            _hand++;
         }
     }
 

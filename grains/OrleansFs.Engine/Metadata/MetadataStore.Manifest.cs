@@ -136,7 +136,7 @@ internal sealed partial class MetadataStore
 
     private long? NextSegment(ulong manifest, long from, long end)
     {
-        var s = _sql.NextSegment.Bind(1, manifest).Bind(2, from).Bind(3, end);
+        var s = _sql.EachSegment.Bind(1, manifest).Bind(2, from).Bind(3, end);
         if (!s.Step())
             return null;
         long segment = s.Int64(0);

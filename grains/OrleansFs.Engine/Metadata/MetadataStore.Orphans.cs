@@ -57,15 +57,12 @@ internal sealed partial class MetadataStore
                     return true;
                 if (orphan.Current.LinkCount != 0)
                     throw new InvalidOperationException($"inode {inode} has a name and is not to be purged");
-                var s = _sql.LastSegment.Bind(1, orphan.Manifest).Bind(2, (long)maxSegments);
-                if (!s.Step())
+                if (SegmentFromEnd(orphan.Manifest, maxSegments) is not { } last)
                 {
                     Purge(orphan);
                     return true;
                 }
-                long first = (s.Int64(0) + 1) * MetadataLimits.SegmentBlocks;
-                s.Reset();
-                long allocated = Execute(new DropBlocks(orphan.Manifest, first, long.MaxValue, Clock.Now()));
+                long allocated = Execute(new DropBlocks(orphan.Manifest, (last + 1) * MetadataLimits.SegmentBlocks, long.MaxValue, Clock.Now()));
                 lock (orphan)
                 {
                     orphan.Committed = orphan.Committed with { AllocatedBytes = orphan.Committed.AllocatedBytes + allocated };
@@ -81,6 +78,18 @@ internal sealed partial class MetadataStore
                 throw;
             }
         }
+    }
+
+    /// <summary>The last segment before so many others; null where there are no more than those.</summary>
+    private long? SegmentFromEnd(ulong manifest, int others)
+    {
+        var s = _sql.SegmentsBackwards.Bind(1, manifest);
+        int seen = 0;
+        while (seen <= others && s.Step())
+            seen++;
+        long? segment = seen > others ? s.Int64(0) : null;
+        s.Reset();
+        return segment;
     }
 
     private void Purge(Inode orphan)

@@ -1,6 +1,7 @@
 namespace OrleansFs.Engine.Metadata;
 
 /// <summary>The statements that the store uses all the time, prepared once.</summary>
+/// <remarks>No LIMIT with a parameter: SQLite plans such a statement anew whenever the parameter is bound, which costs more than all the rest. The caller stops stepping instead.</remarks>
 internal sealed class Statements(Database database) : IDisposable
 {
     public readonly Statement Begin = database.Prepare("BEGIN IMMEDIATE");
@@ -44,11 +45,9 @@ internal sealed class Statements(Database database) : IDisposable
         "INSERT INTO manifest (manifest, segment, mapped, hashes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET mapped = excluded.mapped, hashes = excluded.hashes");
     public readonly Statement DeleteSegment = database.Prepare("DELETE FROM manifest WHERE manifest = ?1 AND segment = ?2");
     public readonly Statement SegmentsFrom = database.Prepare("SELECT segment, hashes FROM manifest WHERE manifest = ?1 AND segment >= ?2 ORDER BY segment");
-    public readonly Statement NextSegment = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3 ORDER BY segment LIMIT 1");
-    public readonly Statement CountSegments = database.Prepare(
-        "SELECT count(*) FROM (SELECT 1 FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3 LIMIT ?4)");
+    public readonly Statement EachSegment = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3 ORDER BY segment");
     public readonly Statement SumSegments = database.Prepare("SELECT coalesce(sum(mapped), 0) FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3");
-    public readonly Statement LastSegment = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 ORDER BY segment DESC LIMIT 1 OFFSET ?2");
+    public readonly Statement SegmentsBackwards = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 ORDER BY segment DESC");
     public readonly Statement MoveSegments = database.Prepare("UPDATE manifest SET manifest = ?2 WHERE manifest = ?1 AND segment >= ?3 AND segment < ?4");
 
     public readonly Statement GetBlock = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash = ?1");
@@ -59,8 +58,8 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement StoreBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4, residency = 1 WHERE hash = ?1");
     public readonly Statement DeleteBlock = database.Prepare("DELETE FROM block WHERE hash = ?1");
     public readonly Statement TouchBlock = database.Prepare("UPDATE block SET last_use = ?2 WHERE hash = ?1 AND last_use < ?2");
-    public readonly Statement DeadBlocks = database.Prepare("SELECT hash FROM block INDEXED BY block_dead WHERE refs = 0 AND hash > ?1 AND last_use < ?2 ORDER BY hash LIMIT ?3");
-    public readonly Statement PageBlocks = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash > ?1 ORDER BY hash LIMIT ?2");
+    public readonly Statement DeadBlocks = database.Prepare("SELECT last_use, hash FROM block INDEXED BY block_dead WHERE refs = 0 AND (last_use, hash) > (?1, ?2) AND last_use < ?3 ORDER BY last_use, hash");
+    public readonly Statement PageBlocks = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash > ?1 ORDER BY hash");
 
     public readonly Statement AppendRedo = database.Prepare("INSERT INTO redo (ino, sequence, offset, size, mtime, ctime, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     public readonly Statement DeleteRedo = database.Prepare("DELETE FROM redo WHERE ino = ?1");

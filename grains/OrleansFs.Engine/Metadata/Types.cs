@@ -123,6 +123,11 @@ internal enum Residency
 /// <param name="Pins">Composed blocks that are built out of it.</param>
 internal readonly record struct BlockRow(BlockHash Hash, int Length, long StoredBytes, long References, Timestamp LastUse, ulong WeakChecksum, Residency Residency, Lsn Birth, int Pins);
 
+/// <summary>A block that nothing refers to.</summary>
+/// <param name="Hash">Its name.</param>
+/// <param name="LastUse">Since when; its grace counts from there.</param>
+internal readonly record struct DeadBlock(BlockHash Hash, Timestamp LastUse);
+
 /// <summary>What was synced of a file and is not in its manifest yet.</summary>
 /// <param name="Inode">The file.</param>
 /// <param name="Size">Its size as of the newest write, bytes.</param>
