@@ -7,11 +7,13 @@ namespace OrleansFs.Fuse;
 public static class DeadMount
 {
     /// <summary>Whether a dead FUSE mount lies on a path.</summary>
-    public static bool IsAt(string path)
+    public static unsafe bool IsAt(string path)
     {
         string full = Path.GetFullPath(path);
+        // statfs is the one question that the kernel never answers out of its caches. A stat of a dead mount's root succeeds while its attributes are cached.
+        byte* ignored = stackalloc byte[256];
         // ENOTCONN alone could also come from a socket file system; a FUSE mount alone may be alive.
-        return Libc.Access(full, 0) != 0 && Libc.LastError is Errno.ENOTCONN or Errno.ECONNABORTED && MountTable.At(full) is { IsFuse: true };
+        return Libc.StatFs(full, ignored) != 0 && Libc.LastError is Errno.ENOTCONN or Errno.ECONNABORTED && MountTable.At(full) is { IsFuse: true };
     }
 
     /// <summary>Takes a dead FUSE mount away (umount2 with MNT_DETACH as root, else fusermount3 -u -z). Touches nothing that is alive.</summary>

@@ -58,8 +58,9 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "umount2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int UMount2(string target, int flags);
 
-    [LibraryImport("libc", EntryPoint = "access", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    internal static partial int Access(string path, int mode);
+    /// <summary>statfs(2). <paramref name="result"/> has room for <c>struct statfs</c>: 120 bytes on 64-bit Linux.</summary>
+    [LibraryImport("libc", EntryPoint = "statfs", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static unsafe partial int StatFs(string path, byte* result);
 
     [LibraryImport("libc", EntryPoint = "geteuid")]
     internal static partial uint GetEUid();
