@@ -72,6 +72,7 @@ public sealed class MountedVolume : IAsyncDisposable
     {
         var fileSystem = new VolumeFileSystem(openSession, options.Policy);
         var mount = await FuseMount.MountAsync(mountPoint, fileSystem, options.ToFuse(), logger, cancellation);
+        fileSystem.Notifier = mount.Notifier;
         if (Environment.IsPrivilegedProcess && MountTable.At(mount.MountPoint) is { } entry)
             BackingDevice.Tune(entry, logger);
         return new MountedVolume(fileSystem, mount);

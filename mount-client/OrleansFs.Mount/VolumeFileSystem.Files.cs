@@ -91,10 +91,26 @@ internal sealed partial class VolumeFileSystem
             ? new(FuseResult.Fail(Errno.EOPNOTSUPP))
             : Done(_volume.AllocateAsync(Translate.Inode(context.Node), (AllocateMode)request.Mode, request.Offset, request.Length, Cancellation(context)));
 
-    public override ValueTask<FuseResult<long>> LSeek(FuseContext context, LSeekRequest request) =>
-        request.Whence is SeekWhence.Data or SeekWhence.Hole
-            ? Value(_volume.SeekAsync(Translate.Inode(context.Node), request.Offset, (SeekKind)request.Whence, Cancellation(context)))
-            : new(Errno.EINVAL);
+    /// <remarks>
+    /// The kernel asks without first sending the dirty pages that it collects (fs/fuse/file.c, fuse_lseek): the volume would call a hole what a program has just written,
+    /// and a copy would lose it. Invalidating the pages makes the kernel write them; the inode lock that it holds meanwhile is not needed for that.
+    /// </remarks>
+    public override ValueTask<FuseResult<long>> LSeek(FuseContext context, LSeekRequest request)
+    {
+        if (request.Whence is not (SeekWhence.Data or SeekWhence.Hole))
+            return new(Errno.EINVAL);
+        var inode = Translate.Inode(context.Node);
+        var cancellation = Cancellation(context);
+        return _policy.WritebackCache && Notifier?.TryInvalidateInode(context.Node, request.Offset) == true
+            ? SeekWritten(Notifier)
+            : Value(_volume.SeekAsync(inode, request.Offset, (SeekKind)request.Whence, cancellation));
+
+        async ValueTask<FuseResult<long>> SeekWritten(FuseNotifier notifier)
+        {
+            await notifier.FlushAsync(cancellation);
+            return Value(await _volume.SeekAsync(inode, request.Offset, (SeekKind)request.Whence, cancellation));
+        }
+    }
 
     public override ValueTask<FuseResult<long>> CopyFileRange(FuseContext context, CopyFileRangeRequest request) =>
         request.Flags != 0

@@ -31,6 +31,9 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
         _volume = openSession(this);
     }
 
+    /// <summary>Tells the kernel what it does not know; null until the mount is there.</summary>
+    public FuseNotifier? Notifier { get; set; }
+
     /// <summary>Nodes that the kernel knows besides the root.</summary>
     public long KnownNodes => _known.Count;
 
