@@ -57,6 +57,9 @@ internal static class MetadataLimits
     /// <summary>Bytes of WAL past which writers wait for the end of a checkpoint, so that the log starts anew and does not grow for ever.</summary>
     public const long RestartBytes = 64L << 20;
 
+    /// <summary>Passes of a repair over the volume. Each repair brings to light at most what hung on it, so a few are enough; the bound keeps a repair that undoes itself from going on for ever.</summary>
+    public const int RepairPasses = 16;
+
     /// <summary>SQLite's page cache, KiB.</summary>
     public const int CacheKibibytes = 64 << 10;
 

@@ -85,12 +85,15 @@ internal sealed partial class MetadataStore
     }
 
     /// <summary>Applies effects that were read: of the open transaction when it is built again, or of a journal.</summary>
-    private void Replay(EffectReader reader)
+    /// <returns>Whether the last of them was the volume's state, as it is of every transaction that is whole.</returns>
+    private bool Replay(EffectReader reader)
     {
+        bool whole = false;
         Span<ManifestBlock> blocks = new ManifestBlock[MetadataLimits.SegmentBlocks];
         while (!reader.AtEnd)
         {
             var kind = reader.Kind();
+            whole = kind == EffectKind.PutState;
             switch (kind)
             {
                 case EffectKind.AddInode:
@@ -127,6 +130,7 @@ internal sealed partial class MetadataStore
                     break;
             }
         }
+        return whole;
     }
 
     private void ApplyState(in VolumeState state)

@@ -41,7 +41,8 @@ internal sealed partial class MetadataStore
                 throw new InvalidDataException($"the journal goes on at {row.Lsn.Value - row.Count}, this copy is at {_tail}");
             try
             {
-                Replay(EffectReader.OfJournal(row.Effects.Span));
+                if (!Replay(EffectReader.OfJournal(row.Effects.Span)))
+                    throw new InvalidDataException("a transaction of the journal is not whole");
                 AppendJournal(row.Lsn, row.Count, row.Time, row.Effects.Span);
                 _sql.Commit.Run();
             }
@@ -51,14 +52,7 @@ internal sealed partial class MetadataStore
                 throw;
             }
             _inTransaction = false;
-            // What is in memory of inodes is as it was before: it is read anew.
-            foreach (var inode in _ring)
-                Forget(inode);
-            _ring.Clear();
-            _segments.Clear();
-            ReadState();
-            Interlocked.Increment(ref _commits);
-            Begin();
+            ForgetAll();
         }
     }
 

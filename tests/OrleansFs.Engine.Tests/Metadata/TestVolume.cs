@@ -116,6 +116,9 @@ internal sealed class TestLog : ILogger
         _loud.Clear();
     }
 
+    /// <summary>Forgets what was logged.</summary>
+    public void Clear() => _loud.Clear();
+
     public void AssertQuiet() => Assert.Empty(_loud);
 }
 

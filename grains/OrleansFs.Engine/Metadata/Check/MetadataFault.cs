@@ -1,0 +1,58 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <summary>What is wrong with the metadata.</summary>
+internal enum MetadataFaultKind
+{
+    /// <summary>SQLite's own check finds damage. Not repaired here: nothing that is read can be trusted.</summary>
+    DatabaseDamaged,
+    RootMissing,
+    DentryWithoutInode,
+    DentryWithoutDirectory,
+    DentryTypeWrong,
+    DirectoryWithManyNames,
+    DirectoryParentWrong,
+    DirectoryUnreachable,
+    DirectorySizeWrong,
+    InodeWithoutName,
+    LinkCountWrong,
+    ManifestMalformed,
+    ManifestShared,
+    ManifestWithoutInode,
+
+    /// <summary>A file names a block that has no row. The repair makes a row that says that the block is absent here: reading it fails until a replica or a new write brings it.</summary>
+    ManifestBlockUnknown,
+    AllocationWrong,
+    ReferenceCountWrong,
+    XattrWithoutInode,
+    XattrTotalWrong,
+    RedoWithoutInode,
+    CounterWrong,
+}
+
+/// <summary>One fault that a check found.</summary>
+/// <param name="Kind">What is wrong.</param>
+/// <param name="Description">In words, with the names and numbers.</param>
+internal sealed record MetadataFault(MetadataFaultKind Kind, string Description)
+{
+    /// <summary>The inode concerned; of a name the directory that it is in.</summary>
+    public InodeNumber? Inode { get; init; }
+
+    public byte[]? Name { get; init; }
+
+    public BlockHash? Block { get; init; }
+
+    public ulong? Manifest { get; init; }
+
+    public long? Segment { get; init; }
+
+    /// <summary>What should be there, where it is a number.</summary>
+    public long? Expected { get; init; }
+}
+
+/// <summary>How far a check has come.</summary>
+/// <param name="Step">What it is doing.</param>
+/// <param name="Done">Rows done in this step.</param>
+/// <param name="Total">Rows of this step, where known.</param>
+internal readonly record struct CheckProgress(string Step, long Done, long? Total);

@@ -1,0 +1,105 @@
+using System.Text;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Metadata;
+
+public sealed class JournalTests : IDisposable
+{
+    private static readonly string[] s_tables = ["inode", "dentry", "xattr", "manifest", "block", "journal", "volume"];
+    private readonly TestVolume _volume = new();
+
+    private MetadataStore Store => _volume.Store;
+
+    public void Dispose() => _volume.Dispose();
+
+    [Fact]
+    public void Replayed_onto_a_copy_the_journal_makes_identical_tables()
+    {
+        using var copy = _volume.Crashed();
+        int seed = Environment.TickCount;
+        var work = new RandomWork(seed, Store, content: true);
+        for (int i = 0; i < 60; i++)
+        {
+            work.Steps(60);
+            // Local effects: none of them may be in the journal.
+            var file = Store.Acquire(Store.Create(InodeNumber.Root, $"redo{i}").Inode)!;
+            Store.AppendRedo(file, 0, "abc"u8);
+            Store.Release(file);
+            Store.Unlink(InodeNumber.Root, $"redo{i}");
+            Store.PurgeOrphan(file.Number);
+            _volume.Commit();
+        }
+        var at = Lsn.Zero;
+        while (Store.ReadJournal(at) is { } row)
+        {
+            copy.Store.ApplyJournal(row);
+            at = row.Lsn;
+        }
+        Assert.Equal(Store.Committed, at);
+        Assert.Equal(Store.Counters, copy.Store.Counters);
+        Assert.Equal(Dump(_volume), Dump(copy));
+        Assert.Empty(copy.Store.Check(null, CancellationToken.None));
+        Assert.Throws<InvalidDataException>(() => copy.Store.ApplyJournal(Store.ReadJournal(Lsn.Zero)!.Value));
+    }
+
+    [Fact]
+    public void A_record_that_is_cut_short_changes_nothing()
+    {
+        using var copy = _volume.Crashed();
+        Store.Create(InodeNumber.Root, "a");
+        Store.Create(InodeNumber.Root, "b");
+        _volume.Commit();
+        var row = Store.ReadJournal(Lsn.Zero)!.Value;
+        Assert.Throws<InvalidDataException>(() => copy.Store.ApplyJournal(row with { Count = 3 }));
+        for (int length = 1; length < row.Effects.Length; length++)
+        {
+            Assert.Throws<InvalidDataException>(() => copy.Store.ApplyJournal(row with { Effects = row.Effects[..length] }));
+            copy.Log.Expect("undone");
+        }
+        Assert.Empty(copy.Store.List(InodeNumber.Root));
+        copy.Store.ApplyJournal(row);
+        Assert.Equal(["a", "b"], copy.Store.List(InodeNumber.Root));
+    }
+
+    [Fact]
+    public async Task The_journal_is_cut_where_nobody_reads_it()
+    {
+        byte[] value = new byte[65536];
+        long written = 0;
+        while (written < MetadataLimits.JournalBytes * 5 / 4)
+        {
+            for (int i = 0; i < 16; i++)
+                Store.SetXattr(InodeNumber.Root, $"user.{i % 15}".Bytes(), value, XattrFlags.None);
+            written += 16 * value.Length;
+            _volume.Commit();
+            await Store.CheckpointAsync();
+        }
+        _volume.Offline("SELECT 1");
+        using var database = Database.Open(_volume.Database, 1024);
+        Assert.InRange(database.Scalar("SELECT sum(length(effects)) FROM journal"), MetadataLimits.JournalBytes / 2, MetadataLimits.JournalBytes);
+    }
+
+    /// <summary>The tables as text, row by row; of the volume what is not this copy's own.</summary>
+    private static string Dump(TestVolume volume)
+    {
+        volume.Offline("SELECT 1");
+        using var database = Database.Open(volume.Database, 1024);
+        var text = new StringBuilder();
+        foreach (string table in s_tables)
+        {
+            string columns = Columns(database, table);
+            using var s = database.Prepare($"SELECT concat_ws('|', {columns}) FROM {table} ORDER BY 1");
+            while (s.Step())
+                text.Append(table).Append(' ').AppendLine(s.Text(0));
+        }
+        return text.ToString();
+    }
+
+    private static string Columns(Database database, string table)
+    {
+        using var s = database.Prepare($"SELECT group_concat('quote(' || name || ')', ', ') FROM pragma_table_info('{table}')");
+        s.Step();
+        return s.Text(0);
+    }
+}
