@@ -59,6 +59,9 @@ public sealed partial class VolumeCopy : IAsyncDisposable
 
     public CopyName Copy => _metadata.Volume.Copy;
 
+    /// <summary>The epoch of the master that wrote this copy.</summary>
+    public Epoch Epoch => _metadata.Volume.Epoch;
+
     public bool ReadOnly => _options.ReadOnly;
 
     public string DataFolder => _folder.Path;
