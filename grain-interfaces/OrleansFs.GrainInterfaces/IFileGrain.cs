@@ -24,20 +24,20 @@ public interface IFileGrain : IGrainWithStringKey
     /// <param name="flags">How.</param>
     /// <param name="cancellation">Cancels the wait for memory, never half of a write.</param>
     [Alias("Write")]
-    ValueTask<FsResult<long>> WriteAsync(Request request, long offset, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);
+    ValueTask<FsResult<long>> WriteAsync(ChangeRequest request, long offset, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);
 
     [Alias("Allocate"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult> AllocateAsync(Request request, AllocateMode mode, long offset, long length, CancellationToken cancellation);
+    ValueTask<FsResult> AllocateAsync(ChangeRequest request, AllocateMode mode, long offset, long length, CancellationToken cancellation);
 
     [Alias("Seek"), ReadOnly]
     ValueTask<FsResult<long>> SeekAsync(SessionTicket session, long offset, SeekKind kind, CancellationToken cancellation);
 
     /// <summary>Copies from this file into another of the same copy.</summary>
     [Alias("CopyRange"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult<long>> CopyRangeAsync(Request request, long offset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation);
+    ValueTask<FsResult<long>> CopyRangeAsync(ChangeRequest request, long offset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation);
 
     [Alias("Flush")]
-    ValueTask<FsResult> FlushAsync(Request request, ulong lockOwner, CancellationToken cancellation);
+    ValueTask<FsResult> FlushAsync(ChangeRequest request, ulong lockOwner, CancellationToken cancellation);
 
     /// <summary>fsync(2). Doing it twice does no harm, so it needs no slot.</summary>
     [Alias("Sync"), ResponseTimeout(Limits.LongCallTimeout)]

@@ -6,7 +6,8 @@ namespace OrleansFs.GrainInterfaces;
 
 /// <summary>
 /// Names and attributes of one copy of a volume. Key: <see cref="NamespaceKey"/>. What each call does and which errno it answers is said at
-/// <see cref="IVolumeAccess"/>; every call may also answer <see cref="Errno.ENOTCONN"/> (<see cref="SessionTicket"/>), and each change happens once (<see cref="Request"/>).
+/// <see cref="IVolumeAccess"/>; every call may also answer <see cref="Errno.ENOTCONN"/> (<see cref="SessionTicket"/>)
+/// and <see cref="Errno.EBUSY"/> (the copy has as much to do as it will queue: ask again, a change with a new sequence), and each change happens once (<see cref="ChangeRequest"/>).
 /// </summary>
 /// <remarks>Memory is not copied on the way within a process: who passes it does not change it until the call has been answered.</remarks>
 [Alias("ofs.INamespaceGrain")]
@@ -19,30 +20,30 @@ public interface INamespaceGrain : IGrainWithStringKey
     ValueTask<FsResult<Attributes>> GetAttributesAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
 
     [Alias("SetAttributes"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult<Attributes>> SetAttributesAsync(Request request, InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation);
+    ValueTask<FsResult<Attributes>> SetAttributesAsync(ChangeRequest request, InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation);
 
     [Alias("ReadLink"), ReadOnly]
     ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
 
     [Alias("Create")]
-    ValueTask<FsResult<Attributes>> CreateAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
+    ValueTask<FsResult<Attributes>> CreateAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
         CancellationToken cancellation);
 
     [Alias("CreateUnnamed")]
-    ValueTask<FsResult<Attributes>> CreateUnnamedAsync(Request request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation);
+    ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ChangeRequest request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation);
 
     [Alias("Link")]
-    ValueTask<FsResult<Attributes>> LinkAsync(Request request, InodeNumber inode, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<FsResult<Attributes>> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     [Alias("Unlink")]
-    ValueTask<FsResult> UnlinkAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<FsResult> UnlinkAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     [Alias("RemoveDirectory")]
-    ValueTask<FsResult> RemoveDirectoryAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<FsResult> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     /// <remarks>A file that takes the place of another is sealed first, which may take a while.</remarks>
     [Alias("Rename"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult> RenameAsync(Request request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, InodeNumber newDirectory,
+    ValueTask<FsResult> RenameAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, InodeNumber newDirectory,
         [Immutable] ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller, CancellationToken cancellation);
 
     /// <param name="session">The session.</param>
@@ -59,14 +60,14 @@ public interface INamespaceGrain : IGrainWithStringKey
     ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(SessionTicket session, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     [Alias("SetXattr")]
-    ValueTask<FsResult> SetXattrAsync(Request request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, [Immutable] ReadOnlyMemory<byte> value, XattrFlags flags,
+    ValueTask<FsResult> SetXattrAsync(ChangeRequest request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, [Immutable] ReadOnlyMemory<byte> value, XattrFlags flags,
         CancellationToken cancellation);
 
     [Alias("ListXattr"), ReadOnly]
     ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
 
     [Alias("RemoveXattr")]
-    ValueTask<FsResult> RemoveXattrAsync(Request request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<FsResult> RemoveXattrAsync(ChangeRequest request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     [Alias("GetSpace"), ReadOnly]
     ValueTask<FsResult<SpaceReport>> GetSpaceAsync(SessionTicket session, CancellationToken cancellation);

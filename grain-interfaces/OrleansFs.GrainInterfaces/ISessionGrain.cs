@@ -38,9 +38,9 @@ public interface ISessionGrain : IGrainWithStringKey
     ValueTask<FsResult<FileLock>> GetLockAsync(SessionTicket session, InodeNumber inode, FileLock wanted, CancellationToken cancellation);
 
     /// <summary>As <see cref="IVolumeAccess.SetLockAsync"/>, but a wait ends with <c>EAGAIN</c> after <see cref="Limits.LockWait"/>, and the client asks again (with a new
-    /// <see cref="Request.Sequence"/>). Cancelled: <c>EINTR</c>, or success where the lock was granted before.</summary>
+    /// <see cref="ChangeRequest.Sequence"/>). Cancelled: <c>EINTR</c>, or success where the lock was granted before.</summary>
     [Alias("SetLock")]
-    ValueTask<FsResult> SetLockAsync(Request request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation);
+    ValueTask<FsResult> SetLockAsync(ChangeRequest request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation);
 }
 
 /// <summary>A copy as such. Key: <see cref="CopyGrainKey"/>. Tells a client that knows only the name of a silo which volume it serves.</summary>

@@ -29,8 +29,8 @@ public readonly record struct SessionTicket([property: Id(0)] SessionId Session,
 /// <param name="Ticket">The session.</param>
 /// <param name="Slot">0 to <see cref="Limits.MaxSlots"/> - 1.</param>
 /// <param name="Sequence">1 and growing.</param>
-[GenerateSerializer, Immutable, Alias("ofs.Request")]
-public readonly record struct Request([property: Id(0)] SessionTicket Ticket, [property: Id(1)] int Slot, [property: Id(2)] long Sequence);
+[GenerateSerializer, Immutable, Alias("ofs.ChangeRequest")]
+public readonly record struct ChangeRequest([property: Id(0)] SessionTicket Ticket, [property: Id(1)] int Slot, [property: Id(2)] long Sequence);
 
 /// <summary>What a client says of itself when it attaches.</summary>
 [GenerateSerializer, Immutable, Alias("ofs.SessionStart")]
@@ -49,7 +49,7 @@ public readonly record struct SessionGrant
     /// <summary>The session ends when nothing was heard of it for so long.</summary>
     [Id(1)] public required TimeSpan Lease { get; init; }
 
-    /// <summary>Slots of this session: <see cref="Request.Slot"/> is below it.</summary>
+    /// <summary>Slots of this session: <see cref="ChangeRequest.Slot"/> is below it.</summary>
     [Id(2)] public required int Slots { get; init; }
 
     [Id(3)] public required CopyDescription Copy { get; init; }

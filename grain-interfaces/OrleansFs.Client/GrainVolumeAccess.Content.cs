@@ -1,0 +1,105 @@
+using System.Buffers;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+public sealed partial class GrainVolumeAccess
+{
+    public async ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation)
+    {
+        var file = File(inode);
+        int done = 0;
+        while (done < destination.Length)
+        {
+            int length = Math.Min(destination.Length - done, GrainInterfaces.Limits.MaxTransfer);
+            long from = offset + done;
+            var result = await _session.AskAsync((ticket, token) => file.ReadAsync(ticket, from, length, token), cancellation);
+            if (!result.TryGet(out var data, out var error))
+                return done > 0 ? done : error;
+            data.CopyTo(destination[done..]);
+            done += data.Length;
+            if (data.Length < length)
+                break;
+        }
+        return done;
+    }
+
+    public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        long position = offset;
+        for (int done = 0; done == 0 || done < data.Length;)
+        {
+            int length = Math.Min(data.Length - done, GrainInterfaces.Limits.MaxTransfer);
+            var result = await WriteStepAsync(inode, position, data.Slice(done, length), flags, cancellation);
+            if (!result.TryGet(out long at, out var error))
+                return error;
+            if (done == 0)
+                offset = at;
+            done += length;
+            position = at + length;
+            // The rest of an append goes where its beginning went. (The kernel sends 1 MiB at most: an append by a mount is one step.)
+            flags &= ~WriteFlags.Append;
+            if (length == 0)
+                break;
+        }
+        return offset;
+    }
+
+    public ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
+        _session.ChangeAsync((request, token) => File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
+
+    public ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
+
+    public ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation) =>
+        _session.ChangeAsync((request, token) => File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
+
+    public async ValueTask<FsResult> FlushAsync(InodeNumber inode, ulong lockOwner, CancellationToken cancellation)
+    {
+        var result = await _session.ChangeAsync((request, token) => File(inode).FlushAsync(request, lockOwner, token), cancellation);
+        if (result.IsOk)
+            _session.Locks.ReleaseOwner(inode, lockOwner);
+        return result;
+    }
+
+    public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);
+
+    public ValueTask<FsResult<FileLock>> GetLockAsync(InodeNumber inode, FileLock wanted, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => _session.Grain.GetLockAsync(ticket, inode, wanted, token), cancellation);
+
+    public async ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
+    {
+        FsResult result;
+        do
+        {
+            result = await _session.ChangeAsync((request, token) => _session.Grain.SetLockAsync(request, inode, wanted, wait, token), cancellation);
+        }
+        while (wait && result.Error == Errno.EAGAIN && !cancellation.IsCancellationRequested);
+        if (result.IsOk)
+            _session.Locks.Apply(inode, wanted);
+        return wait && result.Error == Errno.EAGAIN ? Errno.EINTR : result;
+    }
+
+    private IFileGrain File(InodeNumber inode) => _session.Grains.GetGrain<IFileGrain>(new FileKey(inode, Copy.Copy).ToString());
+
+    private async ValueTask<FsResult<long>> WriteStepAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        byte[] rented = ArrayPool<byte>.Shared.Rent(data.Length);
+        data.CopyTo(rented);
+        var sent = rented.AsMemory(0, data.Length);
+        int attempts = 0;
+        var result = await _session.ChangeAsync(
+            (request, token) =>
+            {
+                attempts++;
+                return File(inode).WriteAsync(request, offset, sent, flags, token);
+            },
+            cancellation);
+        // Answered at the first attempt: nobody reads it any more. After a lost answer a message may still be on its way out, and the array is left to the collector.
+        if (attempts == 1 && result.Error != Errno.EINTR)
+            ArrayPool<byte>.Shared.Return(rented);
+        return result;
+    }
+}

@@ -1,0 +1,152 @@
+using System.Buffers;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <summary>
+/// A copy of a volume by grain calls: the contract of a mount, for one in a process of its own. Calls that are interrupted are made again until the copy answers or patience ends
+/// (<see cref="RemoteVolumeOptions.Patience"/>).
+/// </summary>
+/// <remarks>Memory is lent to these calls, but a grain call may outlive its caller's wait. So what is sent is copied first.</remarks>
+public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
+{
+    private readonly RemoteSession _session;
+    private readonly INamespaceGrain _names;
+
+    private GrainVolumeAccess(RemoteSession session)
+    {
+        _session = session;
+        _names = session.Grains.GetGrain<INamespaceGrain>(new NamespaceKey(session.Copy.Volume, session.Copy.Copy).ToString());
+    }
+
+    /// <summary>The copy.</summary>
+    public CopyDescription Copy => _session.Copy;
+
+    /// <summary>Begins a session at a copy.</summary>
+    /// <param name="connection">The connection. Must outlive the session.</param>
+    /// <param name="copy">The copy.</param>
+    /// <param name="holder">The mount, which knows inodes beyond their names.</param>
+    /// <param name="options">How.</param>
+    /// <param name="cancellation">Gives up.</param>
+    /// <exception cref="VolumeConnectionException">The copy is away or takes no more sessions.</exception>
+    public static async Task<GrainVolumeAccess> AttachAsync(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options,
+        CancellationToken cancellation) => new(await RemoteSession.AttachAsync(connection, copy, holder, options, cancellation));
+
+    public ValueTask<FsResult<Attributes>> LookupAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        return _session.AskAsync((ticket, token) => _names.LookupAsync(ticket, directory, sent, token), cancellation);
+    }
+
+    public ValueTask<FsResult<Attributes>> GetAttributesAsync(InodeNumber inode, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => _names.GetAttributesAsync(ticket, inode, token), cancellation);
+
+    public ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
+        _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation);
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation);
+
+    public ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        var made = inode with { SymlinkTarget = Copied(inode.SymlinkTarget) };
+        return _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
+    }
+
+    public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
+    {
+        var result = await _session.ChangeAsync((request, token) => _names.CreateUnnamedAsync(request, directory, inode, caller, token), cancellation);
+        if (result.IsOk)
+            _session.Hold(result.Value.Inode);
+        return result;
+    }
+
+    public ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        return _session.ChangeAsync((request, token) => _names.LinkAsync(request, inode, directory, sent, token), cancellation);
+    }
+
+    public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        return _session.ChangeAsync((request, token) => _names.UnlinkAsync(request, directory, sent, token), cancellation);
+    }
+
+    public ValueTask<FsResult> RemoveDirectoryAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        return _session.ChangeAsync((request, token) => _names.RemoveDirectoryAsync(request, directory, sent, token), cancellation);
+    }
+
+    public ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
+        CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        var sentNew = Copied(newName);
+        return _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
+    }
+
+    public async ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            long from = cookie;
+            var result = await _session.AskAsync(
+                (ticket, token) => _names.ReadDirectoryAsync(ticket, directory, from, Limits.DirectoryPage, withAttributes, token), cancellation);
+            if (!result.TryGet(out var page, out var error))
+                return error;
+            int position = 0;
+            for (int i = 0; i < page.Rows.Length; i++)
+            {
+                var row = page.Rows[i];
+                var attributes = page.Attributes is { } all && all[i].Inode.Value != 0 ? all[i] : (Attributes?)null;
+                if (!sink.TryAdd(page.Names.AsSpan(position, row.NameLength), row.Inode, row.Type, row.Cookie, attributes))
+                    return FsResult.Ok;
+                position += row.NameLength;
+                cookie = row.Cookie;
+            }
+            if (page.IsLast)
+                return FsResult.Ok;
+        }
+    }
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        return _session.AskAsync((ticket, token) => _names.GetXattrAsync(ticket, inode, sent, token), cancellation);
+    }
+
+    public ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        var sentValue = Copied(value);
+        return _session.ChangeAsync((request, token) => _names.SetXattrAsync(request, inode, sent, sentValue, flags, token), cancellation);
+    }
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => _names.ListXattrAsync(ticket, inode, token), cancellation);
+
+    public ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    {
+        var sent = Copied(name);
+        return _session.ChangeAsync((request, token) => _names.RemoveXattrAsync(request, inode, sent, token), cancellation);
+    }
+
+    public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => _names.GetSpaceAsync(ticket, token), cancellation);
+
+    public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _session.AskAsync((ticket, token) => _names.SyncAllAsync(ticket, token), cancellation);
+
+    public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) =>
+        _session.AskAsync((_, token) => _names.GetStatusAsync(token), cancellation);
+
+    public void Forget(InodeNumber inode) => _session.Forget(inode);
+
+    /// <summary>Ends the session: the copy gives up its locks and what only it held.</summary>
+    public ValueTask DisposeAsync() => _session.DisposeAsync();
+
+    private static ReadOnlyMemory<byte> Copied(ReadOnlyMemory<byte> lent) => lent.IsEmpty ? default : lent.ToArray();
+}

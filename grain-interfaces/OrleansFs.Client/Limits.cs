@@ -1,0 +1,26 @@
+namespace OrleansFs.Client;
+
+/// <summary>The bounds of a client, each with its reason.</summary>
+internal static class Limits
+{
+    /// <summary>Entries of a directory asked for at once: several of the kernel's buffers, so that a page is used up before it is stale.</summary>
+    public const int DirectoryPage = 128;
+
+    /// <summary>How often a client looks for gateways: a silo that was started again has another one.</summary>
+    public static readonly TimeSpan GatewayRefresh = TimeSpan.FromSeconds(2);
+
+    /// <summary>Pause before a call that was interrupted is made again; doubled each time.</summary>
+    public static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>Longest pause between two tries: how late a client may notice that the copy is back.</summary>
+    public static readonly TimeSpan LongestRetry = TimeSpan.FromSeconds(1);
+
+    /// <summary>Heartbeat while the copy has questions open: so that unlinked files are freed soon.</summary>
+    public static readonly TimeSpan BusyHeartbeat = TimeSpan.FromSeconds(1);
+
+    /// <summary>Inodes without a name that are given up at once rather than with the next heartbeat.</summary>
+    public const int ForgetBatch = 256;
+
+    /// <summary>How long the end of a session waits to tell the copy. Afterwards the lease ends by itself.</summary>
+    public static readonly TimeSpan DetachTimeout = TimeSpan.FromSeconds(5);
+}

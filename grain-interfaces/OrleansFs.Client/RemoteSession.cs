@@ -1,0 +1,331 @@
+using Microsoft.Extensions.Logging;
+using Orleans;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <summary>
+/// A session at a copy, kept alive: heartbeats, attaching anew where the copy has forgotten it, slots for changes, and what unlinked inodes the mount still knows.
+/// </summary>
+/// <remarks>
+/// Calls go out with the ticket of the newest attachment. One that is answered <c>ENOTCONN</c>, or not at all, is made again: a change with its own slot and sequence, so that at a copy
+/// that remembers the session it happens once. A copy that was restarted does not remember it.
+/// </remarks>
+internal sealed partial class RemoteSession : IAsyncDisposable
+{
+    private readonly ISessionGrain _grain;
+    private readonly SessionId _id;
+    private readonly RemoteVolumeOptions _options;
+    private readonly IInodeHolder _holder;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly SlotPool _slots = new(GrainInterfaces.Limits.MaxSlots);
+    private readonly SemaphoreSlim _attaching = new(1);
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly CancellationTokenSource _ended = new();
+    private readonly Orphans _orphans = new();
+    private SessionGrant _grant;
+    private Task _beating = Task.CompletedTask;
+    private int _isAway;
+
+    private RemoteSession(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options)
+    {
+        _id = SessionId.New();
+        Grains = connection.Grains;
+        _grain = Grains.GetGrain<ISessionGrain>(new SessionKey(_id, copy).ToString());
+        _options = options;
+        _holder = holder;
+        _time = connection.Time;
+        _logger = connection.Loggers.CreateLogger<RemoteSession>();
+    }
+
+    public IGrainFactory Grains { get; }
+
+    public ISessionGrain Grain => _grain;
+
+    /// <summary>The copy, as it described itself when the session was attached last.</summary>
+    public CopyDescription Copy => _grant.Copy;
+
+    /// <summary>File locks granted to this session.</summary>
+    public HeldLocks Locks { get; } = new();
+
+    public static async Task<RemoteSession> AttachAsync(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options, CancellationToken cancellation)
+    {
+        var session = new RemoteSession(connection, copy, holder, options);
+        try
+        {
+            var result = await session._grain.AttachAsync(new SessionStart { Client = options.Client }, cancellation);
+            if (!result.TryGet(out session._grant, out var error))
+                throw new VolumeConnectionException($"the copy '{copy}' accepts no more mounts: {error}");
+        }
+        catch (Exception e) when (Interruption.Is(e))
+        {
+            throw new VolumeConnectionException(e.Message, e);
+        }
+        session._beating = Task.Run(session.BeatAsync, CancellationToken.None);
+        return session;
+    }
+
+    /// <summary>Asks something that changes nothing, or that does no harm twice. Cancelled: <c>EINTR</c>, at once.</summary>
+    public async ValueTask<TResult> AskAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
+        where TResult : struct, IFsResult<TResult>
+    {
+        try
+        {
+            while (true)
+            {
+                var result = await RepeatAsync((ticket, token) => new ValueTask<TResult>(call(ticket, token).AsTask().WaitAsync(token)), cancellation);
+                if (result.Error != Errno.EBUSY)
+                    return result;
+                await Task.Delay(Limits.FirstRetry, _time, cancellation);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return TResult.Failed(Errno.EINTR);
+        }
+    }
+
+    /// <summary>Changes something once. A cancellation is passed on to the copy, whose answer is awaited: <c>EINTR</c> where nothing was done.</summary>
+    public async ValueTask<TResult> ChangeAsync<TResult>(Func<ChangeRequest, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
+        where TResult : struct, IFsResult<TResult>
+    {
+        try
+        {
+            while (true)
+            {
+                var (slot, sequence) = await _slots.TakeAsync(cancellation);
+                try
+                {
+                    var result = await RepeatAsync((ticket, token) => call(new ChangeRequest(ticket, slot, sequence), token), cancellation);
+                    if (result.Error != Errno.EBUSY)
+                        return result;
+                }
+                finally
+                {
+                    _slots.Return(slot);
+                }
+                // Refused for want of room, and the slot remembers that: the same change again is a new request.
+                await Task.Delay(Limits.FirstRetry, _time, cancellation);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return TResult.Failed(Errno.EINTR);
+        }
+    }
+
+    /// <summary>This session made the inode without a name: the copy is told when the mount forgets it.</summary>
+    public void Hold(InodeNumber inode) => _orphans.Hold(inode);
+
+    /// <summary>The mount no longer knows the inode. Matters only where it has no name.</summary>
+    public void Forget(InodeNumber inode)
+    {
+        if (_orphans.Forget(inode) >= Limits.ForgetBatch && _wake.CurrentCount == 0)
+            _wake.Release();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_ended.IsCancellationRequested)
+            return;
+        await _ended.CancelAsync();
+        await _beating;
+        try
+        {
+            using var patience = new CancellationTokenSource(Limits.DetachTimeout, _time);
+            await _grain.DetachAsync(_grant.Ticket, CancellationToken.None).AsTask().WaitAsync(patience.Token);
+        }
+        catch (Exception e) when (Interruption.Is(e) || e is OperationCanceledException)
+        {
+            LogNotDetached(_logger, Copy.Copy, e.Message);
+        }
+        _attaching.Dispose();
+        _wake.Dispose();
+        _ended.Dispose();
+    }
+
+    private async ValueTask<TResult> RepeatAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
+        where TResult : struct, IFsResult<TResult>
+    {
+        long began = _time.GetTimestamp();
+        var pause = Limits.FirstRetry;
+        while (true)
+        {
+            var ticket = _grant.Ticket;
+            string reason;
+            try
+            {
+                var result = await call(ticket, cancellation);
+                if (result.Error != Errno.ENOTCONN)
+                {
+                    Back();
+                    return result;
+                }
+                reason = result.Error.ToString();
+                if (await TryAttachAsync(ticket, cancellation))
+                    continue;
+            }
+            catch (Exception e) when (Interruption.Is(e))
+            {
+                reason = e.Message;
+            }
+            Away(reason);
+            if (_options.Patience != Timeout.InfiniteTimeSpan && _time.GetElapsedTime(began) > _options.Patience)
+            {
+                LogGaveUp(_logger, Copy.Copy, _options.Patience.TotalSeconds, reason);
+                return TResult.Failed(Errno.EIO);
+            }
+            await Task.Delay(pause, _time, cancellation);
+            pause = pause * 2 < Limits.LongestRetry ? pause * 2 : Limits.LongestRetry;
+        }
+    }
+
+    /// <summary>Attaches the session anew, once for however many calls found it gone.</summary>
+    private async Task<bool> TryAttachAsync(SessionTicket gone, CancellationToken cancellation)
+    {
+        await _attaching.WaitAsync(cancellation);
+        try
+        {
+            if (_grant.Ticket != gone)
+                return true;
+            var result = await _grain.AttachAsync(new SessionStart { Client = _options.Client }, CancellationToken.None);
+            if (!result.TryGet(out var grant, out var error))
+            {
+                LogAttachRefused(_logger, Copy.Copy, error);
+                return false;
+            }
+            await ReclaimLocksAsync(grant.Ticket);
+            _grant = grant;
+            LogAttachedAnew(_logger, Copy.Copy);
+            return true;
+        }
+        finally
+        {
+            _attaching.Release();
+        }
+    }
+
+    /// <summary>Asks for the locks that the session had. Somebody may have been quicker: then the lock is lost, as after an NFS server's grace period.</summary>
+    private async Task ReclaimLocksAsync(SessionTicket ticket)
+    {
+        foreach (var (inode, held) in Locks.All())
+        {
+            var (slot, sequence) = await _slots.TakeAsync(CancellationToken.None);
+            try
+            {
+                var result = await _grain.SetLockAsync(new ChangeRequest(ticket, slot, sequence), inode, held, wait: false, CancellationToken.None);
+                if (!result.IsOk)
+                {
+                    Locks.Apply(inode, held with { Kind = LockKind.Unlock });
+                    LogLockLost(_logger, inode, result.Error);
+                }
+            }
+            finally
+            {
+                _slots.Return(slot);
+            }
+        }
+    }
+
+    private async Task BeatAsync()
+    {
+        var pause = GrainInterfaces.Limits.HeartbeatPeriod;
+        while (!_ended.IsCancellationRequested)
+        {
+            try
+            {
+                await WaitAsync(pause);
+                pause = await BeatOnceAsync() ? Limits.BusyHeartbeat : GrainInterfaces.Limits.HeartbeatPeriod;
+            }
+            catch (OperationCanceledException) when (_ended.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e) when (Interruption.Is(e))
+            {
+                Away(e.Message);
+                pause = Limits.LongestRetry;
+            }
+            catch (Exception e)
+            {
+                LogBeatFailed(_logger, e);
+            }
+        }
+    }
+
+    /// <summary>Waits for the next beat, or for enough inodes to be given up.</summary>
+    private async Task WaitAsync(TimeSpan pause)
+    {
+        using var timer = new CancellationTokenSource(pause, _time);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, _ended.Token);
+        try
+        {
+            await _wake.WaitAsync(linked.Token);
+        }
+        catch (OperationCanceledException) when (!_ended.IsCancellationRequested)
+        {
+            // The time has come.
+        }
+    }
+
+    /// <returns>Whether the copy has asked something whose answer is still open.</returns>
+    private async Task<bool> BeatOnceAsync()
+    {
+        var ticket = _grant.Ticket;
+        var result = await _grain.HeartbeatAsync(ticket, _ended.Token);
+        if (result.Error == Errno.ENOTCONN)
+        {
+            await TryAttachAsync(ticket, _ended.Token);
+            return true;
+        }
+        Back();
+        bool isOpen = false;
+        if (result.TryGet(out var pulse, out _))
+            isOpen = _orphans.Ask(pulse.Orphans, _holder);
+        while (_orphans.TakeForgotten(GrainInterfaces.Limits.MaxInodesPerCall) is { Length: > 0 } forgotten)
+        {
+            var told = await _grain.ForgetAsync(ticket, forgotten, _ended.Token);
+            if (!told.IsOk)
+                break;
+        }
+        return isOpen;
+    }
+
+    private void Away(string reason)
+    {
+        if (Interlocked.Exchange(ref _isAway, 1) == 0)
+            LogAway(_logger, Copy.Copy, reason);
+    }
+
+    private void Back()
+    {
+        if (Volatile.Read(ref _isAway) != 0 && Interlocked.Exchange(ref _isAway, 0) != 0)
+            LogBack(_logger, Copy.Copy);
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "the copy '{Copy}' cannot be reached; calls wait: {Reason}")]
+    private static partial void LogAway(ILogger logger, CopyName copy, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "the copy '{Copy}' answers again")]
+    private static partial void LogBack(ILogger logger, CopyName copy);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the copy '{Copy}' could not be reached for {Seconds:0} s: a call fails with EIO: {Reason}")]
+    private static partial void LogGaveUp(ILogger logger, CopyName copy, double seconds, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "the session is attached to the copy '{Copy}' anew")]
+    private static partial void LogAttachedAnew(ILogger logger, CopyName copy);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the copy '{Copy}' refuses the session: {Error}")]
+    private static partial void LogAttachRefused(ILogger logger, CopyName copy, Errno error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "a lock on inode {Inode} was lost while the copy was away: {Error}")]
+    private static partial void LogLockLost(ILogger logger, InodeNumber inode, Errno error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "a heartbeat failed")]
+    private static partial void LogBeatFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "the copy '{Copy}' was not told that the session ends, its lease will: {Reason}")]
+    private static partial void LogNotDetached(ILogger logger, CopyName copy, string reason);
+}

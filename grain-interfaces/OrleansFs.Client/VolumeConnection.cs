@@ -1,0 +1,142 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Orleans;
+using Orleans.Configuration;
+using Orleans.Hosting;
+using Orleans.Runtime;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <summary>A connection to the gateways of a cluster, for any number of sessions. Lost connections are made anew by themselves.</summary>
+public sealed class VolumeConnection : IAsyncDisposable
+{
+    private readonly IHost _host;
+
+    private VolumeConnection(IHost host, VolumeConnectionOptions options)
+    {
+        _host = host;
+        Loggers = options.Loggers ?? NullLoggerFactory.Instance;
+        Time = options.Time;
+        Grains = host.Services.GetRequiredService<IGrainFactory>();
+    }
+
+    /// <summary>Calls the cluster's grains.</summary>
+    public IGrainFactory Grains { get; }
+
+    internal ILoggerFactory Loggers { get; }
+
+    internal TimeProvider Time { get; }
+
+    /// <exception cref="VolumeConnectionException">No silo answered in time.</exception>
+    public static async Task<VolumeConnection> ConnectAsync(VolumeConnectionOptions options, CancellationToken cancellation)
+    {
+        var cluster = options.Cluster;
+        // SQLite would make an empty file where there is none, and then say that a table is missing.
+        if (cluster.File is { } file && !File.Exists(file))
+            throw new VolumeConnectionException($"{file}: there is no such file, so no silo has ever run on it");
+        var host = Build(options);
+        try
+        {
+            using var patience = new CancellationTokenSource(options.ConnectTimeout, options.Time);
+            using var linked = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellation);
+            await host.StartAsync(linked.Token);
+            return new VolumeConnection(host, options);
+        }
+        catch (Exception e)
+        {
+            host.Dispose();
+            cancellation.ThrowIfCancellationRequested();
+            throw new VolumeConnectionException($"no silo of the cluster ({cluster}) answers: {e.GetBaseException().Message.ReplaceLineEndings(" ")}", e);
+        }
+    }
+
+    /// <summary>The copies whose silos are in the cluster now.</summary>
+    public async Task<IReadOnlyList<CopyDescription>> ListCopiesAsync(CancellationToken cancellation)
+    {
+        var management = Grains.GetGrain<IManagementGrain>(0);
+        var silos = await management.GetDetailedHosts(onlyActive: true, cancellation);
+        var copies = new List<CopyDescription>();
+        foreach (var silo in silos)
+        {
+            // A silo that leaves in this moment is one that is not there, as is one in the cluster that serves no copy.
+            if (CopyName.TryParse(silo.SiloName, out var name) && await TryDescribeAsync(name, cancellation) is { } copy)
+                copies.Add(copy);
+        }
+        return copies;
+    }
+
+    /// <summary>The named copy, or the master's where no name is given.</summary>
+    /// <exception cref="VolumeConnectionException">There is none.</exception>
+    public async Task<CopyDescription> FindCopyAsync(CopyName? name, CancellationToken cancellation)
+    {
+        if (name is { } wanted)
+            return await TryDescribeAsync(wanted, cancellation) ?? throw new VolumeConnectionException($"the copy '{wanted}' is not in the cluster now");
+        var masters = (await ListCopiesAsync(cancellation)).Where(c => c.Role == CopyRole.Master).ToList();
+        if (masters.Count == 0)
+            throw new VolumeConnectionException("no master is in the cluster now");
+        // Of two masters of one volume, one has been fenced and does not know it yet.
+        var newest = masters.MaxBy(c => c.Epoch.Value);
+        return masters.All(c => c.Volume == newest.Volume)
+            ? newest
+            : throw new VolumeConnectionException($"the cluster has several volumes ({string.Join(", ", masters.Select(c => c.Copy))}): name a copy");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _host.StopAsync();
+        if (_host is IAsyncDisposable disposable)
+            await disposable.DisposeAsync();
+        else
+            _host.Dispose();
+    }
+
+    private async Task<CopyDescription?> TryDescribeAsync(CopyName name, CancellationToken cancellation)
+    {
+        try
+        {
+            var result = await Grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString()).DescribeAsync(cancellation);
+            return result.TryGet(out var copy, out _) ? copy : null;
+        }
+        catch (Exception e) when (Interruption.Is(e))
+        {
+            return null;
+        }
+    }
+
+    private static IHost Build(VolumeConnectionOptions options)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+        builder.Services.AddSingleton(options.Loggers ?? NullLoggerFactory.Instance);
+        builder.Services.AddSingleton(options.Time);
+        builder.UseOrleansClient(client =>
+        {
+            client.Configure<ClusterOptions>(o =>
+            {
+                o.ClusterId = options.ClusterId;
+                o.ServiceId = ClusterConnection.ServiceId;
+            });
+            client.UseAdoNetClustering(o =>
+            {
+                o.Invariant = options.Cluster.Invariant;
+                o.ConnectionString = options.Cluster.ConnectionString;
+            });
+            client.Configure<GatewayOptions>(o => o.GatewayListRefreshPeriod = Limits.GatewayRefresh);
+            client.Configure<ClientMessagingOptions>(o =>
+            {
+                o.ResponseTimeout = GrainInterfaces.Limits.CallTimeout;
+                // A change or a lock is done or it is not: the caller learns which.
+                o.WaitForCancellationAcknowledgement = true;
+            });
+            client.UseConnectionRetryFilter(async (_, cancellation) =>
+            {
+                await Task.Delay(Limits.FirstRetry * 5, options.Time, cancellation);
+                return true;
+            });
+        });
+        return builder.Build();
+    }
+}
