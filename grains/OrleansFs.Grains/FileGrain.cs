@@ -1,0 +1,68 @@
+using Orleans.Concurrency;
+using Orleans.GrainDirectory;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Grains.Placement;
+using OrleansFs.Grains.Sessions;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains;
+
+/// <summary>A file's content. Calls interleave: the engine orders what must be ordered. All of it may read a disk, hash or wait for memory, and so is done by a lane.</summary>
+[GrainType("ofs.file"), CopyPlacement, GrainDirectory(NoDirectory.Name), Reentrant]
+internal sealed class FileGrain : IGrainBase, IFileGrain
+{
+    private readonly CopySessions _sessions;
+    private readonly InodeNumber _inode;
+
+    public FileGrain(IGrainContext context, CopySessions sessions)
+    {
+        GrainContext = context;
+        _sessions = sessions;
+        var key = FileKey.Parse(GrainKeys.Text(context));
+        GrainKeys.RequireHere(key.Copy, sessions.Copy);
+        _inode = key.Inode;
+    }
+
+    public IGrainContext GrainContext { get; }
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation)
+    {
+        if (_sessions.Find(session) is not { } s)
+            return new(Errno.ENOTCONN);
+        if (length is < 1 or > GrainInterfaces.Limits.MaxTransfer)
+            return new(Errno.EINVAL);
+        return _sessions.Reads.RunAsync(() => ReadAsync(s, offset, length, cancellation), cancellation);
+    }
+
+    public ValueTask<FsResult<long>> WriteAsync(ChangeRequest request, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
+        data.Length > GrainInterfaces.Limits.MaxTransfer
+            ? new(Errno.EINVAL)
+            : Change(request, s => s.Access.WriteAsync(_inode, offset, data, flags, cancellation), cancellation);
+
+    public ValueTask<FsResult> AllocateAsync(ChangeRequest request, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
+        Change(request, s => s.Access.AllocateAsync(_inode, mode, offset, length, cancellation), cancellation);
+
+    public ValueTask<FsResult<long>> SeekAsync(SessionTicket session, long offset, SeekKind kind, CancellationToken cancellation) =>
+        _sessions.Find(session) is { } s
+            ? _sessions.Reads.RunAsync(() => s.Access.SeekAsync(_inode, offset, kind, cancellation), cancellation)
+            : new(Errno.ENOTCONN);
+
+    public ValueTask<FsResult<long>> CopyRangeAsync(ChangeRequest request, long offset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation) =>
+        Change(request, s => s.Access.CopyRangeAsync(_inode, offset, target, targetOffset, length, cancellation), cancellation);
+
+    public ValueTask<FsResult> FlushAsync(ChangeRequest request, ulong lockOwner, CancellationToken cancellation) =>
+        _sessions.RunOnceAsync(request, s => s.Access.FlushAsync(_inode, lockOwner, cancellation));
+
+    public ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation) =>
+        _sessions.Find(session) is { } s ? new(Task.Run(() => s.Access.SyncAsync(_inode, dataOnly, cancellation).AsTask(), cancellation)) : new(Errno.ENOTCONN);
+
+    private async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
+    {
+        byte[] buffer = GC.AllocateUninitializedArray<byte>(length);
+        var result = await session.Access.ReadAsync(_inode, offset, buffer, cancellation);
+        return result.TryGet(out int read, out var error) ? new ReadOnlyMemory<byte>(buffer, 0, read) : error;
+    }
+
+    private ValueTask<TResult> Change<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> change, CancellationToken cancellation)
+        where TResult : struct, IFsResult<TResult> => _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => change(s), cancellation));
+}

@@ -1,0 +1,35 @@
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains;
+
+/// <summary>The copy that the grains of one silo serve. Thread-safe.</summary>
+public interface IVolumeCopy
+{
+    CopyDescription Description { get; }
+
+    /// <param name="holder">Asked whether the session still knows an inode that has lost its last name.</param>
+    VolumeSession OpenSession(IInodeHolder holder);
+
+    /// <summary><c>ENOENT</c> for a hash that names no block here.</summary>
+    FsResult<BlockInfo> GetBlock(BlockHash hash);
+
+    ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadBlockAsync(BlockHash hash, CancellationToken cancellation);
+
+    /// <summary>Disk work: not for a grain's thread.</summary>
+    FsResult VerifyBlock(BlockHash hash);
+
+    /// <summary>Makes a block local. <c>EIO</c> where no copy can serve it.</summary>
+    ValueTask<FsResult> FetchBlockAsync(BlockHash hash, CancellationToken cancellation);
+
+    /// <summary><c>EOPNOTSUPP</c> on a copy that never evicts.</summary>
+    FsResult SetBlockPinned(BlockHash hash, bool pinned);
+
+    /// <summary><c>EBUSY</c> where the block is pinned or not backed up.</summary>
+    FsResult EvictBlock(BlockHash hash);
+}
+
+/// <summary>A session on a copy.</summary>
+/// <param name="Access">What it works on.</param>
+/// <param name="End">Gives up all that it holds. May be called more than once.</param>
+public sealed record VolumeSession(IVolumeAccess Access, Action End);

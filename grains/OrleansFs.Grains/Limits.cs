@@ -1,0 +1,24 @@
+namespace OrleansFs.Grains;
+
+/// <summary>The bounds of the grains, each with its reason.</summary>
+internal static class Limits
+{
+    /// <summary>Sessions of one copy. Each may have <see cref="GrainInterfaces.Limits.MaxSlots"/> requests under way.</summary>
+    public const int MaxSessions = 1024;
+
+    /// <summary>Reads of content under way at once: what keeps a disk busy. More only take threads from the pool.</summary>
+    public const int ConcurrentReads = 32;
+
+    /// <summary>Changes of content under way at once. Those that wait for memory hold their place, so there are more than of reads.</summary>
+    public const int ConcurrentWrites = 64;
+
+    /// <summary>Requests that wait for one of those places; the next is told to come again. At 1 MiB each the largest part of them is answered within a second.</summary>
+    public const int QueuedRequests = 4096;
+
+    /// <summary>Inodes that a session has given up and of which it is not asked again. An orphan that another session keeps open for long and that is older than so many others
+    /// is asked about once more, which costs a message.</summary>
+    public const int RememberedForgotten = 65536;
+
+    /// <summary>How often sessions are looked through for ended leases.</summary>
+    public static readonly TimeSpan ExpiryTick = TimeSpan.FromSeconds(2);
+}

@@ -1,0 +1,115 @@
+using Orleans.Concurrency;
+using Orleans.GrainDirectory;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Grains.Placement;
+using OrleansFs.Grains.Sessions;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains;
+
+/// <summary>
+/// Names and attributes. Calls interleave: the engine is thread-safe, answers most of them at once, and nothing here has a state of its own. What may read a disk goes to a lane.
+/// </summary>
+[GrainType("ofs.namespace"), CopyPlacement, GrainDirectory(NoDirectory.Name), Reentrant]
+internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
+{
+    private readonly CopySessions _sessions;
+    private readonly bool _isOfThisVolume;
+
+    public NamespaceGrain(IGrainContext context, CopySessions sessions)
+    {
+        GrainContext = context;
+        _sessions = sessions;
+        var key = NamespaceKey.Parse(GrainKeys.Text(context));
+        GrainKeys.RequireHere(key.Copy, sessions.Copy);
+        _isOfThisVolume = key.Volume == sessions.Copy.Description.Volume;
+    }
+
+    public IGrainContext GrainContext { get; }
+
+    public ValueTask<FsResult<Attributes>> LookupAsync(SessionTicket session, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        Find(session) is { } s ? s.Access.LookupAsync(directory, name, cancellation) : new(Unknown);
+
+    public ValueTask<FsResult<Attributes>> GetAttributesAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
+        Find(session) is { } s ? s.Access.GetAttributesAsync(inode, cancellation) : new(Unknown);
+
+    public ValueTask<FsResult<Attributes>> SetAttributesAsync(ChangeRequest request, InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
+        Once(
+            request,
+            s => (change.Mask & AttributeMask.Size) == 0
+                ? s.Access.SetAttributesAsync(inode, change, caller, cancellation)
+                : _sessions.Writes.RunAsync(() => s.Access.SetAttributesAsync(inode, change, caller, cancellation), cancellation));
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
+        Find(session) is { } s ? s.Access.ReadLinkAsync(inode, cancellation) : new(Unknown);
+
+    public ValueTask<FsResult<Attributes>> CreateAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
+        CancellationToken cancellation) => Once(request, s => s.Access.CreateAsync(directory, name, inode, caller, cancellation));
+
+    public ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ChangeRequest request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation) =>
+        Once(request, s => CreateUnnamedAsync(s, directory, inode, caller, cancellation));
+
+    public ValueTask<FsResult<Attributes>> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        Once(request, s => s.Access.LinkAsync(inode, directory, name, cancellation));
+
+    public ValueTask<FsResult> UnlinkAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        Once(request, s => s.Access.UnlinkAsync(directory, name, cancellation));
+
+    public ValueTask<FsResult> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        Once(request, s => s.Access.RemoveDirectoryAsync(directory, name, cancellation));
+
+    public ValueTask<FsResult> RenameAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
+        RenameFlags flags, Caller caller, CancellationToken cancellation) =>
+        Once(
+            request,
+            s => _sessions.Writes.RunAsync(() => s.Access.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation));
+
+    public async ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes,
+        CancellationToken cancellation)
+    {
+        if (Find(session) is not { } s)
+            return Unknown;
+        if (maxEntries is < 1 or > GrainInterfaces.Limits.MaxDirectoryEntries)
+            return Errno.EINVAL;
+        var sink = new PageSink(maxEntries, withAttributes);
+        var result = await s.Access.ReadDirectoryAsync(directory, cookie, sink, withAttributes, cancellation);
+        return result.IsOk ? sink.ToPage() : result.Error;
+    }
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(SessionTicket session, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        Find(session) is { } s ? s.Access.GetXattrAsync(inode, name, cancellation) : new(Unknown);
+
+    public ValueTask<FsResult> SetXattrAsync(ChangeRequest request, InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags,
+        CancellationToken cancellation) => Once(request, s => s.Access.SetXattrAsync(inode, name, value, flags, cancellation));
+
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
+        Find(session) is { } s ? s.Access.ListXattrAsync(inode, cancellation) : new(Unknown);
+
+    public ValueTask<FsResult> RemoveXattrAsync(ChangeRequest request, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        Once(request, s => s.Access.RemoveXattrAsync(inode, name, cancellation));
+
+    public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(SessionTicket session, CancellationToken cancellation) =>
+        Find(session) is { } s ? s.Access.GetSpaceAsync(cancellation) : new(Unknown);
+
+    public ValueTask<FsResult> SyncAllAsync(SessionTicket session, CancellationToken cancellation) =>
+        Find(session) is { } s ? new(Task.Run(() => s.Access.SyncAllAsync(cancellation).AsTask(), cancellation)) : new(Unknown);
+
+    public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => _isOfThisVolume ? _sessions.GetStatusAsync(cancellation) : new(Errno.ESTALE);
+
+    private static Errno Unknown => Errno.ENOTCONN;
+
+    private static async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ClientSession session, InodeNumber directory, NewInode inode, Caller caller,
+        CancellationToken cancellation)
+    {
+        var result = await session.Access.CreateUnnamedAsync(directory, inode, caller, cancellation);
+        if (result.IsOk)
+            session.Hold(result.Value.Inode);
+        return result;
+    }
+
+    /// <summary>A key that names another volume is one of a copy that was made anew: its inode numbers mean other files.</summary>
+    private ClientSession? Find(SessionTicket ticket) => _isOfThisVolume ? _sessions.Find(ticket) : null;
+
+    private ValueTask<TResult> Once<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> operation)
+        where TResult : struct, IFsResult<TResult> => _isOfThisVolume ? _sessions.RunOnceAsync(request, operation) : new(TResult.Failed(Unknown));
+}

@@ -1,0 +1,89 @@
+using Orleans.Concurrency;
+using Orleans.GrainDirectory;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Grains.Placement;
+using OrleansFs.Grains.Sessions;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains;
+
+/// <summary>The door to one session of <see cref="CopySessions"/>, which outlives an activation. Calls interleave, so that a heartbeat passes one that waits for a lock.</summary>
+[GrainType("ofs.session"), CopyPlacement, GrainDirectory(NoDirectory.Name), Reentrant]
+internal sealed class SessionGrain : IGrainBase, ISessionGrain
+{
+    private readonly CopySessions _sessions;
+    private readonly TimeProvider _time;
+    private readonly SessionId _id;
+
+    public SessionGrain(IGrainContext context, CopySessions sessions, TimeProvider time)
+    {
+        GrainContext = context;
+        _sessions = sessions;
+        _time = time;
+        var key = SessionKey.Parse(GrainKeys.Text(context));
+        GrainKeys.RequireHere(key.Copy, sessions.Copy);
+        _id = key.Session;
+    }
+
+    public IGrainContext GrainContext { get; }
+
+    public ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation) => new(_sessions.Attach(_id, start));
+
+    public ValueTask<FsResult<SessionPulse>> HeartbeatAsync(SessionTicket session, CancellationToken cancellation) =>
+        new(_sessions.Find(session) is { } s ? new SessionPulse { Orphans = s.TakeQuestions(GrainInterfaces.Limits.MaxInodesPerCall) } : Errno.ENOTCONN);
+
+    public ValueTask<FsResult> ForgetAsync(SessionTicket session, InodeNumber[] inodes, CancellationToken cancellation)
+    {
+        if (_sessions.Find(session) is not { } s)
+            return new(Errno.ENOTCONN);
+        if (inodes.Length > GrainInterfaces.Limits.MaxInodesPerCall)
+            return new(Errno.EINVAL);
+        s.Forget(inodes);
+        return new(FsResult.Ok);
+    }
+
+    public ValueTask<FsResult> DetachAsync(SessionTicket session, CancellationToken cancellation) => new(_sessions.Detach(session));
+
+    public ValueTask<FsResult<FileLock>> GetLockAsync(SessionTicket session, InodeNumber inode, FileLock wanted, CancellationToken cancellation) =>
+        _sessions.Find(session) is { } s ? s.Access.GetLockAsync(inode, wanted, cancellation) : new(Errno.ENOTCONN);
+
+    public ValueTask<FsResult> SetLockAsync(ChangeRequest request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) =>
+        _sessions.RunOnceAsync(request, s => SetLockAsync(s, inode, wanted, wait, cancellation));
+
+    private async ValueTask<FsResult> SetLockAsync(ClientSession session, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
+    {
+        FsResult result;
+        if (wait)
+        {
+            using var patience = new CancellationTokenSource(GrainInterfaces.Limits.LockWait, _time);
+            using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation, session.Ended, patience.Token);
+            result = await session.Access.SetLockAsync(inode, wanted, true, linked.Token);
+            if (result.Error == Errno.EINTR && !cancellation.IsCancellationRequested)
+                result = session.IsEnded ? Errno.ENOTCONN : Errno.EAGAIN;
+        }
+        else
+        {
+            result = await session.Access.SetLockAsync(inode, wanted, false, cancellation);
+        }
+        session.GiveUpIfEnded();
+        return result;
+    }
+}
+
+/// <summary>Says what this silo serves.</summary>
+[GrainType("ofs.copy"), CopyPlacement, GrainDirectory(NoDirectory.Name), Reentrant]
+internal sealed class CopyGrain : IGrainBase, ICopyGrain
+{
+    private readonly CopySessions _sessions;
+
+    public CopyGrain(IGrainContext context, CopySessions sessions)
+    {
+        GrainContext = context;
+        _sessions = sessions;
+        GrainKeys.RequireHere(CopyGrainKey.Parse(GrainKeys.Text(context)).Copy, sessions.Copy);
+    }
+
+    public IGrainContext GrainContext { get; }
+
+    public ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation) => new(_sessions.Copy.Description);
+}

@@ -1,0 +1,154 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains.Sessions;
+
+/// <summary>The remote mounts of one copy, and the threads that work for them. One for each silo; thread-safe.</summary>
+public sealed partial class CopySessions : IDisposable
+{
+    private readonly ConcurrentDictionary<SessionId, ClientSession> _sessions = new();
+    private readonly Lock _attaching = new();
+    private readonly IVolumeCopy _copy;
+    private readonly TimeProvider _time;
+    private readonly ILogger<CopySessions> _logger;
+    private readonly ITimer _expiry;
+    private readonly Meter _meter = new("OrleansFs.Grains");
+    private readonly Counter<long> _expired;
+    private readonly Counter<long> _replayed;
+    private readonly VolumeSession _status;
+    private bool _isClosed;
+
+    public CopySessions(IVolumeCopy copy, TimeProvider time, ILogger<CopySessions> logger)
+    {
+        _copy = copy;
+        _time = time;
+        _logger = logger;
+        _status = copy.OpenSession(HoldsNothing.Instance);
+        _expired = _meter.CreateCounter<long>("orleansfs.sessions.expired", "{session}", "Sessions that ended because nothing was heard of their mount.");
+        _replayed = _meter.CreateCounter<long>("orleansfs.requests.replayed", "{request}", "Requests that arrived again and were answered from the reply cache.");
+        _meter.CreateObservableGauge("orleansfs.sessions", () => _sessions.Count, "{session}", "Mounts in processes of their own.");
+        _meter.CreateObservableGauge("orleansfs.requests.content", () => Reads.Present + Writes.Present, "{request}", "Requests for content under way or waiting.");
+        _expiry = time.CreateTimer(_ => ExpireSilent(), null, Limits.ExpiryTick, Limits.ExpiryTick);
+    }
+
+    internal IVolumeCopy Copy => _copy;
+
+    internal WorkLane Reads { get; } = new(Limits.ConcurrentReads, Limits.QueuedRequests);
+
+    internal WorkLane Writes { get; } = new(Limits.ConcurrentWrites, Limits.QueuedRequests);
+
+    /// <summary>Sessions now.</summary>
+    public int Count => _sessions.Count;
+
+    internal FsResult<SessionGrant> Attach(SessionId id, SessionStart start)
+    {
+        ClientSession session;
+        lock (_attaching)
+        {
+            if (_isClosed)
+                return Errno.ENOTCONN;
+            if (_sessions.TryRemove(id, out var earlier))
+                earlier.Dispose();
+            if (_sessions.Count >= Limits.MaxSessions)
+            {
+                LogTooMany(_logger, start.Client, Limits.MaxSessions);
+                return Errno.EMFILE;
+            }
+            // Random, so that a ticket of an earlier run of this silo is not taken for one of this.
+            long attachment = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
+            session = new ClientSession(new SessionTicket(id, attachment), start.Client, _copy, _time.GetTimestamp());
+            _sessions[id] = session;
+        }
+        LogAttached(_logger, id, start.Client);
+        return new SessionGrant
+        {
+            Ticket = session.Ticket,
+            Lease = GrainInterfaces.Limits.SessionLease,
+            Slots = session.Replies.Count,
+            Copy = _copy.Description,
+        };
+    }
+
+    /// <summary>The session of a ticket, whose lease is renewed by that; null: <c>ENOTCONN</c>.</summary>
+    internal ClientSession? Find(SessionTicket ticket)
+    {
+        if (!_sessions.TryGetValue(ticket.Session, out var session) || session.Ticket != ticket)
+            return null;
+        session.Touch(_time.GetTimestamp());
+        return session;
+    }
+
+    /// <summary>Does something once for a session (see <see cref="ChangeRequest"/>).</summary>
+    internal ValueTask<TResult> RunOnceAsync<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> operation)
+        where TResult : struct, IFsResult<TResult>
+    {
+        if (Find(request.Ticket) is not { } session)
+            return new(TResult.Failed(Errno.ENOTCONN));
+        var result = session.Replies.RunAsync(request.Slot, request.Sequence, () => operation(session), out bool replayed);
+        if (replayed)
+            _replayed.Add(1);
+        return result;
+    }
+
+    internal FsResult Detach(SessionTicket ticket)
+    {
+        if (Find(ticket) is not { } session || !_sessions.TryRemove(new(ticket.Session, session)))
+            return Errno.ENOTCONN;
+        session.Dispose();
+        LogDetached(_logger, ticket.Session, session.Client);
+        return FsResult.Ok;
+    }
+
+    /// <summary>The volume's status, for whoever asks.</summary>
+    internal ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => _status.Access.GetStatusAsync(cancellation);
+
+    /// <summary>Ends all sessions: the silo stops. Their mounts attach again when it is back.</summary>
+    public void Dispose()
+    {
+        lock (_attaching)
+        {
+            if (_isClosed)
+                return;
+            _isClosed = true;
+        }
+        _expiry.Dispose();
+        foreach (var session in _sessions.Values)
+            session.Dispose();
+        _sessions.Clear();
+        _status.End();
+        _meter.Dispose();
+        Reads.Dispose();
+        Writes.Dispose();
+    }
+
+    private void ExpireSilent()
+    {
+        try
+        {
+            foreach (var session in _sessions.Values)
+            {
+                var silent = _time.GetElapsedTime(session.LastSeen);
+                if (silent <= GrainInterfaces.Limits.SessionLease || !_sessions.TryRemove(new(session.Ticket.Session, session)))
+                    continue;
+                session.Dispose();
+                _expired.Add(1);
+                LogExpired(_logger, session.Ticket.Session, session.Client, silent.TotalSeconds);
+            }
+        }
+        catch (Exception e)
+        {
+            LogExpiryFailed(_logger, e); // A timer's callback has nobody to throw to; the next tick tries again.
+        }
+    }
+
+    private sealed class HoldsNothing : IInodeHolder
+    {
+        public static readonly HoldsNothing Instance = new();
+
+        public bool Holds(InodeNumber inode) => false;
+    }
+}

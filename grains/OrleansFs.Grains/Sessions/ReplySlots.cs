@@ -1,0 +1,73 @@
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains.Sessions;
+
+/// <summary>
+/// The replies that make a repeated request happen once: see <see cref="ChangeRequest"/>. A slot keeps the newest request's outcome, or the task that it will come from.
+/// </summary>
+internal sealed class ReplySlots
+{
+    private readonly Slot[] _slots;
+
+    public ReplySlots(int count)
+    {
+        _slots = new Slot[count];
+        for (int i = 0; i < count; i++)
+            _slots[i] = new Slot();
+    }
+
+    public int Count => _slots.Length;
+
+    /// <summary>Runs a new request, or gives the reply of one that has been run or is running.</summary>
+    /// <param name="slot">The slot.</param>
+    /// <param name="sequence">The request's place in it.</param>
+    /// <param name="operation">What to do once.</param>
+    /// <param name="replayed">Whether the reply is of an earlier arrival.</param>
+    /// <returns>The reply; <c>ESTALE</c> for a request older than the slot's newest, <c>EINVAL</c> for a slot that there is not.</returns>
+    public ValueTask<TResult> RunAsync<TResult>(int slot, long sequence, Func<ValueTask<TResult>> operation, out bool replayed)
+        where TResult : struct, IFsResult<TResult>
+    {
+        replayed = false;
+        if ((uint)slot >= (uint)_slots.Length || sequence <= 0)
+            return new(TResult.Failed(Errno.EINVAL));
+        var reply = new TaskCompletionSource<TResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var entry = _slots[slot];
+        lock (entry)
+        {
+            if (sequence < entry.Sequence)
+                return new(TResult.Failed(Errno.ESTALE));
+            if (sequence == entry.Sequence)
+            {
+                replayed = true;
+                // Another type of result is another call: a client that gives two requests one name.
+                return entry.Reply is Task<TResult> earlier ? new(earlier) : new(TResult.Failed(Errno.EINVAL));
+            }
+            entry.Sequence = sequence;
+            entry.Reply = reply.Task;
+        }
+        return ExecuteAsync(operation, reply);
+    }
+
+    private static async ValueTask<TResult> ExecuteAsync<TResult>(Func<ValueTask<TResult>> operation, TaskCompletionSource<TResult> reply)
+    {
+        try
+        {
+            var result = await operation().ConfigureAwait(false);
+            reply.SetResult(result);
+            return result;
+        }
+        catch (Exception e)
+        {
+            reply.SetException(e);
+            _ = reply.Task.Exception; // Observed: it goes to this caller, and to a repetition should there be one.
+            throw;
+        }
+    }
+
+    private sealed class Slot
+    {
+        public long Sequence;
+        public Task? Reply;
+    }
+}

@@ -1,0 +1,21 @@
+using Microsoft.Extensions.Logging;
+
+namespace OrleansFs.Hosting;
+
+/// <summary>What of the log a person should see.</summary>
+public static class HostLogging
+{
+    /// <summary>
+    /// Quiet: warnings of ours, errors of Orleans (it warns of things that are as they should be, such as a silo that was here before). Verbose: everything of ours, and Orleans'
+    /// own account of what it does.
+    /// </summary>
+    public static ILoggingBuilder Configure(ILoggingBuilder logging, bool verbose)
+    {
+        logging.SetMinimumLevel(verbose ? LogLevel.Debug : LogLevel.Warning);
+        logging.AddFilter("Orleans", verbose ? LogLevel.Information : LogLevel.Error);
+        logging.AddFilter("Microsoft", verbose ? LogLevel.Information : LogLevel.Error);
+        // The prefix "Orleans" is one of ours too.
+        logging.AddFilter("OrleansFs", verbose ? LogLevel.Debug : LogLevel.Warning);
+        return logging;
+    }
+}

@@ -1,0 +1,205 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Configuration;
+using Orleans.Runtime;
+using OrleansFs.Engine;
+using OrleansFs.Grains;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Hosting.Cluster;
+
+namespace OrleansFs.Hosting;
+
+/// <summary>
+/// A copy of a volume and the silo that serves it, inside any process: the silo's executable, and a mount that embeds it.
+/// </summary>
+/// <remarks>
+/// <para>Order: the volume is open before the silo serves, and closed after the silo has stopped. A mount in this process needs the volume only, and may work on it (<see cref="Volume"/>)
+/// while the silo is still starting: <see cref="OpenAsync"/>, then <see cref="StartAsync(CancellationToken)"/>.</para>
+/// <para>Not for use by several threads, but for <see cref="Volume"/> and <see cref="Lost"/>.</para>
+/// </remarks>
+public sealed class OrleansFsHost : IAsyncDisposable
+{
+    private readonly OrleansFsHostOptions _options;
+    private readonly ClusterConnection _cluster;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger _logger;
+    private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IHost? _host;
+    private bool _isStopped;
+
+    private OrleansFsHost(OrleansFsHostOptions options, ILoggerFactory loggers, VolumeCopy volume)
+    {
+        _options = options;
+        _loggers = loggers;
+        _logger = loggers.CreateLogger<OrleansFsHost>();
+        _cluster = options.Cluster ?? ClusterConnection.Sqlite(Path.Combine(volume.DataFolder, "cluster.db"));
+        Volume = volume;
+    }
+
+    /// <summary>The copy. Open until <see cref="StopAsync"/>.</summary>
+    public VolumeCopy Volume { get; }
+
+    /// <summary>Where the cluster keeps its membership.</summary>
+    public ClusterConnection Cluster => _cluster;
+
+    /// <summary>What <c>silo.json</c> says; null before the silo has started.</summary>
+    public SiloFile? Silo { get; private set; }
+
+    /// <summary>Completes, with the reason, when the silo can no longer be part of its cluster. The volume is not harmed: the process should stop in order.</summary>
+    public Task<Exception> Lost => _lost.Task;
+
+    /// <summary>Calls grains from within this process.</summary>
+    /// <exception cref="InvalidOperationException">The silo has not started.</exception>
+    public IGrainFactory Grains => Services.GetRequiredService<IGrainFactory>();
+
+    private IServiceProvider Services => _host?.Services ?? throw new InvalidOperationException("the silo has not started");
+
+    /// <summary>Opens the volume and starts the silo.</summary>
+    /// <exception cref="VolumeException">The volume cannot be opened: one line that says why.</exception>
+    /// <exception cref="HostException">The silo cannot be started: one line that says why.</exception>
+    public static async Task<OrleansFsHost> StartAsync(OrleansFsHostOptions options, CancellationToken cancellation)
+    {
+        var host = await OpenAsync(options, cancellation);
+        try
+        {
+            await host.StartAsync(cancellation);
+            return host;
+        }
+        catch
+        {
+            await host.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Opens the volume, not yet the silo.</summary>
+    /// <exception cref="VolumeException">The volume cannot be opened: one line that says why.</exception>
+    public static async Task<OrleansFsHost> OpenAsync(OrleansFsHostOptions options, CancellationToken cancellation)
+    {
+        var loggers = options.Loggers ?? NullLoggerFactory.Instance;
+        var volume = await VolumeCopy.OpenAsync(options.Volume, loggers, options.Time, cancellation);
+        return new OrleansFsHost(options, loggers, volume);
+    }
+
+    /// <summary>Starts the silo: when this returns, grains of this copy can be called, here and through the gateway.</summary>
+    /// <exception cref="HostException">One line that says why it cannot.</exception>
+    public async Task StartAsync(CancellationToken cancellation)
+    {
+        await ClusterSchema.PrepareAsync(_cluster, cancellation);
+        var earlier = SiloFile.Read(Volume.DataFolder);
+        for (int attempt = 1; ; attempt++)
+        {
+            var host = SiloBuilding.Build(_options, _cluster, new EngineCopy(Volume, _options.Role), _loggers);
+            try
+            {
+                var table = host.Services.GetRequiredService<IMembershipTable>();
+                var retirement = new EarlierRun(table, _cluster, _options.Cluster is null, Volume.Copy, _logger);
+                await retirement.RetireAsync(earlier?.MemberAddress, cancellation);
+                // Written before the silo joins: should it be killed in between, the next start knows its row.
+                Silo = Describe(host.Services);
+                Silo.Write(Volume.DataFolder);
+                await host.StartAsync(cancellation);
+                _host = host;
+                Watch(host.Services.GetRequiredService<FatalErrors>());
+                return;
+            }
+            catch (Exception e)
+            {
+                await DisposeAsync(host);
+                SiloFile.Delete(Volume.DataFolder);
+                Silo = null;
+                if (e is HostException or OperationCanceledException)
+                    throw;
+                if (!IsPortTaken(e) || attempt == Limits.PortAttempts || (_options.SiloPort is not null && _options.GatewayPort is not null))
+                    throw new HostException($"the silo '{Volume.Copy}' cannot be started: {Reason(e)}", e);
+                _logger.LogInformation("a port was taken by another process in the meantime; trying others");
+            }
+        }
+    }
+
+    /// <summary>Stops the silo, then settles, commits and closes the volume. May be called more than once.</summary>
+    /// <exception cref="VolumeException">Something could not be brought to disk.</exception>
+    public async Task StopAsync()
+    {
+        if (_isStopped)
+            return;
+        _isStopped = true;
+        try
+        {
+            if (_host is not null)
+                await StopSiloAsync(_host);
+        }
+        finally
+        {
+            // Removed while the folder's lock is still held: the next process writes its own.
+            SiloFile.Delete(Volume.DataFolder);
+            await Volume.CloseAsync();
+        }
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync();
+
+    private static async Task DisposeAsync(IHost host)
+    {
+        if (host is IAsyncDisposable disposable)
+            await disposable.DisposeAsync();
+        else
+            host.Dispose();
+    }
+
+    private static bool IsPortTaken(Exception? e)
+    {
+        for (; e is not null; e = e.InnerException)
+        {
+            if (e is SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse } or Microsoft.AspNetCore.Connections.AddressInUseException)
+                return true;
+        }
+        return false;
+    }
+
+    private static string Reason(Exception e) => e.GetBaseException().Message.ReplaceLineEndings(" ");
+
+    /// <summary>A silo that does not stop in time is cut short; its row in the membership is struck by the next start.</summary>
+    private async Task StopSiloAsync(IHost host)
+    {
+        try
+        {
+            using var patience = new CancellationTokenSource(Limits.StopTimeout, _options.Time);
+            await host.StopAsync(patience.Token);
+        }
+        catch (Exception e)
+        {
+            _logger.LogWarning(e, "the silo did not stop in order; the volume is closed all the same");
+        }
+        finally
+        {
+            await DisposeAsync(host);
+        }
+    }
+
+    private void Watch(FatalErrors errors) =>
+        _ = errors.Lost.ContinueWith(lost => _lost.TrySetResult(lost.Result), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    private SiloFile Describe(IServiceProvider services)
+    {
+        var silo = services.GetRequiredService<ILocalSiloDetails>();
+        var endpoints = services.GetRequiredService<IOptions<EndpointOptions>>().Value;
+        return new SiloFile
+        {
+            Pid = Environment.ProcessId,
+            Name = Volume.Copy.Value,
+            Role = _options.Role == CopyRole.Master ? "master" : "replica",
+            Volume = Volume.Id.ToString(),
+            ClusterId = _options.ClusterId,
+            Silo = silo.SiloAddress.Endpoint.ToString(),
+            Gateway = $"{endpoints.AdvertisedIPAddress}:{endpoints.GatewayPort}",
+            Member = silo.SiloAddress.ToParsableString(),
+            Started = _options.Time.GetUtcNow(),
+        };
+    }
+}
