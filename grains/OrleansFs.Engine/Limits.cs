@@ -84,6 +84,15 @@ internal static class Limits
     /// <summary>How often blocks that nothing refers to are looked for.</summary>
     public static readonly TimeSpan CollectInterval = TimeSpan.FromMinutes(1);
 
+    /// <summary>How often it is looked whether the disk is short of room, which makes a collection due at once.</summary>
+    public static readonly TimeSpan CollectTick = TimeSpan.FromSeconds(1);
+
+    /// <summary>Dead blocks taken in one transaction: some milliseconds of SQLite.</summary>
+    public const int CollectBatch = 512;
+
+    /// <summary>Age of an unfinished block file at which its writer is known to be gone.</summary>
+    public static readonly TimeSpan TemporaryAge = TimeSpan.FromHours(1);
+
     /// <summary>Lock requests that may wait on one file; one more is ENOLCK.</summary>
     public const int LockWaiters = 4096;
 

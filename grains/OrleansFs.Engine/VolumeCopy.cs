@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -25,12 +26,14 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private readonly Committer _committer;
     private readonly FileData _files;
     private readonly Orphanage _orphanage;
+    private readonly GarbageCollector _collector;
     private readonly LockTable _locks = new();
     private readonly BackgroundTasks _tasks;
     private readonly VolumeOptions _options;
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly SemaphoreSlim _pending = new(0, 1);
+    private long _lastCollection;
     private int _closed;
 
     private VolumeCopy(VolumeOptions options, DataFolder folder, MetadataStore metadata, BlockStore blocks, ILoggerFactory loggers, TimeProvider time)
@@ -47,7 +50,9 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         var sealer = new Sealer(metadata, blocks, Locks, Pending, BlockSize);
         _files = new FileData(metadata, blocks, sealer, _committer, _pool, _space, time, BlockSize, loggers.CreateLogger<FileData>()) { ReadOnly = options.ReadOnly };
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
+        _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
+        _lastCollection = time.GetTimestamp();
     }
 
     /// <summary>S, bytes.</summary>
@@ -74,7 +79,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     /// <exception cref="VolumeException">One line that says why it cannot be opened and what to do.</exception>
     public static async Task<VolumeCopy> OpenAsync(VolumeOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellation)
     {
-        Check(options);
+        CheckOptions(options);
         var folder = Engine.DataFolder.Open(options.DataFolder, options.Create && !options.ReadOnly);
         MetadataStore? metadata = null;
         BlockStore? blocks = null;
@@ -125,6 +130,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         finally
         {
             _tasks.Dispose();
+            _collector.Dispose();
             _files.Dispose();
             _metadata.Dispose();
             _blocks.Dispose();
@@ -137,7 +143,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await CloseAsync();
 
-    private static void Check(VolumeOptions options)
+    private static void CheckOptions(VolumeOptions options)
     {
         if (options.BlockSize is < Limits.MinBlockSize or > Limits.MaxBlockSize || (options.BlockSize & (options.BlockSize - 1)) != 0)
             throw new VolumeException($"a block size of {options.BlockSize} bytes cannot be used: a power of two from 4KiB to 4MiB is needed");
@@ -157,6 +163,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _tasks.Run("settle", _files.SettleOldAsync);
         _tasks.Run("commit", CommitLoopAsync);
         _tasks.Run("purge", _orphanage.PurgeAsync);
+        _tasks.Run("collect", CollectLoopAsync);
         try
         {
             await _files.ReplayAsync(redo, cancellation);

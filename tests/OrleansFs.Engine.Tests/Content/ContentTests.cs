@@ -123,6 +123,30 @@ public sealed class ContentTests
     }
 
     [Fact]
+    public async Task A_collection_takes_what_nothing_refers_to_and_nothing_else()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        byte[] kept = RandomNumberGenerator.GetBytes(2 * S);
+        var keep = await volume.CreateFileAsync("kept");
+        var gone = await volume.CreateFileAsync("gone");
+        await volume.WriteAsync(keep, 0, kept);
+        await volume.WriteAsync(gone, 0, kept[..S]);
+        await volume.WriteAsync(gone, S, RandomNumberGenerator.GetBytes(S));
+        Assert.Equal(Errno.None, (await volume.Volume.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(Errno.None, (await volume.Volume.UnlinkAsync(InodeNumber.Root, "gone"u8.ToArray(), Cancellation)).Error);
+        string stray = Path.Combine(volume.Folder, "blocks", "ab", "cd", "abcd" + new string('0', 60));
+        Directory.CreateDirectory(Path.GetDirectoryName(stray)!);
+        await File.WriteAllTextAsync(stray, "stray", Cancellation);
+        await Until(async () => (await volume.StatusAsync()).DeadBlocks == 1);
+        var would = await volume.Copy.CollectAsync(TimeSpan.Zero, dryRun: true, null, Cancellation);
+        Assert.Equal((1, 1), (would.Blocks, would.Strays));
+        var did = await volume.Copy.CollectAsync(TimeSpan.Zero, dryRun: false, null, Cancellation);
+        Assert.Equal(would, did);
+        Assert.Equal(2, Directory.EnumerateFiles(Path.Combine(volume.Folder, "blocks"), "*", SearchOption.AllDirectories).Count());
+        Assert.Equal(kept, await volume.ReadAllAsync(keep));
+    }
+
+    [Fact]
     public async Task Copying_a_range_shares_blocks()
     {
         await using var volume = await VolumeFixture.CreateAsync();
@@ -153,7 +177,7 @@ public sealed class ContentTests
         foreach (bool settle in (bool[])[false, true])
         {
             if (settle)
-                await volume.SyncAsync(file);
+                Assert.Equal(Errno.None, (await volume.Volume.SyncAllAsync(Cancellation)).Error);
             Assert.Equal(10L * S, (await volume.Volume.SeekAsync(file, 0, SeekKind.Data, Cancellation)).Value);
             Assert.Equal(11L * S, (await volume.Volume.SeekAsync(file, 10L * S, SeekKind.Hole, Cancellation)).Value);
             Assert.Equal(long.MaxValue / S * S, (await volume.Volume.SeekAsync(file, 11L * S, SeekKind.Data, Cancellation)).Value);

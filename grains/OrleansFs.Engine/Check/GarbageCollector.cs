@@ -1,0 +1,117 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Check;
+
+/// <summary>What a collection did, or would do.</summary>
+/// <param name="Blocks">Blocks that nothing referred to, now deleted.</param>
+/// <param name="Strays">Files in the block folders that no row speaks of, now deleted.</param>
+/// <param name="Bytes">Bytes of files freed.</param>
+public readonly record struct CollectionReport(long Blocks, long Strays, long Bytes);
+
+/// <summary>
+/// Deletes blocks that nothing refers to, in an order in which nothing can be lost: the row, in a transaction that looks again; the transaction to disk; then the file, under the lock that
+/// whoever stores the same block takes, and only where neither a row nor a pin has come back.
+/// </summary>
+/// <remarks>
+/// What a crash leaves: before the transaction is on disk, a row whose file is still there; after it, a file without a row, which the next sweep deletes. A loss of power cannot
+/// bring a row back whose file is gone, since files go after the sync. One collection at a time.
+/// </remarks>
+internal sealed class GarbageCollector(
+    MetadataStore metadata, BlockFiles files, BlockLocks locks, PendingBlocks pending, Committer committer, TimeProvider time, ILogger logger)
+    : IDisposable
+{
+    private readonly SemaphoreSlim _one = new(1, 1);
+
+    /// <summary>Collects.</summary>
+    /// <param name="grace">How long a block has to have been unused, and a stray file to have been there.</param>
+    /// <param name="sweep">Also walk through the block folders for files that no row speaks of. Takes time in proportion to all blocks.</param>
+    /// <param name="dryRun">Delete nothing, count only.</param>
+    /// <param name="progress">Told what has been done so far.</param>
+    /// <param name="cancellation">Stops between steps.</param>
+    /// <exception cref="BlockStoreException">The disk fails.</exception>
+    public async Task<CollectionReport> CollectAsync(TimeSpan grace, bool sweep, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation)
+    {
+        await _one.WaitAsync(cancellation);
+        try
+        {
+            var report = await CollectDeadAsync(Timestamp.From(time.GetUtcNow() - grace), dryRun, progress, cancellation);
+            return sweep ? Sweep(grace, dryRun, report, progress, cancellation) : report;
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    public void Dispose() => _one.Dispose();
+
+    private async Task<CollectionReport> CollectDeadAsync(Timestamp before, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation)
+    {
+        var report = default(CollectionReport);
+        DeadBlock? after = null;
+        while (true)
+        {
+            var dead = metadata.DeadBlocks(before, Limits.CollectBatch, after);
+            if (dead.Count == 0)
+                return report;
+            after = dead[^1];
+            var deleted = new List<BlockHash>();
+            foreach (var block in dead)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (dryRun)
+                    report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + (files.DiskBytes(block.Hash) ?? 0) };
+                else if (!pending.Contains(block.Hash) && metadata.DeleteDeadBlock(block.Hash))
+                    deleted.Add(block.Hash);
+            }
+            if (deleted.Count > 0)
+            {
+                var durable = await committer.DurableAsync(cancellation);
+                if (!durable.IsOk)
+                    throw new BlockStoreException(durable.Error, "the collection cannot be committed");
+                foreach (var hash in deleted)
+                    report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + DeleteFile(hash) };
+            }
+            progress?.Report(report);
+        }
+    }
+
+    private CollectionReport Sweep(TimeSpan grace, bool dryRun, CollectionReport report, IProgress<CollectionReport>? progress, CancellationToken cancellation)
+    {
+        var before = Timestamp.From(time.GetUtcNow() - grace);
+        long seen = 0;
+        foreach (var entry in files.Enumerate())
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (++seen % Limits.CollectBatch == 0)
+                progress?.Report(report);
+            if (entry.ModifyTime > before || entry.Hash is not { } hash || metadata.TryGetBlock(hash, out _) || pending.Contains(hash))
+                continue;
+            long bytes = dryRun ? files.DiskBytes(hash) ?? 0 : DeleteFile(hash);
+            if (bytes > 0)
+                report = report with { Strays = report.Strays + 1, Bytes = report.Bytes + bytes };
+        }
+        if (!dryRun)
+            files.DeleteTemporaries(Limits.TemporaryAge);
+        return report;
+    }
+
+    /// <returns>Bytes freed; 0 where the block has come back, or was gone.</returns>
+    private long DeleteFile(BlockHash hash)
+    {
+        lock (locks.For(hash))
+        {
+            if (pending.Contains(hash) || metadata.TryGetBlock(hash, out _))
+                return 0;
+            long bytes = files.DiskBytes(hash) ?? 0;
+            if (!files.Delete(hash))
+                return 0;
+            logger.LogDebug("block {Hash} collected", hash);
+            return bytes;
+        }
+    }
+}
