@@ -9,7 +9,10 @@ namespace OrleansFs.Fuse;
 /// <para>What completes at once is answered at once, by that thread, without an allocation.</para>
 /// <para>Names are bytes: 1 to 255 of them, any but '/' and NUL. Memory in a request is lent until the returned task completes. A destination is part of
 /// the reply buffer, is the handler's until then, and holds garbage at first.</para>
-/// <para>An exception is a bug: it is logged with opcode, unique and node, and answered with EIO.</para>
+/// <para>An exception is a bug: it is logged with opcode, unique and node, and answered with EIO. Only an <see cref="OperationCanceledException"/> of a
+/// request that is cancelled is no bug, and says EINTR.</para>
+/// <para>A handler must not reach into its own mount, nor wait for <see cref="FuseNotifier.FlushAsync"/>: the kernel may hold a lock that only the answer to
+/// this very request releases.</para>
 /// </remarks>
 public abstract partial class FuseFileSystem
 {

@@ -52,7 +52,10 @@ public sealed record FuseOptions
     /// <summary>The number of background requests past which the kernel calls the mount congested. Default: 3/4 of <see cref="MaxBackground"/>.</summary>
     public int? CongestionThreshold { get; init; }
 
-    /// <summary>Threads that read /dev/fuse, 1 to 64. Default: one more than there are cores, and at least 3.</summary>
+    /// <summary>
+    /// Threads that read /dev/fuse where io_uring is not in use, 1 to 64. Default: one a core, 2 to 8. More that wait are slower, not faster: the kernel wakes
+    /// them in turn, each on another core (see the README).
+    /// </summary>
     public int? ReaderThreads { get; init; }
 
     /// <summary>io_uring or not. Default: <see cref="IoUringMode.Auto"/>.</summary>
@@ -61,13 +64,19 @@ public sealed record FuseOptions
     /// <summary>Requests that a core's queue can hold before it grows, 1 to 256. Default: 8, each costing MaxWrite bytes of address space.</summary>
     public int QueueDepth { get; init; } = 8;
 
+    /// <summary>Bytes of a ring entry's payload. Less than the kernel wants makes it refuse the registration, which a test needs.</summary>
+    internal int? RingPayloadSize { get; init; }
+
     /// <summary>What is asked of the kernel; what it does not offer is left out. Default: <see cref="DefaultCapabilities"/>.</summary>
     public FuseCapabilities Capabilities { get; init; } = DefaultCapabilities;
 
     /// <summary>The granularity of time stamps in nanoseconds, a power of ten from 1 to 10^9. Default: 1.</summary>
     public uint TimeGranularity { get; init; } = 1;
 
-    /// <summary>Requests whose handler has not completed, at most. Past it nothing more is read until one completes. Default: 4096.</summary>
+    /// <summary>
+    /// Requests from /dev/fuse whose handler has not completed, at most. Past it nothing more is read there until one completes. Default: 4096. Waits for
+    /// locks do not count: the request that releases the lock has to get through.
+    /// </summary>
     public int MaxInFlight { get; init; } = Limits.MaxInFlightRequests;
 
     /// <summary>Bytes of their buffers, at most. Default: 256 MiB.</summary>

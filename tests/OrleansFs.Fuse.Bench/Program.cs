@@ -19,7 +19,13 @@ foreach (IoUringMode mode in new[] { IoUringMode.Off, IoUringMode.On })
     if (only == (mode == IoUringMode.On ? "device" : "uring"))
         continue;
     DirectoryInfo directory = Directory.CreateTempSubdirectory("fuse-bench-");
-    FuseOptions options = new() { IoUring = mode, ReaderThreads = readers };
+    FuseOptions options = new()
+    {
+        IoUring = mode,
+        ReaderThreads = readers,
+        // Without it each write asks for security.capability first.
+        Capabilities = FuseOptions.DefaultCapabilities | FuseCapabilities.HandleKillPrivV2,
+    };
     await using (FuseMount mount = await FuseMount.MountAsync(directory.FullName, new MemoryFileSystem(TimeProvider.System), options, NullLogger.Instance))
     {
         Console.WriteLine($"{mount.Statistics.Transport} {mount.Statistics.IoUringUnavailable}");

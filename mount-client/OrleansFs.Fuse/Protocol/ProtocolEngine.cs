@@ -24,6 +24,7 @@ internal sealed partial class ProtocolEngine
     private readonly ILogger _logger;
     private readonly object _roomSignal = new();
     private int _inFlight;
+    private int _counted;
     private long _bytesInFlight;
     private long _handlerExceptions;
     private long _malformed;
@@ -108,7 +109,7 @@ internal sealed partial class ProtocolEngine
         }
     }
 
-    internal bool HasRoom => InFlight < Options.MaxInFlight && BytesInFlight < Options.MaxBytesInFlight;
+    internal bool HasRoom => Volatile.Read(ref _counted) < Options.MaxInFlight && BytesInFlight < Options.MaxBytesInFlight;
 
     /// <summary>Answers a request that is wrong in itself.</summary>
     internal bool Refuse(Request request, Errno error)
@@ -145,15 +146,23 @@ internal sealed partial class ProtocolEngine
     {
         request.IsSuspended = true;
         Interlocked.Increment(ref _inFlight);
+        if (Counts(request))
+            Interlocked.Increment(ref _counted);
         Interlocked.Add(ref _bytesInFlight, request.AccountedBytes);
     }
+
+    /// <summary>A wait for a lock may end only with a request that is still to come: it must not keep that one out.</summary>
+    private static bool Counts(Request request) => request.Opcode != FuseOpcode.FUSE_SETLKW;
 
     private void Resume(Request request, Errno error, int length)
     {
         bool wasFull = !HasRoom;
         int bytes = request.AccountedBytes;
+        bool counts = Counts(request);
         request.EndCall();
         request.Send(error, length, suspended: true);
+        if (counts)
+            Interlocked.Decrement(ref _counted);
         Interlocked.Add(ref _bytesInFlight, -bytes);
         int left = Interlocked.Decrement(ref _inFlight);
         if (wasFull || left == 0)

@@ -100,7 +100,7 @@ internal sealed partial class Connection : IConnection
             _ringsUnavailable = "the kernel does not offer it for this mount";
             return FuseCapabilities.None;
         }
-        int payload = Math.Max(8192, (agreed.MaxWrite + 4095) & ~4095); // 8192: FUSE_MIN_READ_BUFFER
+        int payload = _options.RingPayloadSize ?? Math.Max(8192, (agreed.MaxWrite + 4095) & ~4095); // 8192: FUSE_MIN_READ_BUFFER
         int depth = Math.Clamp(_options.QueueDepth, 1, Limits.MaxQueueDepth);
         _rings = RingTransport.TryCreate(Engine, _fd, depth, payload, Broken, _logger, out _ringsUnavailable);
         return _rings is null ? FuseCapabilities.None : FuseCapabilities.OverIoUring;
@@ -130,7 +130,7 @@ internal sealed partial class Connection : IConnection
     {
         if (!_ringsInUse)
             LogDevice(_logger, _options.IoUring == IoUringMode.On ? LogLevel.Warning : LogLevel.Information, _ringsUnavailable);
-        int wanted = _ringsInUse ? ReadersBesideRings : _options.ReaderThreads ?? Math.Max(3, Environment.ProcessorCount + 1);
+        int wanted = _ringsInUse ? ReadersBesideRings : _options.ReaderThreads ?? Math.Clamp(Environment.ProcessorCount, 2, 8);
         StartReaders(Math.Clamp(wanted, 1, Limits.MaxReaderThreads));
         _ready.TrySetResult();
     }
