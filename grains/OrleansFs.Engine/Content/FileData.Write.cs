@@ -160,7 +160,7 @@ internal sealed partial class FileData
         var slot = SlotOf(inode, content, size / _blockSize);
         if (!slot.Base.IsHole || slot.Frozen is not null)
             slot.Reseal = true;
-        else if (slot.Top is null)
+        else if (slot.Top is null && !slot.Uncommitted)
             content.Remove(size / _blockSize);
     }
 

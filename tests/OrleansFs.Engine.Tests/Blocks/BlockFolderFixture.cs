@@ -75,7 +75,8 @@ internal sealed class BlockFolderFixture : IDisposable
         _files?.Dispose();
         if (_mounted is null)
             Directory.Delete(Folder, recursive: true);
-        Assert.Empty(_log.Take());
+        var log = _log.Take();
+        Assert.True(log.Count == 0, string.Join("\n", log));
         // Only this fixture's files are under the folder, so other tests that run at the same time do not disturb.
         Assert.DoesNotContain(OpenPaths(), p => p.StartsWith(Folder, StringComparison.Ordinal));
     }

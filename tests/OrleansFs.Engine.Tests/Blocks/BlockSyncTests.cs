@@ -102,7 +102,9 @@ public sealed class BlockSyncTests
         await fixture.Files.SyncAsync(1, Cancellation);
         var hashes = Enumerable.Range(0, blocks).Select(i => fixture.Write(BlockFolderFixture.Content(i, 100)).Hash).ToHashSet();
         disk.Failures.Enqueue(Errno.EIO);
+        disk.Gate.Reset();
         var waiters = Enumerable.Range(2, blocks).Select(s => fixture.Files.SyncAsync(s, Cancellation).AsTask()).ToList();
+        disk.Gate.Set();
         foreach (var waiter in waiters)
         {
             var failure = await Assert.ThrowsAsync<BlockSyncException>(() => waiter);

@@ -31,15 +31,17 @@ public sealed class ContentModelTests(ITestOutputHelper output)
             inodes[i] = await volume.CreateFileAsync($"f{i}");
             model[i] = [];
         }
+        var history = new List<string>();
         for (int step = 0; step < steps; step++)
         {
-            string what = await StepAsync(volume, random, inodes, model);
+            history.Add(await StepAsync(volume, random, inodes, model));
             int check = random.Next(Files);
             byte[] actual = await volume.ReadAllAsync(inodes[check]);
             if (!actual.AsSpan().SequenceEqual(model[check]))
             {
                 int at = actual.AsSpan().CommonPrefixLength(model[check]);
-                Assert.Fail($"seed {seed} run {run} step {step}: after {what}, file {check} differs at {at} (block {at / S}); size {actual.Length}, expected {model[check].Length}");
+                Assert.Fail($"seed {seed} run {run} step {step}: file {check} differs at {at} (block {at / S}): {actual.ElementAtOrDefault(at)} for {model[check].ElementAtOrDefault(at)}; "
+                    + $"size {actual.Length}, expected {model[check].Length}. The last steps:\n{string.Join('\n', history.TakeLast(25))}");
             }
         }
         await volume.ReopenAsync();
