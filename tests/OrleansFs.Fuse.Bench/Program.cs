@@ -6,10 +6,14 @@ using OrleansFs.Fuse.Bench;
 using OrleansFs.Fuse.Tests.MemoryFs;
 
 // Prints requests a second over both transports, of a file system that is all in memory: what the library itself costs.
+//     OrleansFs.Fuse.Bench --serve DIRECTORY device|uring      mounts there until standard input ends (the tests use it)
 //     OrleansFs.Fuse.Bench [device|uring] [seconds a row, 2] [reader threads]
 // Names and attributes have no time-out, so that every stat is a LOOKUP or more. The load comes from a process of its own, as it would.
 if (args is ["--load", string mountPoint, string work, string length])
     return Load.Run(mountPoint, work, TimeSpan.FromSeconds(double.Parse(length, CultureInfo.InvariantCulture)));
+
+if (args is ["--serve", string servedAt, string transport])
+    return await Serve.RunAsync(servedAt, transport == "uring");
 
 string only = args.Length > 0 ? args[0] : "both";
 string seconds = args.Length > 1 ? args[1] : "2";

@@ -11,6 +11,7 @@ internal sealed partial class MemoryFileSystem : FuseFileSystem
     private readonly Lock _gate = new();
     private readonly Dictionary<ulong, MemoryNode> _nodes = [];
     private readonly TimeProvider _time;
+    private TaskCompletionSource? _nothingKnown;
     private ulong _lastNumber = 1;
 
     internal MemoryFileSystem(TimeProvider time)
@@ -74,7 +75,38 @@ internal sealed partial class MemoryFileSystem : FuseFileSystem
                 if (Lookups.Forget(forget.Node, forget.Lookups) && _nodes.TryGetValue(forget.Node.Value, out MemoryNode? node))
                     Collect(node);
             }
+            if (Lookups.Count == 0)
+                _nothingKnown?.TrySetResult();
         }
+    }
+
+    /// <summary>Completes with the FORGET that makes the kernel know nothing any more but the root.</summary>
+    internal Task WhenNothingIsKnown()
+    {
+        lock (_gate)
+        {
+            _nothingKnown = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _nothingKnown.Task;
+        }
+    }
+
+    /// <summary>Changes a file of the root behind the kernel's back; answers its node.</summary>
+    internal ulong Replace(string name, ReadOnlySpan<byte> content)
+    {
+        lock (_gate)
+        {
+            MemoryNode node = _nodes[1].Entries![name].Node;
+            node.SetLength(0);
+            node.Write(0, content);
+            return node.Number;
+        }
+    }
+
+    /// <summary>Takes a name out of the root behind the kernel's back.</summary>
+    internal void Hide(string name)
+    {
+        lock (_gate)
+            Detach(_nodes[1], name);
     }
 
     public override ValueTask<FuseResult<EntryReply>> Lookup(FuseContext context, ReadOnlyMemory<byte> name)

@@ -23,6 +23,9 @@ internal static unsafe partial class Posix
     internal const int RENAME_NOREPLACE = 1;
     internal const int RENAME_EXCHANGE = 2;
     internal const int AtCwd = -100;
+    internal const int AtSymlinkNoFollow = 0x100;
+    internal const uint STATX_BASIC_STATS = 0x7FF;
+    internal const uint STATX_BTIME = 0x800;
 
     /// <summary>What a failed call left behind.</summary>
     internal static Errno LastError => (Errno)Marshal.GetLastPInvokeError();
@@ -102,13 +105,13 @@ internal static unsafe partial class Posix
             throw new IOException($"msync: {LastError}");
     }
 
-    /// <summary>Size and birth time by statx(2).</summary>
-    internal static (long Size, long BirthSeconds, uint LinkCount, ushort Mode) StatX(string path)
+    /// <summary>Some of statx(2). The birth time is never cached: asking for it asks the file system.</summary>
+    internal static (long Size, long BirthSeconds, uint LinkCount, ushort Mode) StatX(string path, uint mask = STATX_BASIC_STATS)
     {
         byte* buffer = stackalloc byte[256];
         fixed (byte* p = Bytes0(path))
         {
-            if (StatXNative(AtCwd, p, 0x100, 0xFFF, buffer) != 0)
+            if (StatXNative(AtCwd, p, AtSymlinkNoFollow, mask, buffer) != 0)
                 throw new IOException($"statx {path}: {LastError}");
         }
         return (*(long*)(buffer + 40), *(long*)(buffer + 80), *(uint*)(buffer + 16), *(ushort*)(buffer + 28));
@@ -118,7 +121,7 @@ internal static unsafe partial class Posix
     {
         byte* buffer = stackalloc byte[256];
         fixed (byte* p = Bytes0(path))
-            return StatXNative(AtCwd, p, 0x100, 0xFFF, buffer) == 0;
+            return StatXNative(AtCwd, p, AtSymlinkNoFollow, STATX_BASIC_STATS, buffer) == 0;
     }
 
     /// <summary>What a kernel thread calls "shrink the dentries of this mount": a remount does it, and FORGETs follow.</summary>

@@ -1,4 +1,3 @@
-using OrleansFs.Fuse.Mounting;
 using OrleansFs.Fuse.Protocol;
 using OrleansFs.Fuse.Transport;
 using Xunit;
@@ -89,11 +88,11 @@ public sealed class PartsTests
     [Fact]
     public void Mount_table_lines_are_read_with_their_escapes()
     {
-        MountTable.Line? line = MountTable.Parse(@"36 35 0:98 / /mnt/with\040space\134 rw,noatime shared:1 master:2 - fuse.orleansfs orleansfs rw,user_id=0");
-        Assert.Equal(new MountTable.Line(98, @"/mnt/with space\", "fuse.orleansfs"), line);
+        MountTableLine? line = MountTable.Parse(@"36 35 0:98 / /mnt/with\040space\134 rw,noatime shared:1 master:2 - fuse.orleansfs orleansfs rw,user_id=0");
+        Assert.Equal(new MountTableLine(98, @"/mnt/with space\", "fuse.orleansfs", "orleansfs"), line);
         Assert.True(line!.Value.IsFuse);
         Assert.Null(MountTable.Parse("nonsense"));
-        Assert.False(new MountTable.Line(1, "/", "ext4").IsFuse);
+        Assert.False(new MountTableLine(1, "/", "ext4", "/dev/vda").IsFuse);
     }
 
     [Fact]
