@@ -65,4 +65,7 @@ internal static class MetadataLimits
 
     /// <summary>How long opening waits for another connection to let go of the database (a backup, an sqlite3 shell), milliseconds.</summary>
     public const int BusyMilliseconds = 5000;
+
+    /// <summary>Directories above a file that are followed to name it; a deeper path, or a cycle in a damaged tree, is cut.</summary>
+    public const int PathDepth = 4096;
 }

@@ -1,0 +1,221 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Engine.Metadata.Check;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Check;
+
+/// <summary>What a check is to do.</summary>
+public sealed record CheckOptions
+{
+    /// <summary>The data folder; nobody may have it open.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>Mend what can be mended. False changes nothing.</summary>
+    public bool Repair { get; init; }
+
+    /// <summary>Read every block and compute its SHA-256 anew.</summary>
+    public bool VerifyData { get; init; }
+}
+
+/// <summary>How far a check has come.</summary>
+/// <param name="Step">What it is doing, in a few words.</param>
+/// <param name="Done">How much of it is done.</param>
+/// <param name="Total">How much there is of it, where that is known.</param>
+public readonly record struct CheckStep(string Step, long Done, long? Total);
+
+/// <summary>One fault. The names are a contract: the JSON of <c>fsck --json</c> has them in camelCase.</summary>
+/// <param name="Kind">What is wrong: a name of <c>MetadataFaultKind</c>, or blockMissing, blockCorrupt, blockUnreadable, strayFile.</param>
+/// <param name="Description">In words, with names and numbers.</param>
+/// <param name="Repaired">It has been mended.</param>
+/// <param name="Inode">The inode concerned, where there is one.</param>
+/// <param name="Block">The block concerned, in hexadecimal, where there is one.</param>
+/// <param name="Paths">Files that a lost block is part of, at most <see cref="VolumeCheck.MaxPaths"/>.</param>
+public sealed record CheckFault(string Kind, string Description, bool Repaired, ulong? Inode, string? Block, IReadOnlyList<string> Paths);
+
+/// <summary>What a check found.</summary>
+/// <param name="Faults">Every fault, at most <see cref="VolumeCheck.MaxFaults"/>.</param>
+/// <param name="FaultCount">How many there are in all.</param>
+/// <param name="Repaired">How many of them have been mended.</param>
+/// <param name="Blocks">Blocks looked at.</param>
+/// <param name="VerifiedBytes">Bytes of content whose SHA-256 was computed anew.</param>
+public sealed record CheckReport(IReadOnlyList<CheckFault> Faults, long FaultCount, long Repaired, long Blocks, long VerifiedBytes)
+{
+    /// <summary>As fsck(8): 0 clean, 1 all faults mended, 4 faults are left.</summary>
+    public int ExitCode => FaultCount == 0 ? 0 : Repaired == FaultCount ? 1 : 4;
+}
+
+/// <summary>
+/// fsck: checks a volume at rest, metadata first, then every block against its file.
+/// </summary>
+/// <remarks>
+/// A file in the block folders that no row speaks of is no fault: a kill between storing and settling leaves one, and the next collection takes it. A repair deletes them.
+/// A corrupt block file is moved to <c>lost+blocks/</c>, so that storing the same content again, or a copy elsewhere, can take its place; the block's row stays.
+/// </remarks>
+public sealed class VolumeCheck
+{
+    /// <summary>Faults that a report lists; more are only counted.</summary>
+    public const int MaxFaults = 10_000;
+
+    /// <summary>Paths that are named for one lost block.</summary>
+    public const int MaxPaths = 16;
+
+    /// <summary>Faults for which the files concerned are looked up: each look-up reads all manifests.</summary>
+    private const int MaxNamed = 100;
+
+    private readonly CheckOptions _options;
+    private readonly MetadataStore _metadata;
+    private readonly BlockFiles _files;
+    private readonly BlockPaths _paths;
+    private readonly IProgress<CheckStep>? _progress;
+    private readonly CancellationToken _cancellation;
+    private readonly List<CheckFault> _faults = [];
+    private readonly Lock _lock = new();
+    private long _faultCount;
+    private long _repaired;
+    private long _blocks;
+    private long _verified;
+
+    private VolumeCheck(CheckOptions options, MetadataStore metadata, BlockFiles files, BlockPaths paths, IProgress<CheckStep>? progress,
+        CancellationToken cancellation)
+    {
+        _options = options;
+        _metadata = metadata;
+        _files = files;
+        _paths = paths;
+        _progress = progress;
+        _cancellation = cancellation;
+    }
+
+    /// <summary>Checks, and mends where that is asked for.</summary>
+    /// <exception cref="VolumeException">The folder holds no volume, another process has it, or its format is newer.</exception>
+    public static async Task<CheckReport> RunAsync(CheckOptions options, ILoggerFactory loggers, TimeProvider time, IProgress<CheckStep>? progress, CancellationToken cancellation)
+    {
+        using var folder = DataFolder.Open(options.DataFolder, create: false);
+        try
+        {
+            using var metadata = MetadataStore.Open(folder.Metadata, null, time, loggers.CreateLogger<MetadataStore>());
+            using var files = BlockFiles.Open(folder.Path, time, loggers.CreateLogger<BlockFiles>());
+            using var paths = new BlockPaths(folder.Metadata);
+            var check = new VolumeCheck(options, metadata, files, paths, progress, cancellation);
+            await Task.Run(check.Run, cancellation);
+            return check.Report();
+        }
+        catch (Exception e) when (e is NewerFormatException or NotAVolumeException or MetadataException or BlockStoreException)
+        {
+            throw new VolumeException($"{options.DataFolder}: {e.Message}", e);
+        }
+    }
+
+    private CheckReport Report() => new(_faults, _faultCount, _repaired, _blocks, _verified);
+
+    private void Run()
+    {
+        var steps = _progress is null ? null : new SynchronousProgress<CheckProgress>(p => _progress.Report(new CheckStep(p.Step, p.Done, p.Total)));
+        if (_options.Repair)
+        {
+            foreach (var (fault, repaired) in _metadata.Repair(steps, _cancellation))
+                Add(fault, repaired);
+        }
+        else
+        {
+            foreach (var fault in _metadata.Check(steps, _cancellation))
+                Add(fault, repaired: false);
+        }
+        CheckBlocks();
+        if (_options.Repair)
+            SweepStrays();
+    }
+
+    private void CheckBlocks()
+    {
+        var counters = _metadata.Counters;
+        long total = counters.Blocks + counters.DeadBlocks;
+        string step = _options.VerifyData ? "verifying blocks" : "checking blocks";
+        Parallel.ForEach(
+            _metadata.EnumerateBlocks(),
+            new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = _cancellation },
+            () => new byte[_metadata.Volume.BlockSize],
+            (row, _, buffer) =>
+            {
+                if (row.Residency == Residency.Local)
+                    CheckBlock(row, buffer);
+                long done = Interlocked.Increment(ref _blocks);
+                if (done % 256 == 0)
+                    _progress?.Report(new CheckStep(step, done, total));
+                return buffer;
+            },
+            _ => { });
+        _progress?.Report(new CheckStep(step, _blocks, total));
+    }
+
+    private void CheckBlock(BlockRow row, byte[] buffer)
+    {
+        var read = _options.VerifyData ? _files.Verify(row.Hash) : _files.Read(row.Hash, buffer);
+        if (_options.VerifyData && read.IsOk)
+            Interlocked.Add(ref _verified, read.Length);
+        if (read.IsOk && read.Length == row.Length)
+            return;
+        // A dead block whose file is gone: the next collection takes the row, or the next writer stores the block anew.
+        if (row.References == 0 && read.Status == BlockReadStatus.Missing)
+            return;
+        string reason = read.IsOk ? $"it is {read.Length} bytes long, not {row.Length}" : read.Reason ?? read.Status.ToString();
+        if (_options.Repair && read.Status is BlockReadStatus.Corrupt)
+            Quarantine(row.Hash);
+        string kind = read.Status switch
+        {
+            BlockReadStatus.Missing => "blockMissing",
+            BlockReadStatus.Unreadable => "blockUnreadable",
+            _ => "blockCorrupt",
+        };
+        Add(new CheckFault(kind, $"block {row.Hash}: {reason}", Repaired: false, null, row.Hash.ToString(), PathsOf(row)));
+    }
+
+    private IReadOnlyList<string> PathsOf(BlockRow row)
+    {
+        lock (_lock)
+            return row.References == 0 || _faults.Count >= MaxNamed ? [] : _paths.Of(row.Hash, MaxPaths);
+    }
+
+    private void Quarantine(BlockHash hash)
+    {
+        string name = hash.ToString();
+        string source = Path.Combine(_options.DataFolder, "blocks", name[..2], name[2..4], name);
+        string lost = Path.Combine(_options.DataFolder, "lost+blocks");
+        Directory.CreateDirectory(lost);
+        File.Move(source, Path.Combine(lost, name), overwrite: true);
+    }
+
+    private void SweepStrays()
+    {
+        foreach (var entry in _files.Enumerate())
+        {
+            _cancellation.ThrowIfCancellationRequested();
+            if (entry.Hash is { } hash && !_metadata.TryGetBlock(hash, out _))
+                _files.Delete(hash);
+        }
+        _files.DeleteTemporaries(TimeSpan.Zero);
+    }
+
+    private void Add(MetadataFault fault, bool repaired) =>
+        Add(new CheckFault(
+            char.ToLowerInvariant(fault.Kind.ToString()[0]) + fault.Kind.ToString()[1..], fault.Description, repaired, fault.Inode?.Value, fault.Block?.ToString(), []));
+
+    private void Add(CheckFault fault)
+    {
+        lock (_lock)
+        {
+            _faultCount++;
+            _repaired += fault.Repaired ? 1 : 0;
+            if (_faults.Count < MaxFaults)
+                _faults.Add(fault);
+        }
+    }
+
+    /// <summary>Reports on the thread that makes progress, in order; <see cref="Progress{T}"/> would not.</summary>
+    private sealed class SynchronousProgress<T>(Action<T> report) : IProgress<T>
+    {
+        public void Report(T value) => report(value);
+    }
+}
