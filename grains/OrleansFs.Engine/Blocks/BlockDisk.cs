@@ -4,11 +4,14 @@ namespace OrleansFs.Engine.Blocks;
 
 /// <summary>The calls that make block files durable, and the seam where tests let them fail.</summary>
 /// <param name="root">Descriptor of the folder <c>blocks</c>, open for as long as this lives: syncfs(2) reports through it whatever failed since it was opened (Linux 5.8).</param>
-/// <remarks>Called by one thread at a time.</remarks>
+/// <remarks>Syncs are made by one thread at a time.</remarks>
 internal class BlockDisk(int root)
 {
-    /// <summary>Second-level folders known to be on disk, by number less 256: 8 KiB. Of others, the entries in their parents are synced too: this run may not have made them, and not synced them.</summary>
-    private readonly ulong[] _durableFolders = new ulong[65536 / 64];
+    /// <summary>Folders made in this run whose entries in their parents are not known to be on disk, a bit each: 8 KiB for the second level. Set before a folder is made, so that no block that is in one is synced without.</summary>
+    private readonly ulong[] _newFolders = new ulong[BlockNames.Root / 64];
+
+    /// <summary>Told by whoever is about to make a folder.</summary>
+    public void NoteNewFolder(int folder) => Interlocked.Or(ref _newFolders[folder >> 6], 1UL << (folder & 63));
 
     /// <summary>Brings a round's files and names to disk.</summary>
     public SyncResult Sync(BlockSync.Round round)
@@ -17,7 +20,7 @@ internal class BlockDisk(int root)
         if (result.Error == Errno.None)
         {
             foreach (var block in round.Blocks)
-                MarkDurable(BlockNames.FolderOf(block.Hash));
+                ClearNew(BlockNames.FolderOf(block.Hash));
         }
         return result;
     }
@@ -76,7 +79,7 @@ internal class BlockDisk(int root)
         return SyncResult.Ok;
     }
 
-    /// <summary>Folders in which names changed: those of the files, and the parents of those that may be new.</summary>
+    /// <summary>Folders in which names changed: those of the files, and the parents of those that are new.</summary>
     private HashSet<int> Folders(BlockSync.Round round)
     {
         var folders = new HashSet<int>();
@@ -84,7 +87,7 @@ internal class BlockDisk(int root)
         {
             int folder = BlockNames.FolderOf(block.Hash);
             folders.Add(folder);
-            if (IsDurable(folder))
+            if (!IsNew(folder))
                 continue;
             folders.Add(BlockNames.Parent(folder));
             folders.Add(BlockNames.Root);
@@ -92,7 +95,11 @@ internal class BlockDisk(int root)
         return folders;
     }
 
-    private bool IsDurable(int folder) => (_durableFolders[(folder - 256) >> 6] >> (folder & 63) & 1) != 0;
+    private bool IsNew(int folder) => (Volatile.Read(ref _newFolders[folder >> 6]) >> (folder & 63) & 1) != 0;
 
-    private void MarkDurable(int folder) => _durableFolders[(folder - 256) >> 6] |= 1UL << (folder & 63);
+    private void ClearNew(int folder)
+    {
+        if (IsNew(folder))
+            Interlocked.And(ref _newFolders[folder >> 6], ~(1UL << (folder & 63)));
+    }
 }

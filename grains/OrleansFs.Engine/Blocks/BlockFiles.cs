@@ -20,6 +20,7 @@ internal sealed partial class BlockFiles : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly int _root;
+    private readonly BlockDisk _disk;
     private readonly BlockSync _sync;
     private ulong _unfinished;
     private int _disposed;
@@ -33,6 +34,7 @@ internal sealed partial class BlockFiles : IDisposable
         _root = root;
         _time = time;
         _logger = logger;
+        _disk = disk;
         _sync = new BlockSync(disk, Rewrite, logger);
     }
 
@@ -180,6 +182,7 @@ internal sealed partial class BlockFiles : IDisposable
 
     private Errno MakeFolder(int folder)
     {
+        _disk.NoteNewFolder(folder);
         var error = LinuxFile.MakeFolder(_root, BlockNames.Folder(folder, stackalloc byte[BlockNames.MaxPath]));
         return error == Errno.EEXIST ? Errno.None : error;
     }

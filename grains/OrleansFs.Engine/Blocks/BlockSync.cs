@@ -15,7 +15,7 @@ namespace OrleansFs.Engine.Blocks;
 /// 2. Each write is either in <see cref="_unsynced"/>, in the running round, synced, or superseded by a suspect entry of its hash.
 /// 3. A descriptor is kept open only for the newest few writes, so that a round of few can sync each through the descriptor that wrote it, which is the one that gets to hear of an error. A
 ///    descriptor closed before its sync is closed for good: that round syncs the file system through a descriptor open all along, which hears of every error since.
-/// 4. The round after a failure syncs the whole file system.
+/// 4. The first round of a run, which finds folders that an earlier run may not have synced, and the round after a failure sync the whole file system.
 /// Before each round the suspects are read back, checked by SHA-256 and written anew, so that a passing fault heals by itself. A waiter hears of the failure of the round that it waited for in any case.
 /// Locks: <see cref="_gate"/> guards all state; nothing is called while it is held.
 /// </remarks>
@@ -35,7 +35,7 @@ internal sealed class BlockSync : IDisposable
     private long _ended;
     private long _synced;
     private int _suspectCount;
-    private bool _wholeFileSystem;
+    private bool _wholeFileSystem = true;
     private bool _stopping;
 
     /// <param name="disk">The syncing system calls.</param>

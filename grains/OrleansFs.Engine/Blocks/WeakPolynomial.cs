@@ -25,8 +25,13 @@ internal static class WeakPolynomial
 
     private static readonly ulong s_chunkPower = Power(Chunk);
 
-    /// <summary>B^1 … B^8.</summary>
-    private static readonly ulong[] s_powers = [.. Enumerable.Range(1, 8).Select(i => Power((ulong)i))];
+    /// <summary>Bytes that <see cref="Horner"/> takes at a time.</summary>
+    private const int Group = 16;
+
+    /// <summary>B^(Group-1) … B^0.</summary>
+    private static readonly ulong[] s_powers = [.. Enumerable.Range(0, Group).Select(i => Power((ulong)(Group - 1 - i)))];
+
+    private static readonly ulong s_groupPower = Power(Group);
 
     /// <summary>The checksum of a window.</summary>
     public static ulong Evaluate(ReadOnlySpan<byte> content) => Avx2.IsSupported ? EvaluateVector(content) : EvaluateScalar(content);
@@ -49,15 +54,28 @@ internal static class WeakPolynomial
 
     public static ulong Multiply(ulong a, ulong b) => Reduce(Math.BigMul(a, b));
 
-    /// <summary>a * b + c, with a and b below the prime and c below 2^62.</summary>
+    /// <summary>a * b + c, with b below the prime and c below 2^63.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong MultiplyAdd(ulong a, ulong b, ulong c)
+    public static ulong MultiplyAdd(ulong a, ulong b, ulong c) => Canonical(MultiplyAddLazily(a, b, c));
+
+    /// <summary>
+    /// Congruent to a * b + c, with b = <see cref="Base"/>, c below 2^62, and a any result of this or a number below the prime: results stay below 2^64, as each is at most 0.79 of the one before plus 2^61.
+    /// What waits for it is the next multiplication, so the rest of the reduction is left to who wants the value.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong MultiplyAddLazily(ulong a, ulong b, ulong c)
     {
         ulong high = Math.BigMul(a, b, out ulong low);
         low += c;
         high += low < c ? 1UL : 0;
-        ulong sum = (low & Prime) + (low >> 61 | high << 3);
-        sum = (sum & Prime) + (sum >> 61);
+        return (low & Prime) + (low >> 61 | high << 3);
+    }
+
+    /// <summary>The number below the prime that a number is congruent to.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Canonical(ulong value)
+    {
+        ulong sum = Fold(value);
         return sum >= Prime ? sum - Prime : sum;
     }
 
@@ -86,22 +104,28 @@ internal static class WeakPolynomial
     /// <summary>1 / (B - 1), by Fermat's little theorem.</summary>
     private static readonly ulong s_inverse = Power(Base - 1, Prime - 2);
 
-    /// <summary>Eight bytes with one reduction: the products of the bytes wait for it beside each other.</summary>
+    /// <summary>Sixteen bytes with one reduction. The powers are multiplied in halves, whose sums stay within 64 bits.</summary>
     private static ulong Horner(ulong sum, ReadOnlySpan<byte> content)
     {
-        ref ulong b = ref MemoryMarshal.GetArrayDataReference(s_powers);
+        ref ulong powers = ref MemoryMarshal.GetArrayDataReference(s_powers);
+        ref byte x = ref MemoryMarshal.GetReference(content);
         int i = 0;
-        for (; i + 8 <= content.Length; i += 8)
+        for (; i + Group <= content.Length; i += Group)
         {
-            var x = content.Slice(i, 8);
-            var products = Math.BigMul(sum, Unsafe.Add(ref b, 7)) + x[7];
-            products += Math.BigMul(x[0], Unsafe.Add(ref b, 6)) + Math.BigMul(x[1], Unsafe.Add(ref b, 5));
-            products += Math.BigMul(x[2], Unsafe.Add(ref b, 4)) + Math.BigMul(x[3], Unsafe.Add(ref b, 3));
-            products += Math.BigMul(x[4], Unsafe.Add(ref b, 2)) + Math.BigMul(x[5], Unsafe.Add(ref b, 1)) + Math.BigMul(x[6], b);
-            sum = Reduce(products);
+            ulong low = 0;
+            ulong high = 0;
+            for (int k = 0; k < Group; k++)
+            {
+                ulong value = Unsafe.Add(ref x, i + k);
+                ulong power = Unsafe.Add(ref powers, k);
+                low += value * (uint)power;
+                high += value * (power >> 32);
+            }
+            ulong rest = Fold(low) + Fold((high & (1UL << 29) - 1) << 32) + (high >> 29);
+            sum = MultiplyAdd(sum, s_groupPower, rest);
         }
         for (; i < content.Length; i++)
-            sum = MultiplyAdd(sum, Base, content[i]);
+            sum = MultiplyAdd(sum, Base, Unsafe.Add(ref x, i));
         return sum;
     }
 
@@ -130,15 +154,14 @@ internal static class WeakPolynomial
         return low + ((UInt128)middle << 2 * LimbBits) + ((UInt128)(uint)Vector256.Sum(sum4) << 4 * LimbBits);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Reduce(UInt128 value)
     {
         ulong low = (ulong)value;
-        ulong high = (ulong)(value >> 64);
-        ulong sum = (low & Prime) + (low >> 61 | high << 3);
-        sum = (sum & Prime) + (sum >> 61);
-        return sum >= Prime ? sum - Prime : sum;
+        return Canonical((low & Prime) + (low >> 61 | (ulong)(value >> 64) << 3));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Fold(ulong value) => (value & Prime) + (value >> 61);
 
     private static short[] MakeLimbs()
     {

@@ -75,8 +75,9 @@ internal sealed class BlockFolderFixture : IDisposable
         _files?.Dispose();
         if (_mounted is null)
             Directory.Delete(Folder, recursive: true);
-        var log = _log.Take();
-        Assert.True(log.Count == 0, string.Join("\n", log));
+        // A test that fails for another reason has not taken the log that it expected, and that reason is the one to show.
+        if (TestContext.Current.TestState?.Result is not TestResult.Failed)
+            Assert.Empty(_log.Take());
         // Only this fixture's files are under the folder, so other tests that run at the same time do not disturb.
         Assert.DoesNotContain(OpenPaths(), p => p.StartsWith(Folder, StringComparison.Ordinal));
     }
