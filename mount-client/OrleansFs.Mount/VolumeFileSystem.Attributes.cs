@@ -47,19 +47,29 @@ internal sealed partial class VolumeFileSystem
     }
 
     public override ValueTask<FuseResult<int>> GetXAttr(FuseContext context, ReadOnlyMemory<byte> name, Memory<byte> destination) =>
-        Copy(_volume.GetXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)), destination);
+        IsKnownClass(name.Span)
+            ? Copy(_volume.GetXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)), destination)
+            : new(Errno.EOPNOTSUPP);
 
     public override ValueTask<FuseResult<int>> ListXAttr(FuseContext context, Memory<byte> destination) =>
         Copy(_volume.ListXattrAsync(Translate.Inode(context.Node), Cancellation(context)), destination);
 
     public override ValueTask<FuseResult> SetXAttr(FuseContext context, SetXAttrRequest request)
     {
+        if (!IsKnownClass(request.Name.Span))
+            return new(FuseResult.Fail(Errno.EOPNOTSUPP));
         var flags = (XattrFlags)request.Flags | (request.AclKillSgid ? XattrFlags.KillSetGroupId : XattrFlags.None);
         return Done(_volume.SetXattrAsync(Translate.Inode(context.Node), request.Name, request.Value, flags, Cancellation(context)));
     }
 
     public override ValueTask<FuseResult> RemoveXAttr(FuseContext context, ReadOnlyMemory<byte> name) =>
-        Done(_volume.RemoveXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)));
+        IsKnownClass(name.Span)
+            ? Done(_volume.RemoveXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)))
+            : new(FuseResult.Fail(Errno.EOPNOTSUPP));
+
+    /// <summary>The classes of xattr(7). In a file system of the kernel the VFS refuses others; for FUSE it takes them all and leaves this to us.</summary>
+    private static bool IsKnownClass(ReadOnlySpan<byte> name) =>
+        name.StartsWith("user."u8) || name.StartsWith("security."u8) || name.StartsWith("trusted."u8) || name.StartsWith("system.posix_acl_"u8);
 
     /// <summary>lsattr(1) and chattr(1), and the form of them that XFS began: the kernel opens the inode and sends these (fs/fuse/ioctl.c, fuse_fileattr_get).</summary>
     public override ValueTask<FuseResult<IoctlReply>> Ioctl(FuseContext context, IoctlRequest request, Memory<byte> destination) => request.Command switch

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine;
 using OrleansFs.Model;
+using OrleansFs.Mount;
 
 namespace OrleansFs.Cli.Commands;
 
@@ -20,7 +21,7 @@ internal sealed class EmbeddedVolume : IAsyncDisposable
 
     /// <summary>Opens the volume of a folder; makes one only where the options say so.</summary>
     public static async Task<EmbeddedVolume> OpenAsync(VolumeOptions options, ILoggerFactory loggers, CancellationToken cancellation) =>
-        new(await VolumeCopy.OpenAsync(options, loggers, TimeProvider.System, cancellation));
+        new(await VolumeCopy.OpenAsync(options, loggers, KernelTime.Instance, cancellation));
 
     /// <summary>The volume for one mount.</summary>
     public IVolumeAccess OpenSession(IInodeHolder holder) => _copy.OpenSession(holder);

@@ -13,9 +13,16 @@ namespace OrleansFs.Mounted.Tests.Mounts;
 /// <param name="Shared">The policy of a session among others.</param>
 public sealed record MountKind(string Name, VolumeKind Volume, IoUringMode IoUring, bool Shared)
 {
+    /// <summary>Names a folder of a local file system on which the suites run too, to check the suites themselves.</summary>
+    private const string PlainVariable = "ORLEANSFS_TEST_PLAIN";
+
+    /// <summary>The folder of <see cref="VolumeKind.Plain"/>; null where none is named.</summary>
+    public static string? PlainFolder { get; } = Environment.GetEnvironmentVariable(PlainVariable);
+
     /// <summary>Every kind that the suites run on.</summary>
     public static IReadOnlyList<MountKind> All { get; } =
     [
+        .. PlainFolder is null ? Array.Empty<MountKind>() : [new("plain", VolumeKind.Plain, IoUringMode.Off, Shared: false)],
         new("engine/device", VolumeKind.Engine, IoUringMode.Off, Shared: false),
         new("engine/io_uring", VolumeKind.Engine, IoUringMode.On, Shared: false),
         new("memory/device", VolumeKind.Memory, IoUringMode.Off, Shared: false),
@@ -34,6 +41,9 @@ public enum VolumeKind
 
     /// <summary>The product's.</summary>
     Engine,
+
+    /// <summary>No mount of ours at all.</summary>
+    Plain,
 }
 
 /// <summary>A theory's data: the name of each kind of mount. In front of the data rows of other attributes there is none of it: use one or the other.</summary>

@@ -22,13 +22,18 @@ public sealed class MountPool : IAsyncLifetime
         return path;
     }
 
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+    public ValueTask InitializeAsync()
+    {
+        // Other users go through it to the mounts.
+        File.SetUnixFileMode(_folder, (UnixFileMode)0x1C9);
+        return ValueTask.CompletedTask;
+    }
 
     /// <summary>A fresh directory on a mount of the kind, its mode 777.</summary>
     public async Task<string> EnterAsync(string kind)
     {
-        var mount = await MountAsync(kind);
-        string path = Path.Combine(mount.Path, $"t{Interlocked.Increment(ref _directories)}");
+        string root = MountKind.Named(kind).Volume == VolumeKind.Plain ? MountKind.PlainFolder! : (await MountAsync(kind)).Path;
+        string path = Path.Combine(root, $"t{Environment.ProcessId}-{Interlocked.Increment(ref _directories)}");
         Directory.CreateDirectory(path);
         File.SetUnixFileMode(path, (UnixFileMode)0x1FF);
         return path;

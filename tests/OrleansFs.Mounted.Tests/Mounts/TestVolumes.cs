@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine;
 using OrleansFs.Model;
+using OrleansFs.Mount;
 
 namespace OrleansFs.Mounted.Tests.Mounts;
 
@@ -15,7 +16,7 @@ internal interface ITestVolume
 
 internal sealed class MemoryTestVolume : ITestVolume
 {
-    private readonly MemoryVolume.MemoryVolume _volume = new(TimeProvider.System);
+    private readonly MemoryVolume.MemoryVolume _volume = new(KernelTime.Instance);
 
     public IVolumeAccess OpenSession(IInodeHolder holder) => _volume.OpenSession(holder);
 
@@ -32,7 +33,7 @@ internal sealed class EngineTestVolume : ITestVolume
     {
         // A small budget, so that writers meet it.
         var options = new VolumeOptions { DataFolder = folder, Memory = 32 << 20 };
-        return new EngineTestVolume(await VolumeCopy.OpenAsync(options, loggers, TimeProvider.System, CancellationToken.None));
+        return new EngineTestVolume(await VolumeCopy.OpenAsync(options, loggers, KernelTime.Instance, CancellationToken.None));
     }
 
     public IVolumeAccess OpenSession(IInodeHolder holder) => _copy.OpenSession(holder);

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using System.Text;
 using OrleansFs.Model;
 
@@ -79,10 +78,18 @@ public sealed unsafe class FileDescriptor(int number) : IDisposable
         return Sys.Outcome(position);
     }
 
+    /// <summary>copy_file_range(2), again where less than the rest was copied, which is allowed.</summary>
     public Errno CopyTo(long offset, FileDescriptor target, long targetOffset, long length, out long copied)
     {
-        copied = Libc.copy_file_range(Number, &offset, target.Number, &targetOffset, (nuint)length, 0);
-        return Sys.Outcome(copied);
+        copied = 0;
+        while (true)
+        {
+            // The call moves both offsets.
+            nint step = Libc.copy_file_range(Number, &offset, target.Number, &targetOffset, (nuint)(length - copied), 0);
+            copied += Math.Max(step, 0);
+            if (step <= 0 || copied == length)
+                return Sys.Outcome(step);
+        }
     }
 
     public Errno Flock(int operation) => Sys.Outcome(Libc.flock(Number, operation));
@@ -120,7 +127,9 @@ public sealed unsafe class FileDescriptor(int number) : IDisposable
         byte[] buffer = new byte[bufferSize];
         while (true)
         {
-            var names = Piece(buffer);
+            var error = Piece(buffer, out var names);
+            if (error != Errno.None)
+                throw new IOException($"getdents64: {error}");
             if (names.Count == 0)
                 yield break;
             foreach (string name in names)
@@ -128,20 +137,23 @@ public sealed unsafe class FileDescriptor(int number) : IDisposable
         }
     }
 
-    private List<string> Piece(byte[] buffer)
+    /// <summary>One getdents64(2).</summary>
+    public Errno List(out List<string> names) => Piece(new byte[32768], out names);
+
+    private Errno Piece(byte[] buffer, out List<string> names)
     {
+        names = [];
         nint length;
         fixed (byte* at = buffer)
             length = Libc.getdents64(Number, at, (nuint)buffer.Length);
         if (length < 0)
-            throw new IOException($"getdents64: {(Errno)Marshal.GetLastPInvokeError()}");
-        var names = new List<string>();
+            return Sys.Outcome(length);
         for (var rest = buffer.AsSpan(0, (int)length); !rest.IsEmpty; rest = rest[BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])..])
         {
             // struct linux_dirent64: ino 0, off 8, reclen 16, type 18, name 19
             var name = rest[19..BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])];
             names.Add(Encoding.Latin1.GetString(name[..name.IndexOf((byte)0)]));
         }
-        return names;
+        return Errno.None;
     }
 }
