@@ -6,10 +6,11 @@ namespace OrleansFs.Engine.Content;
 internal sealed partial class FileData
 {
     /// <summary>fsync(2) of a file: on return its content, size, times and name survive a loss of power.</summary>
-    /// <remarks>A few small writes go to the redo table, which costs one sync of the WAL; anything else becomes blocks first. What an orphan holds need not survive.</remarks>
+    /// <remarks>A few small writes go to the redo table, which costs one sync of the WAL; anything else becomes blocks first. What an orphan holds need not survive, unless it can still get a name: O_TMPFILE, fsync and linkat is
+    /// how programs make a file appear whole.</remarks>
     public async ValueTask<FsResult> SyncAsync(Inode inode, CancellationToken cancellation)
     {
-        if (inode.Snapshot().LinkCount > 0 && !TryLog(inode))
+        if (CanBeFound(inode) && !TryLog(inode, out var settling) && (settling is null || !await TryLogAfterAsync(settling, inode, cancellation)))
         {
             var settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
             if (!settled.IsOk)
@@ -24,7 +25,7 @@ internal sealed partial class FileData
         var first = Errno.None;
         foreach (var inode in _dirty.Oldest(int.MaxValue))
         {
-            if (inode.Snapshot().LinkCount == 0 || !inode.TryPin())
+            if (!CanBeFound(inode) || !inode.TryPin())
                 continue;
             try
             {
@@ -69,13 +70,32 @@ internal sealed partial class FileData
         }
     }
 
-    /// <summary>Puts what was written since the last sync into the redo table. True also where there is nothing in flight.</summary>
-    private bool TryLog(Inode inode)
+    /// <summary>The file has a name, or may get one. A link that comes in between changes the first to the second, and so the second is looked at last.</summary>
+    private static bool CanBeFound(Inode inode) => inode.Linkable || inode.Snapshot().LinkCount > 0;
+
+    /// <summary>Waits for the settling under way, which takes most into the manifest, and logs what is left.</summary>
+    private async ValueTask<bool> TryLogAfterAsync(FileContent settling, Inode inode, CancellationToken cancellation)
     {
+        await settling.SettleGate.WaitAsync(cancellation);
+        settling.SettleGate.Release();
+        return TryLog(inode, out _);
+    }
+
+    /// <summary>Puts what was written since the last sync into the redo table. True also where there is nothing in flight.</summary>
+    /// <param name="inode">The file; pinned by the caller.</param>
+    /// <param name="settling">The content, where it cannot be logged now because it is being settled: the end of that deletes all redo rows of the file, also those of what came after its freeze.</param>
+    private bool TryLog(Inode inode, out FileContent? settling)
+    {
+        settling = null;
         lock (inode.Gate)
         {
             if (inode.Content is not { } content || content.IsClean)
                 return true;
+            if (content.Freezing)
+            {
+                settling = content;
+                return false;
+            }
             long bytes = content.Unlogged.Sum(r => r.Length);
             if (content.NeedsSettle || bytes > Limits.RedoSync || _metadata.RedoBytes(inode.Number) + bytes > Limits.RedoFile)
                 return false;
