@@ -5,7 +5,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
-// Metadata operations a second through the store's methods, one thread, commits included. Arguments: number of files (default 200000), folder (default the system's temporary one).
+// Metadata operations a second through the store's methods, one thread, commits included. Arguments: number of files (default 200000), folder (default the
+// system's temporary one).
 int files = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 200_000;
 string folder = Directory.CreateDirectory(Path.Combine(args.Length > 1 ? args[1] : Path.GetTempPath(), $"ofs-bench-{Environment.ProcessId}")).FullName;
 try

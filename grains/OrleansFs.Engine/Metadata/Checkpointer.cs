@@ -2,8 +2,10 @@ namespace OrleansFs.Engine.Metadata;
 
 /// <summary>Keeps the WAL short. It has a connection of its own, so that the bulk of a checkpoint runs beside the writer.</summary>
 /// <remarks>
-/// A passive checkpoint brings into the database what was committed before the writer's open transaction began. SQLite starts the log anew with the first write of a
-/// transaction that began when everything in the log was in the database and nobody read from the log (walRestartLog in SQLite's wal.c). Because the writer always has a
+/// A passive checkpoint brings into the database what was committed before the writer's open transaction began. SQLite starts the log anew with the first
+/// write of a
+/// transaction that began when everything in the log was in the database and nobody read from the log (walRestartLog in SQLite's wal.c). Because the writer
+/// always has a
 /// transaction open, that never happens by itself: so when the log is long, the short end of it is brought over between two transactions.
 /// </remarks>
 internal sealed class Checkpointer(string path) : IDisposable
@@ -31,11 +33,12 @@ internal sealed class Checkpointer(string path) : IDisposable
     }
 
     /// <summary>Called by the writer after its commit, with the metadata lock held and no transaction open.</summary>
-    /// <returns>Bytes of the log that are in use, and how many of them are not in the database yet. None where the next write starts the log anew.</returns>
-    public (long Log, long Backlog) BetweenTransactions(Database writer)
+    /// <returns>Bytes of the log that are in use, and how many of them are not in the database yet. None where the next write starts the log anew; null where
+    /// a checkpoint runs.</returns>
+    public (long Log, long Backlog)? BetweenTransactions(Database writer)
     {
-        bool end = _endWanted;
-        var (log, done) = writer.Checkpoint(look: !end);
+        if (writer.Checkpoint(look: !_endWanted) is not var (log, done))
+            return null;
         if (log == done)
         {
             _endWanted = false;
@@ -55,8 +58,7 @@ internal sealed class Checkpointer(string path) : IDisposable
 
     private void Run()
     {
-        var (log, _) = _database.Checkpoint(look: false);
-        if ((long)log * FrameBytes >= MetadataLimits.RestartBytes)
+        if (_database.Checkpoint(look: false) is var (log, _) && (long)log * FrameBytes >= MetadataLimits.RestartBytes)
             _endWanted = true;
     }
 }

@@ -7,7 +7,8 @@ namespace OrleansFs.Engine.Metadata;
 
 /// <summary>A connection to meta.db with the settings that the store relies on.</summary>
 /// <remarks>
-/// WAL with <c>synchronous=NORMAL</c>: a commit is in the system's page cache when it returns, and on disk after a sync of the WAL. No automatic checkpoint: it would run on the
+/// WAL with <c>synchronous=NORMAL</c>: a commit is in the system's page cache when it returns, and on disk after a sync of the WAL. No automatic checkpoint:
+/// it would run on the
 /// request path. No cache spill: a transaction touches the disk at its commit only, so that a full disk fails the commit and never a statement.
 /// </remarks>
 internal sealed class Database : IDisposable
@@ -75,12 +76,19 @@ internal sealed class Database : IDisposable
         return statement.Step() ? statement.Int64(0) : throw new InvalidOperationException($"no row: {sql}");
     }
 
-    /// <summary>Checkpoints as far as nobody is in the way. Gives the frames in the WAL, and how many of them are in the database now.</summary>
-    public (int Log, int Done) Checkpoint(bool look)
+    /// <summary>Checkpoints as far as nobody is in the way, or only looks. Gives the frames in the WAL, and how many of them are in the database now; null
+    /// where another
+    /// connection is at it.</summary>
+    public (int Log, int Done)? Checkpoint(bool look)
     {
         const int SQLITE_CHECKPOINT_NOOP = -1;
         int code = raw.sqlite3_wal_checkpoint_v2(Handle, "main", look ? SQLITE_CHECKPOINT_NOOP : raw.SQLITE_CHECKPOINT_PASSIVE, out int log, out int done);
-        return (code & 0xFF) is raw.SQLITE_OK or raw.SQLITE_BUSY ? (log, done) : throw SqliteError.Of(Handle, code, "checkpoint");
+        return (code & 0xFF) switch
+        {
+            raw.SQLITE_OK => (log, done),
+            raw.SQLITE_BUSY => null,
+            _ => throw SqliteError.Of(Handle, code, "checkpoint"),
+        };
     }
 
     /// <summary>Brings the schema to the newest format, in one transaction. A file without a schema gets one.</summary>

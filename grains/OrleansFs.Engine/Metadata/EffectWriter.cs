@@ -4,7 +4,8 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Metadata;
 
 /// <summary>
-/// The effects of the open transaction, in order. They serve twice: they become the journal's value, and when SQLite fails they are applied again to a fresh transaction,
+/// The effects of the open transaction, in order. They serve twice: they become the journal's value, and when SQLite fails they are applied again to a fresh
+/// transaction,
 /// so that nothing acknowledged is lost and a failed operation leaves nothing.
 /// </summary>
 internal sealed class EffectWriter
@@ -17,6 +18,7 @@ internal sealed class EffectWriter
 
     private readonly List<(int Start, int End)> _local = [];
     private byte[] _buffer = new byte[64 << 10];
+    private byte[] _value = [];
 
     /// <summary>Bytes written so far: a mark to come back to.</summary>
     public int Length { get; private set; }
@@ -39,25 +41,25 @@ internal sealed class EffectWriter
         Truncate(0, 0);
         if (_buffer.Length > KeptBytes)
             _buffer = new byte[KeptBytes];
+        if (_value.Length > KeptBytes + 1)
+            _value = [];
     }
 
-    /// <summary>The journal's value: everything but the local records.</summary>
-    public byte[] ToJournal()
+    /// <summary>The journal's value: everything but the local records. Good until the next change.</summary>
+    public ReadOnlySpan<byte> ToJournal()
     {
-        int local = 0;
-        foreach (var (start, end) in _local)
-            local += end - start;
-        byte[] value = new byte[1 + Length - local];
-        value[0] = Version;
+        if (_value.Length <= Length)
+            _value = new byte[_buffer.Length + 1];
+        _value[0] = Version;
         int from = 0, to = 1;
         foreach (var (start, end) in _local)
         {
-            _buffer.AsSpan(from, start - from).CopyTo(value.AsSpan(to));
+            _buffer.AsSpan(from, start - from).CopyTo(_value.AsSpan(to));
             to += start - from;
             from = end;
         }
-        _buffer.AsSpan(from, Length - from).CopyTo(value.AsSpan(to));
-        return value;
+        _buffer.AsSpan(from, Length - from).CopyTo(_value.AsSpan(to));
+        return _value.AsSpan(0, to + Length - from);
     }
 
     public void AddInode(in InodeRow row, ReadOnlySpan<byte> target)

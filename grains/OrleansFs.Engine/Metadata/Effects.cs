@@ -2,15 +2,19 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
 
-// Effects are what a mutation does to the tables: the master builds an effect, applies it and appends it to the journal; a replica reads it from the journal and applies it.
+// Effects are what a mutation does to the tables: the master builds an effect, applies it and appends it to the journal; a replica reads it from the journal
+// and applies it.
 // Both through the same Apply. Layout of a record (EffectWriter writes it, EffectReader reads it, nothing else knows it):
 //
 //   kind          1 byte
-//   payload       as the kind has it: varints (LEB128) for counts and ids, 8 bytes little-endian for times, 32 bytes for hashes, varint length + bytes for byte strings
+//   payload       as the kind has it: varints (LEB128) for counts and ids, 8 bytes little-endian for times, 32 bytes for hashes, varint length + bytes for
+// byte strings
 //
-// A journal value is one version byte and then records. The files that must change together: this one, EffectWriter.cs, EffectReader.cs, MetadataStore.Apply.cs.
+// A journal value is one version byte and then records. The files that must change together: this one, EffectWriter.cs, EffectReader.cs,
+// MetadataStore.Apply.cs.
 
-/// <summary>Kinds of effects. Values are on disk and on the wire and are never reused. From 0x80 on they are local: they are never in a journal value.</summary>
+/// <summary>Kinds of effects. Values are on disk and on the wire and are never reused. From 0x80 on they are local: they are never in a journal
+/// value.</summary>
 internal enum EffectKind : byte
 {
     AddInode = 1,

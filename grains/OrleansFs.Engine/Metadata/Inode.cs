@@ -8,7 +8,8 @@ namespace OrleansFs.Engine.Metadata;
 /// </summary>
 /// <remarks>
 /// Invariants:
-/// 1. <see cref="Current"/> is what stat(2) shows. <see cref="Committed"/> is what the row in meta.db says of the content: size, allocated bytes and modify time, which change
+/// 1. <see cref="Current"/> is what stat(2) shows. <see cref="Committed"/> is what the row in meta.db says of the content: size, allocated bytes and modify
+/// time, which change
 ///    together with the manifest and never before it. They differ only while <see cref="Content"/> has something in flight.
 /// 2. All mutable members are read and written under <c>lock (inode)</c>, the innermost lock: nothing is taken, called or awaited while it is held.
 /// 3. An object with pins, with content in flight, or with attributes not yet in its row (<see cref="AttributesDirty"/>) is never dropped from memory.
@@ -19,7 +20,8 @@ internal sealed class Inode(Attributes current)
 
     public InodeNumber Number { get; } = current.Inode;
 
-    /// <summary>Guards the content: <see cref="Content"/>, what it holds, and together with the inode's own lock its size. Taken before the metadata lock, held for memory copies and SQLite
+    /// <summary>Guards the content: <see cref="Content"/>, what it holds, and together with the inode's own lock its size. Taken before the metadata lock,
+    /// held for memory copies and SQLite
     /// statements only, never over disk or network I/O.</summary>
     public Lock Gate { get; } = new();
 
@@ -36,7 +38,8 @@ internal sealed class Inode(Attributes current)
     /// <summary>Made unnamed (O_TMPFILE) and not linked since: an inode of link count 0 that may be linked.</summary>
     public bool Linkable { get; set; }
 
-    /// <summary>Key of the file's rows in table manifest. Guarded by the metadata lock, as are the members that follow, down to <see cref="Content"/>.</summary>
+    /// <summary>Key of the file's rows in table manifest. Guarded by the metadata lock, as are the members that follow, down to <see
+    /// cref="Content"/>.</summary>
     public ulong Manifest { get; set; } = current.Inode.Value;
 
     /// <summary>Bytes of names and values of its extended attributes: 0 spares looking for any.</summary>

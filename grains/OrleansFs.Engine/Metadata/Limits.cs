@@ -9,7 +9,8 @@ internal static class MetadataLimits
     /// <summary>Bytes of a symbolic link's target: PATH_MAX without its NUL.</summary>
     public const int TargetLength = 4095;
 
-    /// <summary>Names of one inode, and sub-directories of one directory: what fits into 31 bits, as st_nlink is a signed 32-bit number to some programs.</summary>
+    /// <summary>Names of one inode, and sub-directories of one directory: what fits into 31 bits, as st_nlink is a signed 32-bit number to some
+    /// programs.</summary>
     public const uint LinkCount = int.MaxValue;
 
     /// <summary>Bytes of the name of an extended attribute: XATTR_NAME_MAX of Linux.</summary>
@@ -27,7 +28,8 @@ internal static class MetadataLimits
     /// <summary>Inodes kept in memory beyond those in use: some 20 MiB.</summary>
     public const int CachedInodes = 64 << 10;
 
-    /// <summary>Slots that the search for an inode to drop looks at for each one taken in. More than one, so that the cache shrinks again after a burst of inodes in use.</summary>
+    /// <summary>Slots that the search for an inode to drop looks at for each one taken in. More than one, so that the cache shrinks again after a burst of
+    /// inodes in use.</summary>
     public const int SweepSteps = 16;
 
     /// <summary>Hashes in one segment of a manifest: 8 KiB, which is three database pages, and 32 MiB of content at the default block size.</summary>
@@ -36,7 +38,8 @@ internal static class MetadataLimits
     /// <summary>Segments kept in memory: 2 MiB, which is 8 GiB of content at the default block size.</summary>
     public const int CachedSegments = 256;
 
-    /// <summary>Segments that one mutation drops itself; of more it hands the rest to an orphan, so that no transaction is giant. 64 segments are 16,384 blocks, some 50 ms.</summary>
+    /// <summary>Segments that one mutation drops itself; of more it hands the rest to an orphan, so that no transaction is giant. 64 segments are 16,384
+    /// blocks, some 50 ms.</summary>
     public const int DropSegments = 64;
 
     /// <summary>Blocks whose use is noted in one call: some 5 ms under the metadata lock.</summary>
@@ -57,7 +60,8 @@ internal static class MetadataLimits
     /// <summary>Bytes of WAL past which writers wait for the end of a checkpoint, so that the log starts anew and does not grow for ever.</summary>
     public const long RestartBytes = 64L << 20;
 
-    /// <summary>Passes of a repair over the volume. Each repair brings to light at most what hung on it, so a few are enough; the bound keeps a repair that undoes itself from going on for ever.</summary>
+    /// <summary>Passes of a repair over the volume. Each repair brings to light at most what hung on it, so a few are enough; the bound keeps a repair that
+    /// undoes itself from going on for ever.</summary>
     public const int RepairPasses = 16;
 
     /// <summary>SQLite's page cache, KiB.</summary>

@@ -52,7 +52,8 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>What a new inode gets from its directory: with a default ACL its own access ACL, for a directory the default ACL too, and a mode cut down by it; without one the
+    /// <summary>What a new inode gets from its directory: with a default ACL its own access ACL, for a directory the default ACL too, and a mode cut down by
+    /// it; without one the
     /// umask takes effect.</summary>
     /// <returns>The permission bits.</returns>
     private uint Inherit(Inode parent, InodeNumber number, uint type, uint permissions, uint umask, ref int xattrBytes)

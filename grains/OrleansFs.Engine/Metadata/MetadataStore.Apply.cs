@@ -3,7 +3,8 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Metadata;
 
 /// <content>
-/// Effects on names and attributes. <c>Execute</c> is what a mutation calls: it applies the effect and notes it. <c>Apply</c> is SQL alone, the same for a master's mutation, for
+/// Effects on names and attributes. <c>Execute</c> is what a mutation calls: it applies the effect and notes it. <c>Apply</c> is SQL alone, the same for a
+/// master's mutation, for
 /// a transaction that is built again, and for a replica. Effects on content are in MetadataStore.ApplyContent.cs.
 /// </content>
 internal sealed partial class MetadataStore

@@ -2,7 +2,8 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
 
-/// <content>setattr: chmod, chown, utimensat, inode flags. Rules of setattr_prepare and notify_change in Linux' attr.c, chown_common in open.c, may_setattr.</content>
+/// <content>setattr: chmod, chown, utimensat, inode flags. Rules of setattr_prepare and notify_change in Linux' attr.c, chown_common in open.c,
+/// may_setattr.</content>
 internal sealed partial class MetadataStore
 {
     private const InodeFlags SettableFlags = InodeFlags.Immutable | InodeFlags.AppendOnly | InodeFlags.NoDump | InodeFlags.NoAccessTime;
@@ -12,9 +13,12 @@ internal sealed partial class MetadataStore
 
     private static ReadOnlySpan<byte> Capability => "security.capability"u8;
 
-    /// <summary>Everything of a setattr but the size. EPERM by inode flags, EOPNOTSUPP for a flag that cannot be set, ESTALE for an inode that was purged.</summary>
-    /// <remarks>A chown of anything but a directory clears set-user-ID, and set-group-ID where the group may execute, and drops file capabilities, whoever calls.
-    /// <see cref="AttributeMask.KillPrivileges"/> alone, where there is nothing to clear, takes no lock and changes no time. A change that names nothing is chown(2) with -1
+    /// <summary>Everything of a setattr but the size. EPERM by inode flags, EOPNOTSUPP for a flag that cannot be set, ESTALE for an inode that was
+    /// purged.</summary>
+    /// <remarks>A chown of anything but a directory clears set-user-ID, and set-group-ID where the group may execute, and drops file capabilities, whoever
+    /// calls.
+    /// <see cref="AttributeMask.KillPrivileges"/> alone, where there is nothing to clear, takes no lock and changes no time. A change that names nothing is
+    /// chown(2) with -1
     /// twice: the change time alone.</remarks>
     public FsResult<Attributes> ApplyAttributes(Inode inode, in AttributeChange change, in Caller caller)
     {
@@ -73,7 +77,8 @@ internal sealed partial class MetadataStore
         return kills ? WithoutPrivileges(next) : next.Mode;
     }
 
-    /// <summary>The mode without set-user-ID, and without set-group-ID where the group may execute (elsewhere it once meant mandatory locking, and stays). A directory keeps both.</summary>
+    /// <summary>The mode without set-user-ID, and without set-group-ID where the group may execute (elsewhere it once meant mandatory locking, and stays). A
+    /// directory keeps both.</summary>
     private static uint WithoutPrivileges(in Attributes a)
     {
         if (a.IsDirectory)

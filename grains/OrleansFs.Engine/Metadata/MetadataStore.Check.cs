@@ -5,7 +5,8 @@ namespace OrleansFs.Engine.Metadata;
 /// <content>fsck.</content>
 internal sealed partial class MetadataStore
 {
-    /// <summary>Faults of the metadata as of the last commit, as they are found. May run beside changes; needs room for a scratch file beside meta.db of about 40 bytes for each block
+    /// <summary>Faults of the metadata as of the last commit, as they are found. May run beside changes; needs room for a scratch file beside meta.db of about
+    /// 40 bytes for each block
     /// of each file and each name. While it runs the WAL cannot start anew.</summary>
     public IEnumerable<MetadataFault> Check(IProgress<CheckProgress>? progress, CancellationToken cancellation)
     {
@@ -14,7 +15,8 @@ internal sealed partial class MetadataStore
             yield return fault;
     }
 
-    /// <summary>Repairs what <see cref="Check"/> finds; gives each fault when it is repaired, and at the end again those that could not be. Nothing else may use the store meanwhile,
+    /// <summary>Repairs what <see cref="Check"/> finds; gives each fault when it is repaired, and at the end again those that could not be. Nothing else may
+    /// use the store meanwhile,
     /// and nothing may be pending.</summary>
     /// <remarks>One repair can bring to light another fault, so it checks again until a pass finds nothing that it can repair.</remarks>
     public IEnumerable<(MetadataFault Fault, bool Repaired)> Repair(IProgress<CheckProgress>? progress, CancellationToken cancellation)

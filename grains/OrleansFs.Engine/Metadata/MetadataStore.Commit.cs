@@ -43,7 +43,8 @@ internal sealed partial class MetadataStore
     /// <summary>Bytes of the WAL in use, as of the last commit.</summary>
     public long WalBytes { get; private set; }
 
-    /// <summary>Ends the open transaction and begins the next. Does nothing where nothing is pending. ENOSPC: nothing is lost, all of it is still in the open transaction, and the
+    /// <summary>Ends the open transaction and begins the next. Does nothing where nothing is pending. ENOSPC: nothing is lost, all of it is still in the open
+    /// transaction, and the
     /// next call tries again.</summary>
     public FsResult Commit()
     {
@@ -93,7 +94,7 @@ internal sealed partial class MetadataStore
         var state = new VolumeState(_nextInode, _nextCookie, Clock.Latest, new Lsn(_tail), _counters);
         ApplyState(state);
         _effects.PutState(state);
-        byte[] value = _effects.ToJournal();
+        var value = _effects.ToJournal();
         AppendJournal(state.Lsn, (int)PendingMutations, state.Clock, value);
         long bytes = _journalBytes + value.Length;
         return bytes - CutJournal(bytes);
@@ -104,8 +105,8 @@ internal sealed partial class MetadataStore
     {
         try
         {
-            if (_checkpointer is not null)
-                (WalBytes, _walBacklog) = _checkpointer.BetweenTransactions(_database);
+            if (_checkpointer?.BetweenTransactions(_database) is var (log, backlog))
+                (WalBytes, _walBacklog) = (log, backlog);
             Begin();
         }
         catch (MetadataException e)
@@ -124,7 +125,8 @@ internal sealed partial class MetadataStore
         return _sync.WaitAsync(Interlocked.Read(ref _commits), cancellation);
     }
 
-    /// <summary>Moves the WAL into the database where it is long enough to be worth it. Off the request path, except for a short end of it at a later commit.</summary>
+    /// <summary>Moves the WAL into the database where it is long enough to be worth it. Off the request path, except for a short end of it at a later
+    /// commit.</summary>
     public Task CheckpointAsync()
     {
         ObjectDisposedException.ThrowIf(_isDisposed || _checkpointer is null, this);

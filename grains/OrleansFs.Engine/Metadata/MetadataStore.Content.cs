@@ -14,7 +14,8 @@ internal sealed partial class MetadataStore
 
     /// <summary>Changes manifest, reference counts, size and modify time together. <see cref="Inode.Committed"/> becomes what the commit says.
     /// ESTALE for an inode that has been purged.</summary>
-    /// <remarks>A file too large for one hold of the lock is committed by several calls in one transaction; the first has the truncation and the punches.</remarks>
+    /// <remarks>A file too large for one hold of the lock is committed by several calls in one transaction; the first has the truncation and the
+    /// punches.</remarks>
     public FsResult CommitContent(Inode inode, ContentCommit commit)
     {
         lock (Lock)

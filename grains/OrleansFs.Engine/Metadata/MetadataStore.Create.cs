@@ -8,7 +8,8 @@ internal sealed partial class MetadataStore
     /// <summary>Flags that an inode takes over from its directory, as ext4 has it.</summary>
     private const InodeFlags InheritedFlags = InodeFlags.NoDump | InodeFlags.NoAccessTime;
 
-    /// <summary>Makes a file, directory, symbolic link, fifo, socket or device. Group and set-group-ID come from a set-group-ID directory; mode and ACLs from a default ACL, and
+    /// <summary>Makes a file, directory, symbolic link, fifo, socket or device. Group and set-group-ID come from a set-group-ID directory; mode and ACLs from
+    /// a default ACL, and
     /// only without one the umask takes effect. EEXIST; ENOENT in a removed directory; EPERM in an immutable one; EMLINK.</summary>
     public FsResult<Attributes> Create(InodeNumber directory, ReadOnlySpan<byte> name, in NewInode wanted, in Caller caller)
     {
@@ -72,7 +73,8 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Gives an inode another name. EEXIST; EPERM for a directory or by flags; EMLINK; ENOENT for an unlinked inode that was not made unnamed.</summary>
+    /// <summary>Gives an inode another name. EEXIST; EPERM for a directory or by flags; EMLINK; ENOENT for an unlinked inode that was not made
+    /// unnamed.</summary>
     public FsResult<Attributes> Link(InodeNumber inode, InodeNumber directory, ReadOnlySpan<byte> name)
     {
         lock (Lock)

@@ -28,7 +28,8 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Applies a transaction of another copy's journal to this one, as one transaction, committed on return. For a copy that makes no mutations of its own.</summary>
+    /// <summary>Applies a transaction of another copy's journal to this one, as one transaction, committed on return. For a copy that makes no mutations of
+    /// its own.</summary>
     /// <exception cref="MetadataException">Nothing has changed.</exception>
     /// <exception cref="InvalidDataException">It does not follow what this copy has, or cannot be read; nothing has changed.</exception>
     public void ApplyJournal(JournalRow row)

@@ -17,7 +17,8 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Deletes an orphan at once where that is short. EAGAIN where it is long: call <see cref="PurgeStep"/> until it answers true. EBUSY where the inode has a name.
+    /// <summary>Deletes an orphan at once where that is short. EAGAIN where it is long: call <see cref="PurgeStep"/> until it answers true. EBUSY where the
+    /// inode has a name.
     /// ESTALE where it is gone already. The caller has made sure that nobody holds it.</summary>
     public FsResult PurgeOrphan(InodeNumber inode)
     {

@@ -8,9 +8,11 @@ internal sealed partial class MetadataStore
     private const long DotCookie = 1;
     private const long DotDotCookie = 2;
 
-    /// <summary>Gives entries after a cookie (0 is the start; "." and ".." come first) until the sink has no room or the directory ends. ENOENT for a removed directory.
+    /// <summary>Gives entries after a cookie (0 is the start; "." and ".." come first) until the sink has no room or the directory ends. ENOENT for a removed
+    /// directory.
     /// The sink is called under the metadata lock and must not call back.</summary>
-    /// <remarks>Cookies only grow and a name keeps its cookie for as long as it stays, so an entry that stays is given exactly once. Inodes that are only listed are not taken
+    /// <remarks>Cookies only grow and a name keeps its cookie for as long as it stays, so an entry that stays is given exactly once. Inodes that are only
+    /// listed are not taken
     /// into the cache: a walk through a large tree must not drive out what is in use.</remarks>
     public FsResult ReadDirectory(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes)
     {

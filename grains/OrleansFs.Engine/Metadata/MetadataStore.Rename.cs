@@ -2,10 +2,12 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
 
-/// <content>renameat2(2). Order of the checks and which times change are those of Linux: do_renameat2 and vfs_rename in namei.c, ext4_rename and ext4_cross_rename.</content>
+/// <content>renameat2(2). Order of the checks and which times change are those of Linux: do_renameat2 and vfs_rename in namei.c, ext4_rename and
+/// ext4_cross_rename.</content>
 internal sealed partial class MetadataStore
 {
-    /// <summary>Moves, replaces or exchanges a name. EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY, EEXIST, EBUSY for "." and "..", EPERM by flags, EMLINK.
+    /// <summary>Moves, replaces or exchanges a name. EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY, EEXIST, EBUSY for "." and "..", EPERM by
+    /// flags, EMLINK.
     /// A name that is replaced or exchanged keeps its cookie; a new one gets a new cookie.</summary>
     /// <returns>The inode that was replaced and lost its last name by that; null where there is none.</returns>
     public FsResult<InodeNumber?> Rename(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber newDirectory, ReadOnlySpan<byte> newName, RenameFlags flags, in Caller caller)

@@ -59,7 +59,8 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>EEXIST and ENODATA by flags; E2BIG past 64 KiB; ENOSPC past 1 MiB of all of an inode; ERANGE for a name longer than 255 bytes; EPERM by inode flags.
+    /// <summary>EEXIST and ENODATA by flags; E2BIG past 64 KiB; ENOSPC past 1 MiB of all of an inode; ERANGE for a name longer than 255 bytes; EPERM by inode
+    /// flags.
     /// An ACL is checked (EINVAL; EACCES for a default ACL of no directory) and takes effect on the mode.</summary>
     public FsResult SetXattr(InodeNumber inode, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, XattrFlags flags)
     {

@@ -7,9 +7,12 @@ namespace OrleansFs.Engine.Metadata;
 /// <remarks>
 /// Invariants:
 /// 1. There is one writer connection, used under <see cref="Lock"/>. A transaction is always open on it; whoever asks next sees what was executed in it.
-/// 2. A mutation happens entirely or not at all. It validates first, then applies effects (<see cref="EffectKind"/>), then changes objects in memory. Every effect applied is in
-///    <see cref="_effects"/>. When SQLite fails, in a statement or in the commit, the transaction is rolled back and built again out of <see cref="_effects"/> up to the
-///    mark that the operation set at its start: the failed operation is gone, and everything acknowledged before it is still there. Where that fails too, the store is
+/// 2. A mutation happens entirely or not at all. It validates first, then applies effects (<see cref="EffectKind"/>), then changes objects in memory. Every
+/// effect applied is in
+///    <see cref="_effects"/>. When SQLite fails, in a statement or in the commit, the transaction is rolled back and built again out of <see cref="_effects"/>
+/// up to the
+///    mark that the operation set at its start: the failed operation is gone, and everything acknowledged before it is still there. Where that fails too, the
+/// store is
 ///    poisoned: it answers EIO from then on and <see cref="Poison"/> says why.
 /// 3. A row in table inode is as the object in memory, except for objects with <see cref="Inode.AttributesDirty"/>; those are written before each commit.
 /// 4. Objects of inodes are dropped from memory only at the start of an operation, so that an operation may hold one without a pin.

@@ -4,7 +4,8 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Metadata;
 
 /// <summary>
-/// A POSIX access control list in the kernel's binary form (linux/posix_acl_xattr.h, version 2): a 4-byte version, then entries of tag (2 bytes), permissions (2) and id (4),
+/// A POSIX access control list in the kernel's binary form (linux/posix_acl_xattr.h, version 2): a 4-byte version, then entries of tag (2 bytes), permissions
+/// (2) and id (4),
 /// little-endian. The rules are those of Linux' posix_acl.c.
 /// </summary>
 /// <remarks>The bytes are changed in place; whoever makes one of these owns them.</remarks>
@@ -62,7 +63,8 @@ internal readonly ref struct PosixAcl
         return mode;
     }
 
-    /// <summary>Reads a value that comes from outside. EOPNOTSUPP for another version, EINVAL for anything that posix_acl_valid refuses. One without entries is valid: no ACL.</summary>
+    /// <summary>Reads a value that comes from outside. EOPNOTSUPP for another version, EINVAL for anything that posix_acl_valid refuses. One without entries
+    /// is valid: no ACL.</summary>
     public static Errno TryRead(Span<byte> value, out PosixAcl acl)
     {
         acl = default;

@@ -1,7 +1,8 @@
 namespace OrleansFs.Engine.Metadata;
 
 /// <summary>The statements that the store uses all the time, prepared once.</summary>
-/// <remarks>No LIMIT with a parameter: SQLite plans such a statement anew whenever the parameter is bound, which costs more than all the rest. The caller stops stepping instead.</remarks>
+/// <remarks>No LIMIT with a parameter: SQLite plans such a statement anew whenever the parameter is bound, which costs more than all the rest. The caller
+/// stops stepping instead.</remarks>
 internal sealed class Statements(Database database) : IDisposable
 {
     public readonly Statement Begin = database.Prepare("BEGIN IMMEDIATE");

@@ -78,8 +78,10 @@ internal record struct Counters
 /// <param name="Hash">Its name; <see cref="BlockHash.Hole"/> makes it a hole, and then the rest is ignored.</param>
 /// <param name="Length">Bytes of content, 1 to S.</param>
 /// <param name="WeakChecksum">Its rolling checksum.</param>
-/// <param name="StoredBytes">What its file takes on disk. Counts where the block has no row yet, or was written (<paramref name="WriteSequence"/> above 0).</param>
-/// <param name="WriteSequence">Position of the write that must be synced before the transaction is committed; 0 where the block was stored and synced before.</param>
+/// <param name="StoredBytes">What its file takes on disk. Counts where the block has no row yet, or was written (<paramref name="WriteSequence"/> above
+/// 0).</param>
+/// <param name="WriteSequence">Position of the write that must be synced before the transaction is committed; 0 where the block was stored and synced
+/// before.</param>
 internal readonly record struct ManifestBlock(long Index, BlockHash Hash, int Length, ulong WeakChecksum, long StoredBytes, long WriteSequence);
 
 /// <summary>A change of a file's content, as one mutation. Order of effect: truncate, punch, set.</summary>

@@ -6,7 +6,8 @@ namespace OrleansFs.Engine.Metadata;
 
 /// <summary>Brings the WAL to disk, once for all who wait: a waiter that comes while a sync runs waits for the next.</summary>
 /// <remarks>
-/// It has a descriptor of its own on the WAL file. That is safe: SQLite holds its file locks on the database and the shared-memory file, and closing a descriptor of another file does
+/// It has a descriptor of its own on the WAL file. That is safe: SQLite holds its file locks on the database and the shared-memory file, and closing a
+/// descriptor of another file does
 /// not drop them. The WAL stays the same file for as long as a connection is open.
 /// </remarks>
 internal sealed partial class WalSync : IDisposable

@@ -63,6 +63,36 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
+    public void The_records_of_version_1_are_written_and_read_as_ever()
+    {
+        using var copy = _volume.Crashed();
+        var directory = Store.MakeDirectory(InodeNumber.Root, "d").Inode;
+        var file = Store.Acquire(Store.Create(directory, "f").Inode)!;
+        Store.Create(directory, "l".Bytes(), new NewInode { Mode = Mode.S_IFLNK, SymlinkTarget = "to".Bytes() }, TestVolume.Root);
+        Store.SetXattr(file.Number, "user.a"u8, [1, 2], XattrFlags.None);
+        Store.SetXattr(file.Number, "user.b"u8, [], XattrFlags.None);
+        Store.RemoveXattr(file.Number, "user.b"u8);
+        Store.CommitContent(file, new ContentCommit { Size = 12288, ModifyTime = new(5), Blocks = [Block(0, "x"), Block(2, "y")] });
+        Store.CommitContent(file, new ContentCommit { Size = 12288, ModifyTime = new(6), Punched = [(0, 1)] });
+        var gone = Store.Create(directory, "gone").Inode;
+        _volume.Commit();
+        Store.SetXattr(gone, "user.c"u8, [1], XattrFlags.None);
+        Store.Unlink(directory, "gone");
+        Store.PurgeOrphan(gone);
+        Store.Release(file);
+        _volume.Commit();
+        var first = Store.ReadJournal(Lsn.Zero)!.Value;
+        var second = Store.ReadJournal(first.Lsn)!.Value;
+        string[] sample = File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Metadata", "Fixtures", "journal-v1.hex"));
+        string[] written = [Convert.ToHexStringLower(first.Effects.Span), Convert.ToHexStringLower(second.Effects.Span)];
+        Assert.Equal(sample, written);
+        copy.Store.ApplyJournal(first with { Effects = Convert.FromHexString(sample[0]) });
+        copy.Store.ApplyJournal(second with { Effects = Convert.FromHexString(sample[1]) });
+        Assert.Equal(["f", "l"], copy.Store.List(copy.Store.Lookup(InodeNumber.Root, "d").Value.Inode));
+        Assert.Empty(copy.Store.Check(null, CancellationToken.None));
+    }
+
+    [Fact]
     public async Task The_journal_is_cut_where_nobody_reads_it()
     {
         byte[] value = new byte[65536];
@@ -79,6 +109,8 @@ public sealed class JournalTests : IDisposable
         using var database = Database.Open(_volume.Database, 1024);
         Assert.InRange(database.Scalar("SELECT sum(length(effects)) FROM journal"), MetadataLimits.JournalBytes / 2, MetadataLimits.JournalBytes);
     }
+
+    private static ManifestBlock Block(long index, string text) => new(index, BlockHash.Of(text.Bytes()), 4096, 0xFEDCBA9876543210, 100, 1);
 
     /// <summary>The tables as text, row by row; of the volume what is not this copy's own.</summary>
     private static string Dump(TestVolume volume)

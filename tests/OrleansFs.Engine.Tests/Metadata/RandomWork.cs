@@ -4,7 +4,8 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Tests.Metadata;
 
 /// <summary>
-/// Random operations on a store and, side by side, on a tree in memory that knows nothing of it; outcomes and trees must agree. The rules of the tree are written anew from the
+/// Random operations on a store and, side by side, on a tree in memory that knows nothing of it; outcomes and trees must agree. The rules of the tree are
+/// written anew from the
 /// manual pages, not taken from the store.
 /// </summary>
 internal sealed class RandomWork(int seed, MetadataStore store, bool content = false)

@@ -80,6 +80,26 @@ public sealed class TransactionTests : IDisposable
     }
 
     [Fact]
+    public void A_store_that_cannot_undo_stops_and_what_was_committed_is_there_afterwards()
+    {
+        var kept = Store.Create(Root, "kept").Inode;
+        _volume.Commit();
+        Store.Create(Root, "lost");
+        Database().Execute("PRAGMA query_only = ON");
+        Assert.Equal(Errno.EIO, Store.Create(Root, "x".Bytes(), new NewInode { Mode = Mode.S_IFREG }, TestVolume.Root).Error);
+        Assert.NotNull(Store.Poison);
+        Assert.Equal(Errno.EIO, Store.Unlink(Root, "kept").Error);
+        Assert.Equal(Errno.EIO, Store.Lookup(Root, "kept").Error);
+        Assert.Equal(Errno.EIO, Store.ReadDirectory(Root, 0, new ListSink(9), false).Error);
+        Assert.Equal(Errno.EIO, Store.Commit().Error);
+        _volume.Log.Expect("the metadata store stops");
+        _volume.Reopen();
+        _volume.Log.Clear();
+        Assert.Equal(["kept"], Store.List(Root));
+        Assert.Equal(kept, Store.Lookup(Root, "kept").Value.Inode);
+    }
+
+    [Fact]
     public void A_full_disk_fails_the_commit_and_loses_nothing()
     {
         string folder = Directory.CreateTempSubdirectory("ofs-full-").FullName;
@@ -227,10 +247,12 @@ public sealed class TransactionTests : IDisposable
         return process.ExitCode;
     }
 
+    private Database Database() => (Database)typeof(MetadataStore).GetField("_database", BindingFlags.Instance | BindingFlags.NonPublic)!.GetValue(Store)!;
+
     /// <summary>The device seam for SQLite: a bound on the pages of the database stands for a full disk in the middle of an operation.</summary>
     private void Limit(bool pages)
     {
-        var database = (Database)typeof(MetadataStore).GetField("_database", BindingFlags.Instance | BindingFlags.NonPublic)!.GetValue(Store)!;
+        var database = Database();
         database.Execute($"PRAGMA max_page_count = {(pages ? database.Scalar("PRAGMA page_count") + 6 : 1_000_000_000)}");
     }
 }

@@ -67,7 +67,8 @@ internal sealed partial class MetadataChecker
         };
     }
 
-    /// <summary>Walks the tree from the root, and from the directories without a name, which are told of elsewhere. What is left are cycles: of each, one directory is a fault, and
+    /// <summary>Walks the tree from the root, and from the directories without a name, which are told of elsewhere. What is left are cycles: of each, one
+    /// directory is a fault, and
     /// with it the others come back.</summary>
     private IEnumerable<MetadataFault> CheckTree()
     {

@@ -4,7 +4,8 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Metadata;
 
 /// <summary>Looks for faults in a meta.db as it was committed last, with a connection of its own.</summary>
-/// <remarks>What it has to remember of each inode and block goes to tables in a scratch file beside meta.db, so that its memory does not grow with the volume.</remarks>
+/// <remarks>What it has to remember of each inode and block goes to tables in a scratch file beside meta.db, so that its memory does not grow with the
+/// volume.</remarks>
 internal sealed partial class MetadataChecker : IDisposable
 {
     /// <summary>Rows between two reports of progress.</summary>

@@ -6,7 +6,8 @@ namespace OrleansFs.Engine.Metadata;
 
 /// <summary>Repairs faults in a meta.db that nothing else has open, by SQL of its own.</summary>
 /// <remarks>
-/// Nothing that a user may still want is deleted: an inode that no name leads to goes to /lost+found, and so do blocks that no file has. What it does is not in the journal: the
+/// Nothing that a user may still want is deleted: an inode that no name leads to goes to /lost+found, and so do blocks that no file has. What it does is not
+/// in the journal: the
 /// journal is emptied, so that every replica takes a full copy.
 /// </remarks>
 internal sealed class MetadataRepair(Database database, int blockSize, Timestamp now)

@@ -63,7 +63,7 @@ CREATE TABLE dentry (
 ) STRICT, WITHOUT ROWID;
 
 -- For readdir: has the name as well, being an index of a table without rowid, so it covers.
-CREATE UNIQUE INDEX dentry_cookie ON dentry (parent, cookie, ino, type);
+CREATE INDEX dentry_cookie ON dentry (parent, cookie, ino, type);
 
 CREATE TABLE xattr (
   ino   INTEGER NOT NULL,
