@@ -43,6 +43,9 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     internal static partial nint Write(int fd, byte* buffer, nuint count);
 
+    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
+    internal static partial int Poll(PollFd* descriptors, nuint count, int timeoutMilliseconds);
+
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     internal static partial nint MMap(nint address, nuint length, int protection, int flags, int fd, long offset);
 
@@ -106,6 +109,17 @@ internal static unsafe partial class Libc
         internal byte* Control;
         internal ulong ControlLength;
         internal int Flags;
+    }
+
+    /// <summary>struct pollfd: 8 bytes.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct PollFd
+    {
+        internal const short Error = 8; // POLLERR
+
+        internal int Descriptor;
+        internal short Events;
+        internal short Returned;
     }
 
     /// <summary>struct iovec.</summary>

@@ -60,7 +60,7 @@ internal sealed unsafe partial class DeviceReader
         while (true)
         {
             request ??= _pool.Rent();
-            while (!_engine.HasRoom)
+            while (!_engine.HasRoom && !IsGone())
                 _engine.WaitForRoom(s_roomCheck);
             nint length = Libc.Read(_fd, request.Input, (nuint)request.InputCapacity);
             if (length < 0)
@@ -85,6 +85,13 @@ internal sealed unsafe partial class DeviceReader
         }
         if (request is not null)
             _pool.Return(request);
+    }
+
+    /// <summary>Whether the connection is gone: without room nothing is read, and so nothing else would tell.</summary>
+    private bool IsGone()
+    {
+        Libc.PollFd poll = new() { Descriptor = _fd };
+        return Libc.Poll(&poll, 1, 0) == 1 && (poll.Returned & Libc.PollFd.Error) != 0;
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "reading /dev/fuse failed: {Error}")]

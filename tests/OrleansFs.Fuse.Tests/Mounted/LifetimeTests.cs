@@ -247,6 +247,19 @@ public sealed class LifetimeTests
     }
 
     [Fact]
+    public async Task An_abort_is_noticed_even_where_nothing_more_is_read()
+    {
+        await using MemoryMount mount = await MemoryMount.StartAsync(FuseTransport.Device, change: o => o with { MaxInFlight = 1, ReaderThreads = 1 });
+        int fd = Posix.MustOpen(mount.Path(MemoryFileSystem.WaitingName), Posix.O_RDWR | Posix.O_CREAT);
+        Task<long> read = Task.Run(() => Posix.Read(fd, new byte[10], 0));
+        Assert.True(await mount.FileSystem.Waiting.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        Task<UnmountOutcome> unmounted = mount.Mount.UnmountAsync(UnmountMode.Abort, TestContext.Current.CancellationToken);
+        Assert.Equal(UnmountOutcome.Unmounted, await unmounted.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        Assert.Equal(-1, await read);
+        _ = Posix.Close(fd);
+    }
+
+    [Fact]
     public async Task Where_the_kernel_refuses_the_rings_requests_come_over_the_device()
     {
         await using MemoryMount mount = await MemoryMount.StartAsync(
