@@ -14,6 +14,8 @@ public static class HostLogging
         logging.SetMinimumLevel(verbose ? LogLevel.Debug : LogLevel.Warning);
         logging.AddFilter("Orleans", verbose ? LogLevel.Information : LogLevel.Error);
         logging.AddFilter("Microsoft", verbose ? LogLevel.Information : LogLevel.Error);
+        // A line for each call to a copy that is away: who called says it, once.
+        logging.AddFilter("Orleans.Messaging", verbose ? LogLevel.Error : LogLevel.Critical);
         // The prefix "Orleans" is one of ours too.
         logging.AddFilter("OrleansFs", verbose ? LogLevel.Debug : LogLevel.Warning);
         return logging;

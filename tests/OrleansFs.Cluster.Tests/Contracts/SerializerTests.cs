@@ -1,0 +1,115 @@
+using System.Reflection;
+using Microsoft.Extensions.DependencyInjection;
+using Orleans;
+using Orleans.Serialization;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+using Xunit;
+
+namespace OrleansFs.Cluster.Tests.Contracts;
+
+/// <summary>Every type that travels comes back as it was, also in its rarest shape.</summary>
+public sealed class SerializerTests : IDisposable
+{
+    private static readonly BlockHash Hash = BlockHash.Of([1, 2, 3]);
+    private static readonly CopyName Nas = CopyName.Parse("nas");
+    private static readonly SessionTicket Ticket = new(SessionId.New(), long.MinValue + 5);
+
+    private static readonly Attributes Some = new()
+    {
+        Inode = new InodeNumber(ulong.MaxValue),
+        Mode = Mode.S_IFREG | 0x1A4,
+        LinkCount = 3,
+        Uid = uint.MaxValue,
+        Gid = 7,
+        Size = long.MaxValue,
+        AllocatedBytes = 1 << 20,
+        AccessTime = new Timestamp(-1),
+        ModifyTime = new Timestamp(long.MaxValue),
+        ChangeTime = new Timestamp(long.MinValue),
+        BirthTime = new Timestamp(1),
+        Device = 0x0801,
+        Flags = InodeFlags.AppendOnly | InodeFlags.NoDump,
+    };
+
+    private static readonly CopyDescription Copy = new()
+    {
+        Copy = Nas,
+        Volume = VolumeId.New(),
+        VolumeName = "fotos",
+        Role = CopyRole.Replica,
+        BlockSize = 131072,
+        ReadOnly = true,
+        Epoch = new Epoch(4),
+    };
+
+    private readonly ServiceProvider _services = new ServiceCollection().AddSerializer().BuildServiceProvider();
+
+    public static TheoryData<string> Samples => [.. All().Select(s => s.GetType().ToString()).Distinct()];
+
+    [Theory]
+    [MemberData(nameof(Samples))]
+    public void It_comes_back_as_it_was(string type)
+    {
+        foreach (object sample in All().Where(s => s.GetType().ToString() == type))
+        {
+            byte[] bytes = _services.GetRequiredService<Serializer>().SerializeToArray(sample);
+            object back = _services.GetRequiredService<Serializer>().Deserialize<object>(bytes)!;
+            Assert.Equivalent(Describe(sample), Describe(back), strict: true);
+        }
+    }
+
+    [Fact]
+    public void Every_type_of_the_contract_has_a_sample()
+    {
+        var contract = new[] { typeof(InodeNumber).Assembly, typeof(INamespaceGrain).Assembly }.SelectMany(a => a.GetTypes())
+            .Where(t => t.GetCustomAttribute<GenerateSerializerAttribute>() is not null && !t.Name.Contains("Proxy_", StringComparison.Ordinal) && t.Namespace!.StartsWith("OrleansFs", StringComparison.Ordinal))
+            .Select(t => t.IsGenericTypeDefinition ? t.Name : t.FullName!);
+        var sampled = All().Select(s => s.GetType()).Select(t => t.IsGenericType ? t.Name : t.FullName!).ToHashSet();
+        Assert.All(contract, c => Assert.Contains(c, sampled));
+    }
+
+    [Fact]
+    public void Payloads_are_not_copied_within_a_process()
+    {
+        var copier = _services.GetRequiredService<DeepCopier>();
+        FsResult<ReadOnlyMemory<byte>> result = new ReadOnlyMemory<byte>(new byte[] { 1, 2, 3 });
+        var copy = copier.Copy(result);
+        Assert.True(result.Value.Equals(copy.Value), "the memory of the copy is another");
+        var page = new DirectoryPage { Rows = [], Names = [1], Attributes = null, IsLast = true };
+        Assert.Same(page.Names, copier.Copy(page).Names);
+    }
+
+    public void Dispose() => _services.Dispose();
+
+    private static IEnumerable<object> All() =>
+    [
+        InodeNumber.Root, new InodeNumber(ulong.MaxValue), new Lsn(long.MaxValue), new Epoch(9), VolumeId.New(), Nas, default(CopyName), Hash, BlockHash.Hole, new Timestamp(-5), Some,
+        new AttributeChange { Mask = (AttributeMask)int.MaxValue, Mode = 1, Uid = 2, Gid = 3, Size = 4, AccessTime = new(5), ModifyTime = new(6), ChangeTime = new(7), Flags = InodeFlags.Immutable },
+        new Caller(1, 2, 3, 4), new NewInode { Mode = 1, Device = 2, SymlinkTarget = new byte[] { 0, 255 } }, default(NewInode),
+        new FileLock { Kind = LockKind.Write, Start = 1, End = ulong.MaxValue, Pid = 3, Owner = ulong.MaxValue, WholeFile = true },
+        new SpaceReport { BlockSize = 1, TotalBytes = 2, FreeBytes = 3, AvailableBytes = 4, Inodes = 5, FreeInodes = 6 },
+        new VolumeStatus { Volume = "v", Uuid = "u", Copy = "c", Role = "r", StoredBytes = 12, LastCommit = DateTimeOffset.UnixEpoch, ResidentBytes = null, Trouble = "none" },
+        FsResult.Ok, (FsResult)Errno.ENOSPC, (FsResult<long>)5L, (FsResult<long>)Errno.EROFS, (FsResult<Attributes>)Some, (FsResult<VolumeStatus>)Errno.EIO,
+        (FsResult<ReadOnlyMemory<byte>>)new ReadOnlyMemory<byte>([1, 2, 3, 4], 1, 2),
+        new SessionId(Guid.NewGuid()), Ticket, new ChangeRequest(Ticket, 255, long.MaxValue), new SessionStart { Client = "host:/mnt" }, Copy, CopyRole.Replica,
+        new SessionGrant { Ticket = Ticket, Lease = TimeSpan.FromSeconds(30), Slots = 256, Copy = Copy }, new SessionPulse { Orphans = [InodeNumber.Root, new(7)] },
+        new DirectoryRow(255, new InodeNumber(3), 4, long.MaxValue),
+        new DirectoryPage { Rows = [new DirectoryRow(1, InodeNumber.Root, 4, 9)], Names = "a"u8.ToArray(), Attributes = [Some], IsLast = true },
+        new DirectoryPage { Rows = [], Names = [], Attributes = null, IsLast = false },
+        new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = null, WeakChecksum = ulong.MaxValue, Residency = BlockResidency.Missing, IsPinned = true },
+        new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = new Timestamp(4), WeakChecksum = 0, Residency = BlockResidency.Local, IsPinned = false },
+        BlockResidency.Evicted, new CopyAwayException(Nas),
+    ];
+
+    /// <summary>A value as text that shows every field; memory as its bytes.</summary>
+    private static string Describe(object value) => value switch
+    {
+        Exception e => e.Message,
+        FsResult<ReadOnlyMemory<byte>> r => r.IsOk ? Convert.ToHexString(r.Value.Span) : r.ToString(),
+        NewInode n => $"{n with { SymlinkTarget = default }} {Convert.ToHexString(n.SymlinkTarget.Span)}",
+        SessionPulse p => string.Join(',', p.Orphans),
+        DirectoryPage p => $"{string.Join(',', p.Rows)} {Convert.ToHexString(p.Names)} {(p.Attributes is null ? "null" : string.Join(',', p.Attributes))} {p.IsLast}",
+        _ => value.ToString()!,
+    };
+}

@@ -1,0 +1,79 @@
+using System.Diagnostics;
+using System.Reflection;
+using OrleansFs.Cluster.Tests.Support;
+using Xunit;
+
+namespace OrleansFs.Cluster.Tests.Silos;
+
+/// <summary>orleansfs-silo, as a process that can be killed.</summary>
+internal sealed class SiloProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly Task<string> _errors;
+
+    private SiloProcess(Process process, TimeSpan startTime)
+    {
+        _process = process;
+        StartTime = startTime;
+        _errors = process.StandardError.ReadToEndAsync();
+    }
+
+    /// <summary>From its start until it served.</summary>
+    public TimeSpan StartTime { get; }
+
+    public int Id => _process.Id;
+
+    public static Task<SiloProcess> StartAsync(string folder, params string[] more) => StartNamedAsync(folder, "master", more);
+
+    public static async Task<SiloProcess> StartNamedAsync(string folder, string name, params string[] more)
+    {
+        long began = Stopwatch.GetTimestamp();
+        var process = Start(["--data", folder, "--name", name, "--role", "master", .. more]);
+        string? line = await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
+        var silo = new SiloProcess(process, Stopwatch.GetElapsedTime(began));
+        if (line is null || !line.Contains("serving", StringComparison.Ordinal))
+            Assert.Fail($"the silo did not start: {line} {await silo._errors}");
+        return silo;
+    }
+
+    /// <summary>Runs it until it ends by itself.</summary>
+    public static async Task<(int ExitCode, string Error)> RunAsync(params string[] arguments)
+    {
+        using var process = Start(arguments);
+        var error = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await output;
+        return (process.ExitCode, await error);
+    }
+
+    public async Task KillAsync()
+    {
+        _process.Kill(); // SIGKILL
+        await _process.WaitForExitAsync();
+    }
+
+    /// <summary>SIGTERM.</summary>
+    /// <returns>The exit code, and what was written to standard error.</returns>
+    public async Task<(int ExitCode, string Error)> StopAsync()
+    {
+        using (var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]))
+            await kill.WaitForExitAsync();
+        await _process.WaitForExitAsync();
+        return (_process.ExitCode, await _errors);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+            await KillAsync();
+        _process.Dispose();
+    }
+
+    private static Process Start(string[] arguments)
+    {
+        string folder = typeof(SiloProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "SiloFolder").Value!;
+        var start = new ProcessStartInfo(Path.Combine(folder, "orleansfs-silo"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        return Process.Start(start)!;
+    }
+}
