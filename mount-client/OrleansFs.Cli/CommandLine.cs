@@ -16,7 +16,7 @@ internal static class CommandLine
 
     public static RootCommand Build() => new("OrleansFs: a deduplicating, content-addressed network filesystem")
     {
-        Mount(), Unmount(), Status(), Hash(),
+        Mount(), Unmount(), Status(), Hash(), Check(), Collect(),
     };
 
     private static Command Mount()
@@ -83,6 +83,28 @@ internal static class CommandLine
         var blockSize = Size("--block-size", "S of the volume to compare with", 128 << 10);
         var command = new Command("hash", "Compute the content hash that a volume would give to files, in the form of sha256sum(1).") { files, blockSize };
         command.SetAction((parsed, _) => HashCommand.RunAsync(parsed.GetRequiredValue(files), parsed.GetValue(blockSize)));
+        return command;
+    }
+
+    private static Command Check()
+    {
+        var data = new Option<string>("--data") { Description = DataHelp, Required = true, HelpName = "DIR" };
+        var repair = new Option<bool>("--repair") { Description = "mend what can be mended" };
+        var verify = new Option<bool>("--verify-data") { Description = "read every block and compare it with its SHA-256" };
+        var json = new Option<bool>("--json") { Description = "one JSON object; its fields are in the README" };
+        var command = new Command(CheckName, "Check a volume that is not mounted. Exit codes as fsck(8).") { data, repair, verify, json };
+        command.SetAction((parsed, _) => CheckCommand.RunAsync(
+            Path.GetFullPath(parsed.GetRequiredValue(data)), parsed.GetValue(repair), parsed.GetValue(verify), parsed.GetValue(json)));
+        return command;
+    }
+
+    private static Command Collect()
+    {
+        var (mountPoint, data) = Where();
+        var dryRun = new Option<bool>("--dry-run") { Description = "delete nothing, only count" };
+        var command = new Command("gc", "Delete blocks that nothing refers to any more, without waiting for their grace period.") { mountPoint, data, dryRun };
+        RequireOne(command, mountPoint, data);
+        command.SetAction((parsed, _) => CollectCommand.RunAsync(parsed.GetValue(mountPoint), parsed.GetValue(data), parsed.GetValue(dryRun)));
         return command;
     }
 

@@ -24,6 +24,9 @@ internal static class Limits
     /// <summary>How long the last log lines may take at the end.</summary>
     internal static readonly TimeSpan LogDrainTimeout = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often work that takes long says where it is, where there is no terminal.</summary>
+    internal static readonly TimeSpan ProgressLineInterval = TimeSpan.FromSeconds(10);
+
     /// <summary>How often --watch asks, and progress is shown.</summary>
     internal static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
 }

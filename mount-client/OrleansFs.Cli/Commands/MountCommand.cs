@@ -44,10 +44,15 @@ internal static class MountCommand
         var volume = await EmbeddedVolume.OpenAsync(Volume(request), loggers, signals.Token);
         await using (var ending = new Ending(volume))
         {
-            var mounted = await MountedVolume.MountAsync(request.MountPoint, volume.OpenSession, Options(request), loggers.CreateLogger("Mount"), signals.Token);
+            // The silo joins its cluster while the kernel is asked for the mount. Both are there before it is said so; neither is left half-started.
+            var silo = volume.StartSiloAsync(signals.Token);
+            var mounting = MountedVolume.MountAsync(request.MountPoint, volume.OpenSession, Options(request), loggers.CreateLogger("Mount"), signals.Token);
+            await silo.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            var mounted = await mounting;
             await using (mounted)
             {
                 ending.Control = ControlServer.Start(request.DataFolder, new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
+                await silo;
                 string line = $"mounted volume {volume.Name} of {request.DataFolder} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
                 if (starter is null)
                     Console.WriteLine(line);

@@ -1,5 +1,7 @@
 using System.Net.Sockets;
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
+using OrleansFs.Cli.Output;
 
 namespace OrleansFs.Cli.Control;
 
@@ -7,6 +9,9 @@ namespace OrleansFs.Cli.Control;
 internal interface IControlHandler
 {
     Task<ControlReply> StatusAsync(CancellationToken cancellation);
+
+    /// <summary>Deletes what nothing refers to, and tells how far it is.</summary>
+    Task<ControlReply> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation);
 
     /// <summary>Unmounts in order. Null when the mount is gone; why not where it is not.</summary>
     Task<string?> UnmountAsync();
@@ -161,6 +166,9 @@ internal sealed class ControlServer : IDisposable
             case ControlVerb.Unmount:
                 await UnmountAsync(stream);
                 break;
+            case ControlVerb.Collect:
+                await CollectAsync(stream, request.DryRun);
+                break;
             default:
                 await SayAsync(stream, new() { Error = $"the process that serves the volume does not know '{request.Verb}'" });
                 break;
@@ -177,6 +185,17 @@ internal sealed class ControlServer : IDisposable
         await SayAsync(stream, new() { Unmounted = true });
         string? error = await _ended.Task;
         await SayAsync(stream, error is null ? new() { Committed = true } : new() { Error = error });
+    }
+
+    private async Task CollectAsync(NetworkStream stream, bool dryRun)
+    {
+        // The newest step only: a slow reader must not hold up the work, nor make it queue.
+        var steps = Channel.CreateBounded<WorkProgress>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
+        var work = _handler.CollectAsync(dryRun, new Relay<WorkProgress>(step => steps.Writer.TryWrite(step)), _stopping.Token);
+        _ = work.ContinueWith(_ => steps.Writer.TryComplete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        await foreach (var step in steps.Reader.ReadAllAsync())
+            await SayAsync(stream, new() { Progress = step });
+        await SayAsync(stream, await work);
     }
 
     private static Task SayAsync(NetworkStream stream, ControlReply reply) => ControlSocket.WriteLineAsync(stream, reply, ControlJson.Default.ControlReply, CancellationToken.None);

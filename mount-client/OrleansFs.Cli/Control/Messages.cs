@@ -28,6 +28,9 @@ internal sealed record ControlReply
     /// <summary>How far long work is.</summary>
     public WorkProgress? Progress { get; init; }
 
+    /// <summary>The collection is done.</summary>
+    public CollectResult? Collected { get; init; }
+
     /// <summary>The mount is gone; what was written is being committed.</summary>
     public bool? Unmounted { get; init; }
 
@@ -40,6 +43,12 @@ internal sealed record ControlReply
 /// <param name="Done">Units done.</param>
 /// <param name="Total">Units in all; null where that is not known.</param>
 internal sealed record WorkProgress(string Step, long Done, long? Total);
+
+/// <summary>What a collection freed, or would free.</summary>
+/// <param name="Blocks">Blocks that nothing referred to.</param>
+/// <param name="Strays">Files in the block folders that nothing knew.</param>
+/// <param name="Bytes">What both took on disk.</param>
+internal sealed record CollectResult(long Blocks, long Strays, long Bytes);
 
 /// <summary>What status shows.</summary>
 /// <param name="Volume">The volume.</param>

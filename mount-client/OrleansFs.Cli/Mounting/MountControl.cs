@@ -18,6 +18,18 @@ internal sealed class MountControl(EmbeddedVolume volume, MountedVolume mounted,
             : new ControlReply { Error = $"the volume cannot be asked for its status: {error}" };
     }
 
+    public async Task<ControlReply> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation)
+    {
+        try
+        {
+            return new ControlReply { Collected = await volume.CollectAsync(dryRun, progress, cancellation) };
+        }
+        catch (IOException failure)
+        {
+            return new ControlReply { Error = failure.Message };
+        }
+    }
+
     public async Task<string?> UnmountAsync()
     {
         try

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what the tests need (as root, from Debian's packages), builds everything and runs all tests. Ends with 'N passed, N failed, N skipped'.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root" || exit 1
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
+needed=(fuse3 attr acl sqlite3 rsync git gcc libc6-dev make tar e2fsprogs util-linux procps python3)
+missing=()
+for package in "${needed[@]}"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "test.sh: run it as root, or install first: ${missing[*]}" >&2
+        exit 1
+    fi
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || exit 1
+fi
+
+dotnet build OrleansFs.sln -v quiet --nologo || exit 1
+
+passed=0 failed=0 skipped=0 bad=0
+report=$(mktemp -d)
+trap 'rm -rf "$report"' EXIT
+for project in tests/*.Tests; do
+    name=$(basename "$project")
+    echo "== $name"
+    # Each is a program that runs its own tests; a hung one is ended, and counts as failed.
+    timeout 1200 dotnet run --no-build --project "$project" -- -noColor -noLogo -parallel none -xml "$report/$name.xml"
+    status=$?
+    counts=$(sed -n 's/.*<assembly [^>]*\btotal="\([0-9]*\)".*/&/p' "$report/$name.xml" 2>/dev/null | head -n 1)
+    value() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$counts"; }
+    p=$(value passed) f=$(value failed) s=$(value skipped) e=$(value errors) n=$(value not-run)
+    if [ -z "$p" ] || [ "$p" = 0 ]; then
+        echo "test.sh: $name ran no test to its end (status $status)" >&2
+        bad=$((bad + 1))
+        continue
+    fi
+    passed=$((passed + p)) failed=$((failed + f + ${e:-0})) skipped=$((skipped + s + ${n:-0}))
+    if [ "$status" -ne 0 ] && [ "$f" = 0 ] && [ "${e:-0}" = 0 ]; then
+        echo "test.sh: $name ended with status $status" >&2
+        bad=$((bad + 1))
+    fi
+done
+echo "$passed passed, $((failed + bad)) failed, $skipped skipped"
+[ $((failed + bad)) -eq 0 ] && [ "$passed" -gt 0 ]
