@@ -7,13 +7,14 @@ using OrleansFs.Model;
 
 // Metadata operations a second through the store's methods, one thread, commits included. Arguments: number of files (default 200000), folder (default the
 // system's temporary one).
+int filesPerDirectory = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 1000;
 int files = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 200_000;
 string folder = Directory.CreateDirectory(Path.Combine(args.Length > 1 ? args[1] : Path.GetTempPath(), $"ofs-bench-{Environment.ProcessId}")).FullName;
 try
 {
     var volume = new NewVolume { Name = "bench", Copy = CopyName.Parse("here"), BlockSize = 128 << 10 };
     using var store = MetadataStore.Open(Path.Combine(folder, "meta.db"), volume, TimeProvider.System, NullLogger.Instance);
-    new Bench(store, files).Run();
+    new Bench(store, files, filesPerDirectory).Run();
 }
 finally
 {
@@ -21,16 +22,15 @@ finally
 }
 
 /// <summary>The operations in the order in which a program that makes a tree, walks it and removes it does them.</summary>
-internal sealed class Bench(MetadataStore store, int files)
+internal sealed class Bench(MetadataStore store, int files, int filesPerDirectory)
 {
-    private const int FilesPerDirectory = 1000;
     private const int MutationsPerCommit = 4000;
     private readonly Caller _caller = new(1000, 1000, 1, 18);
-    private readonly InodeNumber[] _directories = new InodeNumber[(files + FilesPerDirectory - 1) / FilesPerDirectory];
+    private readonly InodeNumber[] _directories = new InodeNumber[(files + filesPerDirectory - 1) / filesPerDirectory];
     private readonly InodeNumber[] _inodes = new InodeNumber[files];
     private TimeSpan _committing;
     private Task _checkpoint = Task.CompletedTask;
-    private readonly byte[][] _names = [.. Enumerable.Range(0, FilesPerDirectory).Select(i => Encoding.UTF8.GetBytes($"file-{i:x4}.txt"))];
+    private readonly byte[][] _names = [.. Enumerable.Range(0, filesPerDirectory).Select(i => Encoding.UTF8.GetBytes($"file-{i:x6}.txt"))];
 
     public void Run()
     {
@@ -62,9 +62,9 @@ internal sealed class Bench(MetadataStore store, int files)
         Console.WriteLine($"{store.FileBytes >> 20} MiB on disk, {GC.GetTotalMemory(forceFullCollection: true) >> 20} MiB of managed heap, {store.CachedInodes} inodes in memory");
     }
 
-    private InodeNumber Directory(int i) => _directories[i / FilesPerDirectory];
+    private InodeNumber Directory(int i) => _directories[i / filesPerDirectory];
 
-    private byte[] Name(int i) => _names[i % FilesPerDirectory];
+    private byte[] Name(int i) => _names[i % filesPerDirectory];
 
     private void Unlink(int i)
     {
