@@ -44,12 +44,14 @@ internal sealed partial class BlockFiles : IDisposable
     /// <summary>Every write up to and including this one is on disk, names included, or was deleted since.</summary>
     public long SyncedSequence => _sync.SyncedSequence;
 
-    /// <summary>Opens the block folders under <paramref name="dataFolder"/>, making them where they are missing, and deletes temporaries of an earlier run: nobody else may have it open.</summary>
+    /// <summary>Opens the block folders under <paramref name="dataFolder"/>, making them where they are missing: nobody else may have it open.</summary>
+    /// <param name="dataFolder">The data folder of the copy.</param>
+    /// <param name="time">For the age of files.</param>
+    /// <param name="logger">Told of what is unexpected.</param>
+    /// <param name="keepTemporaries">Leave what an earlier run did not finish; otherwise it is deleted.</param>
+    /// <param name="disk">The calls that make files durable, where they are not to be the system's own.</param>
     /// <exception cref="BlockStoreException">The folders cannot be made or opened.</exception>
-    public static BlockFiles Open(string dataFolder, TimeProvider time, ILogger logger) => Open(dataFolder, time, logger, static root => new BlockDisk(root));
-
-    /// <summary>As <see cref="Open(string, TimeProvider, ILogger)"/>, with the calls that make files durable given by the caller.</summary>
-    internal static BlockFiles Open(string dataFolder, TimeProvider time, ILogger logger, Func<int, BlockDisk> disk)
+    public static BlockFiles Open(string dataFolder, TimeProvider time, ILogger logger, bool keepTemporaries = false, Func<int, BlockDisk>? disk = null)
     {
         if (!BitConverter.IsLittleEndian)
             throw new PlatformNotSupportedException("block files are read and written by little-endian machines only");
@@ -66,9 +68,9 @@ internal sealed partial class BlockFiles : IDisposable
             made = LinuxFile.MakeFolder(root, "tmp\0"u8);
             if (made is not (Errno.None or Errno.EEXIST))
                 throw new BlockStoreException(made, $"{blocks}/tmp cannot be made");
-            var files = new BlockFiles(dataFolder, root, disk(root), time, logger);
+            var files = new BlockFiles(dataFolder, root, disk?.Invoke(root) ?? new BlockDisk(root), time, logger);
             root = -1;
-            int left = files.DeleteTemporaries(TimeSpan.Zero);
+            int left = keepTemporaries ? 0 : files.DeleteTemporaries(TimeSpan.Zero);
             if (left > 0)
                 logger.LogInformation("deleted {Count} unfinished block files of an earlier run", left);
             return files;

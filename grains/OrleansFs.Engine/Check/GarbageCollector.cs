@@ -39,7 +39,7 @@ internal sealed class GarbageCollector(
         try
         {
             var report = await CollectDeadAsync(Timestamp.From(time.GetUtcNow() - grace), dryRun, progress, cancellation);
-            return sweep ? Sweep(grace, dryRun, report, progress, cancellation) : report;
+            return sweep ? await Task.Run(() => Sweep(grace, dryRun, report, progress, cancellation), cancellation) : report;
         }
         finally
         {

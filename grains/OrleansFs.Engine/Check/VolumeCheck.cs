@@ -26,7 +26,7 @@ public sealed record CheckOptions
 public readonly record struct CheckStep(string Step, long Done, long? Total);
 
 /// <summary>One fault. The names are a contract: the JSON of <c>fsck --json</c> has them in camelCase.</summary>
-/// <param name="Kind">What is wrong: a name of <c>MetadataFaultKind</c>, or blockMissing, blockCorrupt, blockUnreadable, strayFile.</param>
+/// <param name="Kind">What is wrong: a name of <c>MetadataFaultKind</c>, or blockMissing, blockCorrupt, blockUnreadable.</param>
 /// <param name="Description">In words, with names and numbers.</param>
 /// <param name="Repaired">It has been mended.</param>
 /// <param name="Inode">The inode concerned, where there is one.</param>
@@ -40,7 +40,9 @@ public sealed record CheckFault(string Kind, string Description, bool Repaired, 
 /// <param name="Repaired">How many of them have been mended.</param>
 /// <param name="Blocks">Blocks looked at.</param>
 /// <param name="VerifiedBytes">Bytes of content whose SHA-256 was computed anew.</param>
-public sealed record CheckReport(IReadOnlyList<CheckFault> Faults, long FaultCount, long Repaired, long Blocks, long VerifiedBytes)
+/// <param name="StrayFiles">Files in the block folders that no row speaks of, unfinished ones included. No fault: a repair or a collection deletes them.</param>
+/// <param name="StrayBytes">Their length, bytes.</param>
+public sealed record CheckReport(IReadOnlyList<CheckFault> Faults, long FaultCount, long Repaired, long Blocks, long VerifiedBytes, long StrayFiles, long StrayBytes)
 {
     /// <summary>As fsck(8): 0 clean, 1 all faults mended, 4 faults are left.</summary>
     public int ExitCode => FaultCount == 0 ? 0 : Repaired == FaultCount ? 1 : 4;
@@ -76,6 +78,8 @@ public sealed class VolumeCheck
     private long _repaired;
     private long _blocks;
     private long _verified;
+    private long _strayFiles;
+    private long _strayBytes;
 
     private VolumeCheck(CheckOptions options, MetadataStore metadata, BlockFiles files, BlockPaths paths, IProgress<CheckStep>? progress,
         CancellationToken cancellation)
@@ -96,7 +100,7 @@ public sealed class VolumeCheck
         try
         {
             using var metadata = MetadataStore.Open(folder.Metadata, null, time, loggers.CreateLogger<MetadataStore>());
-            using var files = BlockFiles.Open(folder.Path, time, loggers.CreateLogger<BlockFiles>());
+            using var files = BlockFiles.Open(folder.Path, time, loggers.CreateLogger<BlockFiles>(), keepTemporaries: true);
             using var paths = new BlockPaths(folder.Metadata);
             var check = new VolumeCheck(options, metadata, files, paths, progress, cancellation);
             await Task.Run(check.Run, cancellation);
@@ -108,7 +112,7 @@ public sealed class VolumeCheck
         }
     }
 
-    private CheckReport Report() => new(_faults, _faultCount, _repaired, _blocks, _verified);
+    private CheckReport Report() => new(_faults, _faultCount, _repaired, _blocks, _verified, _strayFiles, _strayBytes);
 
     private void Run()
     {
@@ -124,8 +128,7 @@ public sealed class VolumeCheck
                 Add(fault, repaired: false);
         }
         CheckBlocks();
-        if (_options.Repair)
-            SweepStrays();
+        CheckStrays();
     }
 
     private void CheckBlocks()
@@ -136,23 +139,20 @@ public sealed class VolumeCheck
         Parallel.ForEach(
             _metadata.EnumerateBlocks(),
             new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = _cancellation },
-            () => new byte[_metadata.Volume.BlockSize],
-            (row, _, buffer) =>
+            row =>
             {
                 if (row.Residency == Residency.Local)
-                    CheckBlock(row, buffer);
+                    CheckBlock(row);
                 long done = Interlocked.Increment(ref _blocks);
                 if (done % 256 == 0)
                     _progress?.Report(new CheckStep(step, done, total));
-                return buffer;
-            },
-            _ => { });
+            });
         _progress?.Report(new CheckStep(step, _blocks, total));
     }
 
-    private void CheckBlock(BlockRow row, byte[] buffer)
+    private void CheckBlock(BlockRow row)
     {
-        var read = _options.VerifyData ? _files.Verify(row.Hash) : _files.Read(row.Hash, buffer);
+        var read = _options.VerifyData ? _files.Verify(row.Hash) : _files.Inspect(row.Hash);
         if (_options.VerifyData && read.IsOk)
             Interlocked.Add(ref _verified, read.Length);
         if (read.IsOk && read.Length == row.Length)
@@ -160,16 +160,18 @@ public sealed class VolumeCheck
         // A dead block whose file is gone: the next collection takes the row, or the next writer stores the block anew.
         if (row.References == 0 && read.Status == BlockReadStatus.Missing)
             return;
+        bool corrupt = read.Status is BlockReadStatus.Corrupt or BlockReadStatus.Ok;
         string reason = read.IsOk ? $"it is {read.Length} bytes long, not {row.Length}" : read.Reason ?? read.Status.ToString();
-        if (_options.Repair && read.Status is BlockReadStatus.Corrupt)
-            Quarantine(row.Hash);
+        string? moved = _options.Repair && corrupt ? _files.Quarantine(row.Hash) : null;
         string kind = read.Status switch
         {
             BlockReadStatus.Missing => "blockMissing",
             BlockReadStatus.Unreadable => "blockUnreadable",
             _ => "blockCorrupt",
         };
-        Add(new CheckFault(kind, $"block {row.Hash}: {reason}", Repaired: false, null, row.Hash.ToString(), PathsOf(row)));
+        string description = moved is null ? $"block {row.Hash}: {reason}" : $"block {row.Hash}: {reason}; moved to {moved}";
+        // Out of the way is all that a block needs that no file is made of.
+        Add(new CheckFault(kind, description, Repaired: moved is not null && row.References == 0, null, row.Hash.ToString(), PathsOf(row)));
     }
 
     private IReadOnlyList<string> PathsOf(BlockRow row)
@@ -178,24 +180,27 @@ public sealed class VolumeCheck
             return row.References == 0 || _faults.Count >= MaxNamed ? [] : _paths.Of(row.Hash, MaxPaths);
     }
 
-    private void Quarantine(BlockHash hash)
+    /// <summary>Counts files in the block folders that no row speaks of, and deletes them in a repair. What is not of this program's making, a name that is no hash, is left alone.</summary>
+    private void CheckStrays()
     {
-        string name = hash.ToString();
-        string source = Path.Combine(_options.DataFolder, "blocks", name[..2], name[2..4], name);
-        string lost = Path.Combine(_options.DataFolder, "lost+blocks");
-        Directory.CreateDirectory(lost);
-        File.Move(source, Path.Combine(lost, name), overwrite: true);
-    }
-
-    private void SweepStrays()
-    {
+        long seen = 0;
         foreach (var entry in _files.Enumerate())
         {
             _cancellation.ThrowIfCancellationRequested();
-            if (entry.Hash is { } hash && !_metadata.TryGetBlock(hash, out _))
-                _files.Delete(hash);
+            if (++seen % 4096 == 0)
+                _progress?.Report(new CheckStep("looking for stray files", seen, null));
+            bool stray = entry.Kind == BlockEntryKind.Temporary || entry.Hash is { } hash && !_metadata.TryGetBlock(hash, out _);
+            if (!stray)
+                continue;
+            _strayFiles++;
+            _strayBytes += entry.FileBytes;
+            if (!_options.Repair)
+                continue;
+            if (entry.Hash is { } block)
+                _files.Delete(block);
+            else
+                _files.DeleteStray(entry);
         }
-        _files.DeleteTemporaries(TimeSpan.Zero);
     }
 
     private void Add(MetadataFault fault, bool repaired) =>

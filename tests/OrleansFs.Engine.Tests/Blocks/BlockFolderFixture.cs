@@ -30,7 +30,7 @@ internal sealed class BlockFolderFixture : IDisposable
     /// <summary>Warnings and errors that the test expects are taken here.</summary>
     public IReadOnlyList<string> TakeLog() => _log.Take();
 
-    public BlockFiles OpenWith(Func<int, BlockDisk> disk) => _files = BlockFiles.Open(Folder, Time, _log, disk);
+    public BlockFiles OpenWith(Func<int, BlockDisk> disk) => _files = BlockFiles.Open(Folder, Time, _log, disk: disk);
 
     public BlockStore OpenStore(long cacheBytes) => BlockStore.Open(Folder, cacheBytes, Time, _log);
 
