@@ -6,7 +6,7 @@ using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
 // Metadata operations a second through the store's methods, one thread, commits included. Arguments: number of files (default 200000), folder (default the
-// system's temporary one).
+// system's temporary one), files in one directory (default 1000).
 int filesPerDirectory = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 1000;
 int files = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 200_000;
 string folder = Directory.CreateDirectory(Path.Combine(args.Length > 1 ? args[1] : Path.GetTempPath(), $"ofs-bench-{Environment.ProcessId}")).FullName;
