@@ -52,11 +52,45 @@ internal sealed partial class VolumeFileSystem
 
     public override ValueTask<FuseResult<int>> Write(FuseContext context, WriteRequest request)
     {
+        if ((request.WriteFlags & Fuse.WriteFlags.KillSuidGid) != 0 && HasPrivileges(context.Node))
+            return WriteWithout();
         var call = _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context));
         return call.IsCompletedSuccessfully ? new(Written(call.Result, request.Data.Length)) : Wait(call, request.Data.Length);
 
         static FuseResult<int> Written(FsResult<long> result, int length) => result.IsOk ? length : Translate.Error(result.Error);
         static async ValueTask<FuseResult<int>> Wait(ValueTask<FsResult<long>> pending, int length) => Written(await pending, length);
+
+        async ValueTask<FuseResult<int>> WriteWithout()
+        {
+            var error = await GiveUpPrivilegesAsync(context);
+            return error != Errno.None
+                ? error
+                : Written(await _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context)), request.Data.Length);
+        }
+    }
+
+    /// <summary>Whether a file has a set-user-ID or set-group-ID bit, as far as that can be told at once.</summary>
+    private bool HasPrivileges(NodeId node)
+    {
+        var call = _volume.GetAttributesAsync(Translate.Inode(node), CancellationToken.None);
+        return !call.IsCompletedSuccessfully || call.Result is { IsOk: true, Value: { IsDirectory: false } attributes } && (attributes.Mode & (Mode.S_ISUID | Mode.S_ISGID)) != 0;
+    }
+
+    /// <summary>Clears what a change by an ordinary user must clear, and tells the kernel, which under FUSE_HANDLE_KILLPRIV_V2 leaves it to us and keeps showing the old mode.</summary>
+    private async ValueTask<Errno> GiveUpPrivilegesAsync(FuseContext context)
+    {
+        var known = await _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
+        if (!known.TryGet(out var attributes, out var unknown))
+            return Translate.Error(unknown);
+        // As setattr_should_drop_sgid of the kernel. Of the caller's groups only the first is told: one who is in the file's group by another loses the bit too.
+        bool keepsGroup = (attributes.Mode & Mode.S_IXGRP) == 0 && context.Gid == attributes.Gid;
+        uint mode = attributes.Mode & ~(keepsGroup ? Mode.S_ISUID : Mode.S_ISUID | Mode.S_ISGID);
+        var change = new AttributeChange { Mask = AttributeMask.KillPrivileges | AttributeMask.Mode, Mode = mode };
+        var result = await _volume.SetAttributesAsync(Translate.Inode(context.Node), change, CallerOf(context, 0), Cancellation(context));
+        if (!result.IsOk)
+            return Translate.Error(result.Error);
+        Notifier?.TryInvalidateInode(context.Node, offset: -1);
+        return Errno.None;
     }
 
     private Model.WriteFlags HowToWrite(WriteRequest request)
@@ -89,7 +123,17 @@ internal sealed partial class VolumeFileSystem
     public override ValueTask<FuseResult> FAllocate(FuseContext context, FAllocateRequest request) =>
         (request.Mode & ~KnownAllocation) != 0
             ? new(FuseResult.Fail(Errno.EOPNOTSUPP))
-            : Done(_volume.AllocateAsync(Translate.Inode(context.Node), (AllocateMode)request.Mode, request.Offset, request.Length, Cancellation(context)));
+            : context.Uid != 0 && HasPrivileges(context.Node)
+                ? AllocateWithout(context, request)
+                : Done(_volume.AllocateAsync(Translate.Inode(context.Node), (AllocateMode)request.Mode, request.Offset, request.Length, Cancellation(context)));
+
+    private async ValueTask<FuseResult> AllocateWithout(FuseContext context, FAllocateRequest request)
+    {
+        var error = await GiveUpPrivilegesAsync(context);
+        return error != Errno.None
+            ? FuseResult.Fail(error)
+            : await Done(_volume.AllocateAsync(Translate.Inode(context.Node), (AllocateMode)request.Mode, request.Offset, request.Length, Cancellation(context)));
+    }
 
     /// <remarks>
     /// The kernel asks without first sending the dirty pages that it collects (fs/fuse/file.c, fuse_lseek): the volume would call a hole what a program has just written,

@@ -8,7 +8,7 @@ internal sealed partial class MetadataStore
 {
     /// <summary>Moves, replaces or exchanges a name. EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY, EEXIST, EBUSY for "." and "..", EPERM by
     /// flags, EMLINK.
-    /// A name that is replaced or exchanged keeps its cookie; a new one gets a new cookie.</summary>
+    /// A name that is replaced or exchanged keeps its cookie, and so does an entry that is only named anew in its directory; any other gets a new cookie.</summary>
     /// <returns>The inode that was replaced and lost its last name by that; null where there is none.</returns>
     public FsResult<InodeNumber?> Rename(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber newDirectory, ReadOnlySpan<byte> newName, RenameFlags flags, in Caller caller)
     {
@@ -138,14 +138,15 @@ internal sealed partial class MetadataStore
                 return error;
         }
         var type = Mode.DirectoryEntryType(source.Current.Mode);
-        Execute(new PutDentry { Parent = to.Number, Name = newName, Cookie = _nextCookie, Inode = source.Number, Type = type }, exists: target is not null);
-        if (target is null)
-            _nextCookie++;
+        // An entry that stays in its directory stays in its place: a reader that renames what it reads would otherwise meet it again and again, and never come to an end.
+        bool keepsPlace = ReferenceEquals(from, to) && target is null && whiteout is null;
+        long cookie = keepsPlace ? FindDentry(from.Number, name)!.Value.Cookie : _nextCookie;
         if (whiteout is null)
-        {
             ExecuteDeleteDentry(from.Number, name);
-        }
-        else
+        Execute(new PutDentry { Parent = to.Number, Name = newName, Cookie = cookie, Inode = source.Number, Type = type }, exists: target is not null);
+        if (target is null && !keepsPlace)
+            _nextCookie++;
+        if (whiteout is not null)
         {
             Execute(new PutDentry { Parent = from.Number, Name = name, Cookie = 0, Inode = whiteout.Number, Type = Mode.DirectoryEntryType(Mode.S_IFCHR) }, exists: true);
             TakeIn(whiteout);
