@@ -28,6 +28,7 @@ public sealed record MountKind(string Name, VolumeKind Volume, IoUringMode IoUri
         new("memory/device", VolumeKind.Memory, IoUringMode.Off, Shared: false),
         new("memory/io_uring", VolumeKind.Memory, IoUringMode.On, Shared: false),
         new("memory shared/device", VolumeKind.Memory, IoUringMode.Off, Shared: true),
+        new("remote shared/device", VolumeKind.Remote, IoUringMode.Off, Shared: true),
     ];
 
     public static MountKind Named(string name) => All.Single(kind => kind.Name == name);
@@ -41,6 +42,9 @@ public enum VolumeKind
 
     /// <summary>The product's.</summary>
     Engine,
+
+    /// <summary>The product's, in a silo, by grain calls through its gateway.</summary>
+    Remote,
 
     /// <summary>No mount of ours at all.</summary>
     Plain,

@@ -25,7 +25,12 @@ public sealed class TestMount
     /// <param name="log">Where warnings and errors go.</param>
     internal static async Task<TestMount> StartAsync(MountKind kind, Func<string, string> scratch, RecordingLogger log)
     {
-        ITestVolume volume = kind.Volume == VolumeKind.Memory ? new MemoryTestVolume() : await EngineTestVolume.OpenAsync(scratch("data"), log);
+        ITestVolume volume = kind.Volume switch
+        {
+            VolumeKind.Memory => new MemoryTestVolume(),
+            VolumeKind.Remote => await RemoteTestVolume.OpenAsync(scratch("data"), log),
+            _ => await EngineTestVolume.OpenAsync(scratch("data"), log),
+        };
         var options = new VolumeMountOptions { Policy = kind.Shared ? MountPolicy.SharedSession : MountPolicy.Alone, AllowOther = true, IoUring = kind.IoUring };
         var mounted = await MountedVolume.MountAsync(scratch("mnt"), volume.OpenSession, options, log.CreateLogger("Mount"));
         var wanted = kind.IoUring == IoUringMode.On ? FuseTransport.IoUring : FuseTransport.Device;
