@@ -232,6 +232,74 @@ public sealed class BlockSyncTests
         }
     }
 
+    /// <summary>A real disk that loses writes after it has taken them: a loop device over a file for which there is no room. The kernel tells once, at the sync.</summary>
+    [Fact]
+    public async Task A_disk_that_loses_writes_is_not_believed_and_nothing_is_lost_once_it_has_room()
+    {
+        if (!Environment.IsPrivilegedProcess || !File.Exists("/dev/loop-control") || !File.Exists("/usr/sbin/mkfs.ext4") && !File.Exists("/sbin/mkfs.ext4"))
+            Assert.Skip("mounting a loop device needs root, loop devices and mkfs.ext4");
+        string room = Directory.CreateTempSubdirectory("ofs-room-").FullName;
+        string disk = Directory.CreateTempSubdirectory("ofs-disk-").FullName;
+        string image = Path.Combine(room, "image");
+        Run("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", room);
+        try
+        {
+            Run("truncate", "-s", "96m", image);
+            Run("mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal", image);
+            Run("mount", "-o", "loop", image, disk);
+            var written = new List<BlockHash>();
+            try
+            {
+                using var fixture = new BlockFolderFixture(disk, isMount: true);
+                // Folders and inodes get their place while there is room: a file system that loses those is beyond help.
+                for (int i = 0; i < 200; i++)
+                    fixture.Files.Write(BlockHash.Of(BlockFolderFixture.Content(i, 131072)), [1]);
+                for (int i = 0; i < 1500; i++)
+                    File.WriteAllText(Path.Combine(disk, "blocks/tmp", $"{i}"), "");
+                long first = fixture.Files.LastSequence;
+                await fixture.Files.SyncAsync(first, Cancellation);
+                for (int i = 0; i < 200; i++)
+                    written.Add(fixture.Write(BlockFolderFixture.Content(i, 131072)).Hash);
+                long last = fixture.Files.LastSequence;
+                for (int i = 0; i < 2; i++)
+                {
+                    var failure = await Assert.ThrowsAsync<BlockSyncException>(async () => await fixture.Files.SyncAsync(last, Cancellation));
+                    Assert.Equal(written.ToHashSet(), failure.Affected.ToHashSet());
+                    Assert.Equal(first, fixture.Files.SyncedSequence);
+                }
+                Run("mount", "-o", "remount,size=128m", room);
+                // The kernel may have dropped what it could not write; who still has the content stores it again.
+                for (int i = 0; i < 200; i++)
+                    last = fixture.Files.Write(written[i], BlockFolderFixture.Content(i, 131072)).WriteSequence;
+                await fixture.Files.SyncAsync(last, Cancellation);
+                Assert.Equal(fixture.Files.LastSequence, fixture.Files.SyncedSequence);
+                Assert.All(written, h => Assert.False(fixture.Files.IsSuspect(h)));
+                Assert.NotEmpty(fixture.TakeLog());
+            }
+            finally
+            {
+                Run("umount", disk);
+            }
+            // What was only in memory is gone now.
+            Run("mount", "-o", "loop", image, disk);
+            try
+            {
+                using var fixture = new BlockFolderFixture(disk, isMount: true);
+                Assert.All(written, h => Assert.Equal(BlockReadResult.Ok(131072), fixture.Files.Verify(h)));
+            }
+            finally
+            {
+                Run("umount", disk);
+            }
+        }
+        finally
+        {
+            Run("umount", room);
+            Directory.Delete(disk);
+            Directory.Delete(room);
+        }
+    }
+
     private static void Run(string program, params string[] arguments)
     {
         using var process = Process.Start(program, arguments);
