@@ -8,8 +8,8 @@ using Orleans;
 using Orleans.Configuration;
 using Orleans.Runtime;
 using OrleansFs.Engine;
-using OrleansFs.Grains;
 using OrleansFs.GrainInterfaces;
+using OrleansFs.Grains;
 using OrleansFs.Hosting.Cluster;
 
 namespace OrleansFs.Hosting;

@@ -6,8 +6,8 @@ using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
-using OrleansFs.Grains;
 using OrleansFs.GrainInterfaces;
+using OrleansFs.Grains;
 
 namespace OrleansFs.Hosting;
 
