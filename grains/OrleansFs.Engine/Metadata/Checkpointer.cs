@@ -8,7 +8,9 @@ namespace OrleansFs.Engine.Metadata;
 /// always has a
 /// transaction open, that never happens by itself: so when the log is long, the short end of it is brought over between two transactions.
 /// </remarks>
-internal sealed class Checkpointer(string path) : IDisposable
+/// <param name="path">Path of meta.db.</param>
+/// <param name="restartBytes">Bytes of WAL past which the log is to start anew.</param>
+internal sealed class Checkpointer(string path, long restartBytes) : IDisposable
 {
     /// <summary>A frame of the WAL: a page and its header (sqlite.org/fileformat2.html#walformat).</summary>
     private const int FrameBytes = 4096 + 24;
@@ -58,7 +60,7 @@ internal sealed class Checkpointer(string path) : IDisposable
 
     private void Run()
     {
-        if (_database.Checkpoint(look: false) is var (log, _) && (long)log * FrameBytes >= MetadataLimits.RestartBytes)
+        if (_database.Checkpoint(look: false) is var (log, _) && (long)log * FrameBytes >= restartBytes)
             _endWanted = true;
     }
 }

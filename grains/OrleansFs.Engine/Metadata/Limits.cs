@@ -54,6 +54,13 @@ internal static class MetadataLimits
     /// <summary>Journal rows that one commit removes at most: more than it adds, so that the journal shrinks, and few enough not to be felt.</summary>
     public const int JournalCutRows = 8;
 
+    /// <summary>On a small disk the WAL, and the journal, take at most one part in so many of it: both together half of what the engine keeps free there
+    /// (a twentieth), so that names can be removed when it is full. From 5 GiB on the bounds beside this one are the lower ones.</summary>
+    public const int DiskShare = 80;
+
+    /// <summary>Least of both, bytes: some hundred pages, which is a transaction or two.</summary>
+    public const long LeastLogBytes = 1 << 20;
+
     /// <summary>Bytes of WAL from which on a checkpoint is worth its two syncs.</summary>
     public const long CheckpointBytes = 16L << 20;
 

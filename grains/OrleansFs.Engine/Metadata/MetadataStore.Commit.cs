@@ -130,12 +130,12 @@ internal sealed partial class MetadataStore
     public Task CheckpointAsync()
     {
         ObjectDisposedException.ThrowIf(_isDisposed || _checkpointer is null, this);
-        return Volatile.Read(ref _walBacklog) < MetadataLimits.CheckpointBytes && WalBytes < MetadataLimits.RestartBytes ? Task.CompletedTask : _checkpointer.RunAsync();
+        return Volatile.Read(ref _walBacklog) < _budget.CheckpointBytes && WalBytes < _budget.RestartBytes ? Task.CompletedTask : _checkpointer.RunAsync();
     }
 
     private void StartBackground()
     {
-        _checkpointer = new Checkpointer(_path);
+        _checkpointer = new Checkpointer(_path, _budget.RestartBytes);
         _sync = new WalSync(_path + "-wal", () => (Interlocked.Read(ref _commits), Volatile.Read(ref _committed)), _committed, OnSyncFailed);
     }
 

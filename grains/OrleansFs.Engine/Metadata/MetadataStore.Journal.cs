@@ -67,9 +67,9 @@ internal sealed partial class MetadataStore
     private long CutJournal(long bytes)
     {
         long removed = 0;
-        if (bytes <= MetadataLimits.JournalBytes || HasReplicas())
+        if (bytes <= _budget.JournalBytes || HasReplicas())
             return removed;
-        for (int i = 0; i < MetadataLimits.JournalCutRows && bytes - removed > MetadataLimits.JournalBytes; i++)
+        for (int i = 0; i < MetadataLimits.JournalCutRows && bytes - removed > _budget.JournalBytes; i++)
         {
             var s = _sql.OldestJournal;
             if (!s.Step())

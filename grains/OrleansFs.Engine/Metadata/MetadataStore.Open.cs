@@ -5,11 +5,13 @@ namespace OrleansFs.Engine.Metadata;
 
 internal sealed partial class MetadataStore
 {
+    private readonly LogBudget _budget;
     private bool _isDisposed;
 
     private MetadataStore(string path, Database database, Statements sql, VolumeInfo volume, VolumeClock clock, TimeProvider time, ILogger logger)
     {
         _path = path;
+        _budget = LogBudget.For(Path.GetDirectoryName(Path.GetFullPath(path))!);
         _database = database;
         _sql = sql;
         _time = time;
