@@ -60,8 +60,11 @@ internal static class Limits
     /// <summary>Interruptions of a settling by truncations after which the log says so: each costs some microseconds, so that so many mean a program at odds with itself.</summary>
     public const int SettleRounds = 1000;
 
-    /// <summary>Most that is kept free on the disk for the metadata of deletions when it is full, bytes.</summary>
-    public const long MaxDiskReserve = 64L << 20;
+    /// <summary>One part in so many of the disk is kept free, within the two bounds that follow.</summary>
+    public const int DiskReserveShare = 20;
+
+    /// <summary>Most that is kept free on the disk for the metadata of deletions when it is full, bytes: twice what the WAL and the journal may grow by.</summary>
+    public const long MaxDiskReserve = 256L << 20;
 
     /// <summary>Least that is kept free, bytes, on a small disk.</summary>
     public const long MinDiskReserve = 4L << 20;
@@ -96,6 +99,12 @@ internal static class Limits
     /// <summary>Lock requests that may wait on one file; one more is ENOLCK.</summary>
     public const int LockWaiters = 4096;
 
-    /// <summary>How old the knowledge of the disk's free space may be.</summary>
+    /// <summary>Free bytes below which the disk is asked each time, which takes a microsecond: more than any disk takes in <see cref="DiskProbe"/>.</summary>
+    public const long DiskProbeAlways = 1L << 30;
+
+    /// <summary>Bytes that a block may take on the disk beside its content: the ends of its last cluster, its folders and their inodes.</summary>
+    public const long BlockOverhead = 16 << 10;
+
+    /// <summary>How old the knowledge of the disk's free space may be, while there is plenty.</summary>
     public static readonly TimeSpan DiskProbe = TimeSpan.FromMilliseconds(100);
 }

@@ -25,27 +25,27 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ReadLink(inode));
 
-    public ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
-        new(_volume.RefuseGrowth() is var refused and not Errno.None ? refused : _volume.Metadata.Create(directory, name.Span, inode, caller));
+    public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
+        await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused : _volume.Metadata.Create(directory, name.Span, inode, caller);
 
-    public ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
+    public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
     {
-        if (_volume.RefuseGrowth() is var refused and not Errno.None)
-            return new(refused);
+        if (await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None)
+            return refused;
         var result = _volume.Metadata.CreateUnnamed(directory, inode, caller);
         if (result.IsOk)
             _volume.Orphanage.AddUnnamed(result.Value.Inode);
-        return new(result);
+        return result;
     }
 
-    public ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    public async ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
-        if (_volume.RefuseGrowth() is var refused and not Errno.None)
-            return new(refused);
+        if (await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None)
+            return refused;
         var result = _volume.Metadata.Link(inode, directory, name.Span);
         if (result.IsOk)
             _volume.Orphanage.Remove(inode);
-        return new(result);
+        return result;
     }
 
     public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
@@ -87,8 +87,8 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
         new(_volume.Metadata.GetXattr(inode, name.Span));
 
-    public ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation) =>
-        new(_volume.RefuseGrowth() is var refused and not Errno.None ? refused : _volume.Metadata.SetXattr(inode, name.Span, value.Span, flags));
+    public async ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation) =>
+        await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused : _volume.Metadata.SetXattr(inode, name.Span, value.Span, flags);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ListXattr(inode));
 

@@ -15,6 +15,7 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
 {
     private readonly ConcurrentDictionary<InodeNumber, byte> _held = new();
     private readonly ConcurrentDictionary<IInodeHolder, byte> _sessions = new();
+    private readonly Lock _purging = new();
     private readonly Channel<InodeNumber> _purges = Channel.CreateBounded<InodeNumber>(Limits.PurgeQueue);
 
     public void Attach(IInodeHolder session) => _sessions.TryAdd(session, 0);
@@ -64,8 +65,28 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
     /// <summary>Purges what is queued, until cancelled.</summary>
     public async Task PurgeAsync(CancellationToken cancellation)
     {
-        await foreach (var inode in _purges.Reader.ReadAllAsync(cancellation))
+        while (await _purges.Reader.WaitToReadAsync(cancellation))
+            PurgeOne();
+    }
+
+    /// <summary>Purges what is queued; when it returns, nothing that was queued before the call holds blocks any more.</summary>
+    public void PurgeQueued()
+    {
+        while (PurgeOne())
+        {
+        }
+    }
+
+    private bool PurgeOne()
+    {
+        // Held over the purge, so that who finds the queue empty knows that it is also done.
+        lock (_purging)
+        {
+            if (!_purges.Reader.TryRead(out var inode))
+                return false;
             Purge(inode);
+            return true;
+        }
     }
 
     private void Purge(InodeNumber number)

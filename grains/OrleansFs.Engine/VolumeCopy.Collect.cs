@@ -4,6 +4,8 @@ namespace OrleansFs.Engine;
 
 public sealed partial class VolumeCopy
 {
+    private long? _settlingFailed;
+
     /// <summary>Deletes blocks that nothing refers to and files that nothing knows.</summary>
     /// <param name="grace">How long they have to have been unused. Zero is safe: what is about to be used is known.</param>
     /// <param name="dryRun">Delete nothing, count only.</param>
@@ -11,6 +13,34 @@ public sealed partial class VolumeCopy
     /// <param name="cancellation">Stops between steps.</param>
     public Task<CollectionReport> CollectAsync(TimeSpan grace, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation) =>
         _collector.CollectAsync(grace, sweep: true, dryRun, progress, cancellation);
+
+    /// <summary>The disk seems full: what is deleted lets go of its blocks, what is in flight becomes as small as it can, and whatever is dead is collected, however lately it died.</summary>
+    private async Task MakeRoomAsync(CancellationToken cancellation)
+    {
+        await _makingRoom.WaitAsync(cancellation);
+        try
+        {
+            _orphanage.PurgeQueued();
+            await CollectDeadAsync(cancellation);
+            // What cannot be stored even so stays in flight, and need not be tried again for each of many writers.
+            if (_settlingFailed is { } at && _time.GetElapsedTime(at) < Limits.RetryPause)
+                return;
+            var settled = await _files.SettleAllAsync(_ => true, cancellation);
+            _settlingFailed = settled.IsOk ? null : _time.GetTimestamp();
+            await CollectDeadAsync(cancellation);
+        }
+        finally
+        {
+            _space.Forget();
+            _makingRoom.Release();
+        }
+    }
+
+    private async Task CollectDeadAsync(CancellationToken cancellation)
+    {
+        if (_metadata.Counters.DeadBlocks > 0)
+            await _collector.CollectAsync(TimeSpan.Zero, sweep: false, dryRun: false, progress: null, cancellation);
+    }
 
     /// <summary>Collects what has been dead for the grace period; at once where the disk is short of room.</summary>
     private async Task CollectLoopAsync(CancellationToken cancellation)

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -17,7 +18,29 @@ public sealed partial class VolumeCopy
     internal LockTable LockTable => _locks;
 
     /// <summary>Why a mutation that adds something cannot be taken now: EROFS, or ENOSPC before the disk is really full.</summary>
-    internal Errno RefuseGrowth() => ReadOnly ? Errno.EROFS : _space.Admits(MutationRoom) ? Errno.None : Errno.ENOSPC;
+    internal ValueTask<Errno> RefuseGrowthAsync(CancellationToken cancellation)
+    {
+        if (ReadOnly)
+            return new(Errno.EROFS);
+        return _space.Admits(MutationRoom) ? new(Errno.None) : RefuseAfterMakingRoomAsync(cancellation);
+    }
+
+    private async ValueTask<Errno> RefuseAfterMakingRoomAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await MakeRoomAsync(cancellation);
+            return _space.Admits(MutationRoom) ? Errno.None : Errno.ENOSPC;
+        }
+        catch (BlockStoreException e)
+        {
+            return e.Error;
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+    }
 
     internal FsResult<Attributes> SetAttributes(InodeNumber number, in AttributeChange change, in Caller caller)
     {

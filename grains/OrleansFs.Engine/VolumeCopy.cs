@@ -33,6 +33,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly SemaphoreSlim _pending = new(0, 1);
+    private readonly SemaphoreSlim _makingRoom = new(1, 1);
     private long _lastCollection;
     private int _closed;
 
@@ -45,10 +46,14 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _time = time;
         _logger = loggers.CreateLogger<VolumeCopy>();
         _pool = new PagePool(options.Memory);
-        _space = new SpaceGuard(folder.Path, time, () => _pool.BytesInUse);
+        _space = new SpaceGuard(folder.Path, time, _pool, BlockSize);
         _committer = new Committer(metadata, blocks, loggers.CreateLogger<Committer>());
-        var sealer = new Sealer(metadata, blocks, Locks, Pending, BlockSize);
-        _files = new FileData(metadata, blocks, sealer, _committer, _pool, _space, time, BlockSize, loggers.CreateLogger<FileData>()) { ReadOnly = options.ReadOnly };
+        var sealer = new Sealer(metadata, blocks, Locks, Pending, _space, BlockSize);
+        _files = new FileData(metadata, blocks, sealer, _committer, _pool, _space, time, BlockSize, loggers.CreateLogger<FileData>())
+        {
+            ReadOnly = options.ReadOnly,
+            MakeRoom = MakeRoomAsync,
+        };
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
@@ -130,6 +135,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         finally
         {
             _tasks.Dispose();
+            _makingRoom.Dispose();
             _collector.Dispose();
             _files.Dispose();
             _metadata.Dispose();
@@ -154,16 +160,26 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private async Task StartAsync(CancellationToken cancellation)
     {
         _metadata.Pending = SignalPending;
-        if (ReadOnly)
-            return;
-        var orphans = _metadata.Orphans();
         var redo = _metadata.LoadRedo();
+        if (ReadOnly)
+        {
+            await ReplayAsync(redo, cancellation);
+            return;
+        }
+        var orphans = _metadata.Orphans();
         for (int i = 0; i < Environment.ProcessorCount; i++)
             _tasks.Run("seal", _files.SealCompleteAsync);
         _tasks.Run("settle", _files.SettleOldAsync);
         _tasks.Run("commit", CommitLoopAsync);
         _tasks.Run("purge", _orphanage.PurgeAsync);
         _tasks.Run("collect", CollectLoopAsync);
+        await ReplayAsync(redo, cancellation);
+        foreach (var orphan in orphans)
+            _orphanage.Queue(orphan);
+    }
+
+    private async Task ReplayAsync(IReadOnlyList<RedoFile> redo, CancellationToken cancellation)
+    {
         try
         {
             await _files.ReplayAsync(redo, cancellation);
@@ -171,10 +187,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         catch (InvalidDataException e)
         {
             await _tasks.StopAsync(Limits.StopTimeout);
-            throw new VolumeException($"{_options.DataFolder}: {e.Message}; make room on the disk and try again", e);
+            throw new VolumeException($"{_options.DataFolder}: {e.Message}", e);
         }
-        foreach (var orphan in orphans)
-            _orphanage.Queue(orphan);
     }
 
     private void SignalPending()

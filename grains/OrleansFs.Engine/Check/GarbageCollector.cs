@@ -38,7 +38,9 @@ internal sealed class GarbageCollector(
         await _one.WaitAsync(cancellation);
         try
         {
-            var report = await CollectDeadAsync(Timestamp.From(time.GetUtcNow() - grace), dryRun, progress, cancellation);
+            // Without grace, also what died in this moment, and what died before the wall clock was set back.
+            var before = grace <= TimeSpan.Zero ? new Timestamp(long.MaxValue) : Timestamp.From(time.GetUtcNow() - grace);
+            var report = await CollectDeadAsync(before, dryRun, progress, cancellation);
             return sweep ? await Task.Run(() => Sweep(grace, dryRun, report, progress, cancellation), cancellation) : report;
         }
         finally

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -50,7 +51,11 @@ internal sealed partial class FileData
                 return Errno.EPERM;
             bool grow = (mode & AllocateMode.KeepSize) == 0;
             if (!punch && !zero && !_space.Admits(length))
-                return Errno.ENOSPC;
+            {
+                await MakeRoom(cancellation);
+                if (!_space.Admits(length))
+                    return Errno.ENOSPC;
+            }
             while (punch || zero)
             {
                 int missing = TryClear(inode, offset, length);
@@ -66,6 +71,10 @@ internal sealed partial class FileData
         catch (OperationCanceledException)
         {
             return Errno.EINTR;
+        }
+        catch (BlockStoreException e)
+        {
+            return e.Error;
         }
         finally
         {

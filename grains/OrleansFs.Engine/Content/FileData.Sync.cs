@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -13,6 +14,11 @@ internal sealed partial class FileData
         if (CanBeFound(inode) && !TryLog(inode, out var settling) && (settling is null || !await TryLogAfterAsync(settling, inode, cancellation)))
         {
             var settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
+            if (settled.Error == Errno.ENOSPC)
+            {
+                await MakeRoom(cancellation);
+                settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
+            }
             if (!settled.IsOk)
                 return settled;
         }
@@ -22,10 +28,24 @@ internal sealed partial class FileData
     /// <summary>syncfs(2): settles every file that is dirty now.</summary>
     public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
     {
+        var settled = await SettleAllAsync(CanBeFound, cancellation);
+        if (settled.Error == Errno.ENOSPC)
+        {
+            await MakeRoom(cancellation);
+            settled = await SettleAllAsync(CanBeFound, cancellation);
+        }
+        var durable = await _committer.DurableAsync(cancellation);
+        return settled.IsOk ? durable : settled;
+    }
+
+    /// <summary>Settles every file that is dirty now and that is wanted.</summary>
+    /// <returns>The first error; the other files are settled all the same.</returns>
+    public async ValueTask<FsResult> SettleAllAsync(Func<Inode, bool> wanted, CancellationToken cancellation)
+    {
         var first = Errno.None;
         foreach (var inode in _dirty.Oldest(int.MaxValue))
         {
-            if (!CanBeFound(inode) || !inode.TryPin())
+            if (!wanted(inode) || !inode.TryPin())
                 continue;
             try
             {
@@ -38,13 +58,17 @@ internal sealed partial class FileData
                 inode.Unpin();
             }
         }
-        var durable = await _committer.DurableAsync(cancellation);
-        return first != Errno.None ? first : durable;
+        return first;
     }
 
-    /// <summary>Writes what the redo rows say into memory again, as the session before this one had it.</summary>
+    /// <summary>Writes what the redo rows say into memory again, as the session before this one had it, and makes blocks of it.</summary>
+    /// <remarks>
+    /// A disk that is full keeps nobody out: content that cannot be stored now stays in memory and in the redo table, as it was before the crash. A volume that is opened read-only stores nothing.
+    /// </remarks>
+    /// <exception cref="InvalidDataException">There is not memory enough for it.</exception>
     public async Task ReplayAsync(IReadOnlyList<RedoFile> files, CancellationToken cancellation)
     {
+        _isReplaying = true;
         foreach (var file in files)
         {
             if (_metadata.Acquire(file.Inode) is not { } inode)
@@ -52,22 +76,30 @@ internal sealed partial class FileData
             try
             {
                 foreach (var (offset, data) in file.Writes)
-                {
-                    var written = await WriteAsync(file.Inode, offset, data, WriteFlags.None, cancellation);
-                    if (!written.IsOk)
-                        throw new InvalidDataException($"what was synced of inode {file.Inode} cannot be brought back: {written.Error}");
-                }
+                    Replay(inode, offset, data);
                 lock (inode)
                     inode.Current = inode.Current with { ModifyTime = file.ModifyTime, ChangeTime = file.ChangeTime };
+                if (ReadOnly)
+                    continue;
                 var settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
                 if (!settled.IsOk)
-                    throw new InvalidDataException($"what was synced of inode {file.Inode} cannot be made into blocks: {settled.Error}");
+                    _logger.LogWarning("what was synced of inode {Inode} cannot be made into blocks yet ({Error}); it stays in memory and in the redo table", file.Inode, settled.Error);
             }
             finally
             {
                 _metadata.Release(inode);
             }
         }
+        _isReplaying = false;
+    }
+
+    private void Replay(Inode inode, long offset, ReadOnlyMemory<byte> data)
+    {
+        var written = TryWrite(inode, offset, data.Span, WriteFlags.None, out int missing);
+        if (missing > 0)
+            throw new InvalidDataException($"what was synced before a crash takes more than the {InFlightLimit} bytes of memory that are allowed: allow more");
+        if (!written.IsOk)
+            throw new InvalidDataException($"what was synced of inode {inode.Number} cannot be brought back: {written.Error}");
     }
 
     /// <summary>The file has a name, or may get one. A link that comes in between changes the first to the second, and so the second is looked at last.</summary>

@@ -12,6 +12,9 @@ internal sealed partial class FileData
     /// <summary>The volume takes no mutations: reading leaves no trace either.</summary>
     public bool ReadOnly { get; init; }
 
+    /// <summary>Settles what is in flight and deletes what nothing refers to, before a full disk is a reason to refuse anything.</summary>
+    public required Func<CancellationToken, Task> MakeRoom { get; init; }
+
     /// <summary>Why content cannot be stored, in one line; null while it can.</summary>
     public string? Trouble { get; private set; }
 

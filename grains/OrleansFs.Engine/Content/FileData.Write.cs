@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -8,7 +9,10 @@ internal sealed partial class FileData
     [ThreadStatic]
     private static List<int>? t_spare;
 
-    /// <summary>Writes all of the data into in-flight blocks. Waits only where the budget is used up.</summary>
+    /// <summary>What is written has been promised before: the disk is not asked.</summary>
+    private bool _isReplaying;
+
+    /// <summary>Writes all of the data into in-flight blocks. Waits only where the budget is used up, or where the disk seems full.</summary>
     /// <returns>Where the data went.</returns>
     public ValueTask<FsResult<long>> WriteAsync(InodeNumber number, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
@@ -18,7 +22,7 @@ internal sealed partial class FileData
         if (data.Length > Limits.WriteStep)
             return WriteStepsAsync(inode, offset, data, flags, cancellation);
         var result = TryWrite(inode, offset, data.Span, flags, out int missing);
-        if (missing > 0)
+        if (missing > 0 || result.Error == Errno.ENOSPC)
             return WaitAndWriteAsync(inode, offset, data, flags, missing, cancellation);
         _metadata.Release(inode);
         return new(result);
@@ -28,14 +32,27 @@ internal sealed partial class FileData
     {
         try
         {
+            bool collected = false;
             while (true)
             {
-                SignalPressure();
-                await _pool.WaitForRoomAsync(missing, cancellation);
+                if (missing > 0)
+                {
+                    SignalPressure();
+                    await _pool.WaitForRoomAsync(missing, cancellation);
+                }
+                else
+                {
+                    await MakeRoom(cancellation);
+                    collected = true;
+                }
                 var result = TryWrite(inode, offset, data.Span, flags, out missing);
-                if (missing == 0)
+                if (missing == 0 && (collected || result.Error != Errno.ENOSPC))
                     return result;
             }
+        }
+        catch (BlockStoreException e)
+        {
+            return e.Error;
         }
         catch (OperationCanceledException)
         {
@@ -71,7 +88,7 @@ internal sealed partial class FileData
     private FsResult<long> TryWrite(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, out int missing)
     {
         missing = 0;
-        if (!_space.Admits(data.Length))
+        if (!_isReplaying && !_space.AdmitsContent(data.Length))
             return Errno.ENOSPC;
         if ((flags & WriteFlags.KillPrivileges) != 0)
         {

@@ -75,11 +75,14 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
                 _extents[i] = new Extent(_extents[i].Start, length);
         }
         int kept = (length + PagePool.PageSize - 1) / PagePool.PageSize;
-        foreach (int page in _pages.Keys.Where(p => p >= kept || !Reaches(p)).ToArray())
+        int[] gone = [.. _pages.Keys.Where(p => p >= kept || !Reaches(p))];
+        foreach (int page in gone)
         {
             pool.Return([_pages[page]]);
             _pages.Remove(page);
         }
+        if (gone.Length > 0 && _pages.Count == 0)
+            pool.LeaveBlock();
     }
 
     /// <summary>Copies what is known of a range into a buffer that stands for the range.</summary>
@@ -116,7 +119,10 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
     public void Release()
     {
         if (_pages.Count > 0)
+        {
             pool.Return([.. _pages.Values]);
+            pool.LeaveBlock();
+        }
         _pages.Clear();
         _extents.Clear();
     }
@@ -131,6 +137,8 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
             page = spare[^1];
             spare.RemoveAt(spare.Count - 1);
             _pages.Add(index, page);
+            if (_pages.Count == 1)
+                pool.EnterBlock();
         }
         return pool[page][(offset % PagePool.PageSize)..];
     }

@@ -24,6 +24,7 @@ internal sealed unsafe class PagePool : IDisposable
     private int _freeCount;
     private int _untouched;
     private TaskCompletionSource? _room;
+    private int _blocks;
 
     /// <param name="bytes">The budget; at least one page is kept.</param>
     public PagePool(long bytes)
@@ -46,6 +47,9 @@ internal sealed unsafe class PagePool : IDisposable
     }
 
     public long BytesInUse => (long)InUse * PageSize;
+
+    /// <summary>In-flight blocks that have pages now.</summary>
+    public int Blocks => Volatile.Read(ref _blocks);
 
     /// <summary>Takes as many pages as there are places, or none.</summary>
     /// <returns>False when so many are not to be had now.</returns>
@@ -77,6 +81,12 @@ internal sealed unsafe class PagePool : IDisposable
         }
         room?.TrySetResult();
     }
+
+    /// <summary>An in-flight block has its first page.</summary>
+    public void EnterBlock() => Interlocked.Increment(ref _blocks);
+
+    /// <summary>It has none any more.</summary>
+    public void LeaveBlock() => Interlocked.Decrement(ref _blocks);
 
     /// <summary>Waits until pages have been returned since a failed <see cref="TryRent"/>.</summary>
     public Task WaitForRoomAsync(int pages, CancellationToken cancellation)

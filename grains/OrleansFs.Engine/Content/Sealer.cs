@@ -10,7 +10,7 @@ namespace OrleansFs.Engine.Content;
 /// Every hash it gives out is pinned in <see cref="PendingBlocks"/> until <see cref="Release(BlockHash)"/>, so that no collection takes the block before a manifest names it.
 /// Lock order: the block's stripe, then the metadata lock. The file is written under the stripe alone.
 /// </remarks>
-internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLocks locks, PendingBlocks pending, int blockSize)
+internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLocks locks, PendingBlocks pending, SpaceGuard space, int blockSize)
 {
     /// <summary>Hashes and stores the content of a frozen block.</summary>
     /// <exception cref="BlockStoreException">The disk is full or fails, or what lies under a partly written block cannot be read. Nothing has changed.</exception>
@@ -67,6 +67,8 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
         {
             if (TryClaim(hash, out var known))
                 return known;
+            if (!space.AdmitsBlock(content.Length))
+                throw new BlockStoreException(Errno.ENOSPC, $"block {hash} is not stored: what is left of the disk is for the metadata");
             var weak = WeakChecksum.Compute(content);
             var stored = blocks.Files.Write(hash, content);
             pending.Pin(hash, new PendingBlock(stored, weak));

@@ -4,23 +4,33 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Content;
 
 /// <summary>
-/// Says no in time: content is taken only where the disk under the data folder has room for all that is in flight, and a reserve for the metadata of deletions stays.
+/// Says no in time: content is taken only where the disk under the data folder has room for all that is in flight, and a reserve stays.
 /// So a full disk is an ENOSPC before anything is promised, and deleting files makes the volume usable again.
 /// </summary>
-internal sealed class SpaceGuard(string folder, TimeProvider time, Func<long> inFlightBytes)
+/// <remarks>
+/// <para>How much a block in flight will take is not known before it is sealed: four bytes of memory may become a block of S bytes, and a small file takes a cluster, folders and rows. So each counts as a whole
+/// block, and who is refused settles what is in flight and asks again: then what is known is what is there.</para>
+/// <para>The reserve has two halves. The first is for what was underestimated, and for writers that were admitted at the same time. The second is for the metadata alone, which cannot remove a name where it
+/// cannot write; blocks are never stored in it.</para>
+/// </remarks>
+/// <param name="folder">The data folder.</param>
+/// <param name="time">For the age of what is known of the disk.</param>
+/// <param name="pool">Knows what is in flight.</param>
+/// <param name="blockSize">S, bytes.</param>
+internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool, int blockSize)
 {
     private readonly Lock _lock = new();
     private DiskSpace _space;
     private long? _probed;
 
-    /// <summary>The disk as it was at most <see cref="Limits.DiskProbe"/> ago.</summary>
+    /// <summary>The disk as it is, or where there is plenty of room as it was at most <see cref="Limits.DiskProbe"/> ago.</summary>
     public DiskSpace Space
     {
         get
         {
             lock (_lock)
             {
-                if (_probed is not { } at || time.GetElapsedTime(at) > Limits.DiskProbe)
+                if (_probed is not { } at || _space.FreeBytes < Limits.DiskProbeAlways || time.GetElapsedTime(at) > Limits.DiskProbe)
                 {
                     _space = DiskSpace.Of(folder);
                     _probed = time.GetTimestamp();
@@ -30,18 +40,33 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, Func<long> in
         }
     }
 
-    /// <summary>Bytes that can still be taken.</summary>
+    /// <summary>Bytes that can still be taken, as statfs(2) tells them: what is in flight counted as it lies in memory.</summary>
     public long Room
     {
         get
         {
             var space = Space;
-            long reserve = Math.Clamp(space.TotalBytes / 20, Limits.MinDiskReserve, Limits.MaxDiskReserve);
-            return Math.Max(0, space.FreeBytes - reserve - inFlightBytes());
+            return Math.Max(0, space.FreeBytes - Reserve(space) - pool.BytesInUse);
         }
     }
 
     public bool Admits(long bytes) => Room >= bytes;
+
+    /// <summary>Whether a write of so many bytes at any place may be taken.</summary>
+    public bool AdmitsContent(long bytes)
+    {
+        var space = Space;
+        return space.FreeBytes - Reserve(space) >= (pool.Blocks + bytes / blockSize + 2) * (blockSize + Limits.BlockOverhead);
+    }
+
+    /// <summary>Whether a block that was taken before may be stored now.</summary>
+    public bool AdmitsBlock(long bytes)
+    {
+        var space = Space;
+        return space.FreeBytes - bytes - Limits.BlockOverhead >= Reserve(space) / 2;
+    }
+
+    private static long Reserve(in DiskSpace space) => Math.Clamp(space.TotalBytes / Limits.DiskReserveShare, Limits.MinDiskReserve, Limits.MaxDiskReserve);
 
     /// <summary>Looks anew next time: space was freed or taken.</summary>
     public void Forget()
