@@ -110,7 +110,7 @@ public sealed class VolumeConnection : IAsyncDisposable
     private static IHost Build(VolumeConnectionOptions options)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-        builder.Services.AddSingleton(options.Loggers ?? NullLoggerFactory.Instance);
+        builder.Services.AddSingleton<ILoggerFactory>(new ExpectedLosses(options.Loggers ?? NullLoggerFactory.Instance));
         builder.Services.AddSingleton(options.Time);
         builder.UseOrleansClient(client =>
         {

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
+using OrleansFs.Client;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains;
 
@@ -18,7 +19,7 @@ internal static class SiloBuilding
     {
         // An empty builder: no configuration files, no environment, no console lifetime; the process's owner decides on all of that.
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton<ILoggerFactory>(new ExpectedLosses(loggers));
         builder.Services.AddSingleton(options.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Limits.StopTimeout);
         builder.UseOrleans(silo => Configure(silo, options, cluster, copy));

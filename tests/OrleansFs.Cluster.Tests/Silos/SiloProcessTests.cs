@@ -43,8 +43,7 @@ public sealed class SiloProcessTests : IDisposable
             Assert.Equal(12, (await volume.ReadAsync(found.Value.Inode, 0, back, Cancellation)).Value);
             Assert.Equal("twenty years", Encoding.UTF8.GetString(back.AsSpan(0, 12)));
         }
-        var (code, error) = await again.StopAsync();
-        Assert.Equal((0, ""), (code, error));
+        await again.StopQuietlyAsync();
         Assert.Null(SiloFile.Read(_folder["data"]));
     }
 
@@ -97,8 +96,8 @@ public sealed class SiloProcessTests : IDisposable
         await one.KillAsync();
         await using var again = await SiloProcess.StartNamedAsync(_folder["one"], "one", "--cluster", conn);
         Assert.Equal("one", (await connection.FindCopyAsync(CopyName.Parse("one"), Cancellation)).Copy.Value);
-        Assert.Equal((0, ""), await again.StopAsync());
-        Assert.Equal((0, ""), await two.StopAsync());
+        await again.StopQuietlyAsync();
+        await two.StopQuietlyAsync();
     }
 
     [Fact]
