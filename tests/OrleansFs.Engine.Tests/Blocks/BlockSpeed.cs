@@ -40,6 +40,28 @@ public sealed class BlockSpeed(ITestOutputHelper output)
         }
     }
 
+    /// <summary>As the engine does it: a sync every so many blocks, beside the writing.</summary>
+    [Fact(Explicit = true)]
+    public async Task A_long_write_with_syncs_beside_it()
+    {
+        const int Count = 4096;
+        using var fixture = new BlockFolderFixture();
+        byte[] content = BlockFolderFixture.Content(1, S);
+        var syncing = Task.CompletedTask;
+        var time = Stopwatch.StartNew();
+        for (int i = 0; i < Count; i++)
+        {
+            BitConverter.TryWriteBytes(content, i);
+            long sequence = fixture.Files.Write(BlockHash.Of(content.AsSpan(0, 64)), content).WriteSequence;
+            if (i % 256 != 255)
+                continue;
+            await syncing;
+            syncing = fixture.Files.SyncAsync(sequence, TestContext.Current.CancellationToken).AsTask();
+        }
+        await syncing;
+        output.WriteLine($"{Count} blocks of {S}: {Count * (double)S / 1e6 / time.Elapsed.TotalSeconds:F0} MB/s in {time.ElapsedMilliseconds} ms");
+    }
+
     [Fact(Explicit = true)]
     public async Task Syncing_one_block_at_a_time()
     {
