@@ -56,6 +56,19 @@ internal sealed class ContentHashBuilder
             Append(new BlockHash(hashes[..BlockHash.Size]));
     }
 
+    /// <summary>The next 256 blocks, by the node above them, where the number of blocks so far is a multiple of 256 and more follow.</summary>
+    /// <param name="node">SHA-256 of their hashes; 32 zero bytes where all are holes.</param>
+    public void AppendSegment(ReadOnlySpan<byte> node)
+    {
+        if (_blocks % FanOut != 0)
+            throw new InvalidOperationException("a segment begins at a multiple of 256 blocks");
+        if (_levels[0].Count > 0)
+            Flush(0);
+        EnsureLevel(1);
+        AppendNode(1, node);
+        _blocks += FanOut;
+    }
+
     /// <summary>The next <paramref name="count"/> blocks are holes: as cheap for 2^50 of them as for one.</summary>
     public void AppendHoles(long count)
     {

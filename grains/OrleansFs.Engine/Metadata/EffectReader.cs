@@ -13,7 +13,7 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
     /// <summary>A reader of a journal value, past its version byte.</summary>
     /// <exception cref="InvalidDataException">A version that this program does not know.</exception>
     public static EffectReader OfJournal(ReadOnlySpan<byte> value) =>
-        value.Length > 0 && value[0] == EffectWriter.Version ? new(value[1..]) : throw new InvalidDataException("journal record of an unknown version");
+        value.Length > 0 && value[0] is >= 1 and <= EffectWriter.Version ? new(value[1..]) : throw new InvalidDataException("journal record of an unknown version");
 
     public EffectKind Kind() => (EffectKind)Byte();
 
@@ -38,7 +38,16 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
             Flags = (InodeFlags)Number(),
         };
         var (parent, manifest, xattrs, bits) = (Inode(), Number(), (int)Number(), Byte());
-        return new InodeRow { Attributes = attributes, Parent = parent, Manifest = manifest, XattrBytes = xattrs, Linkable = (bits & 1) != 0, HashVoid = (bits & 2) != 0 };
+        return new InodeRow
+        {
+            Attributes = attributes,
+            Parent = parent,
+            Manifest = manifest,
+            XattrBytes = xattrs,
+            Linkable = (bits & 1) != 0,
+            HashChanged = (bits & 6) != 0,
+            Hash = (bits & 4) != 0 ? Hash() : null,
+        };
     }
 
     public PutDentry Dentry() => new() { Parent = Inode(), Name = Bytes(), Cookie = (long)Number(), Inode = Inode(), Type = Byte() };

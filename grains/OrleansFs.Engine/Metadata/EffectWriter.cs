@@ -10,8 +10,8 @@ namespace OrleansFs.Engine.Metadata;
 /// </summary>
 internal sealed class EffectWriter
 {
-    /// <summary>Version of the records: the first byte of a journal value.</summary>
-    public const byte Version = 1;
+    /// <summary>Version of the records: the first byte of a journal value. Version 1 had no content hashes in inodes; it is read for ever.</summary>
+    public const byte Version = 2;
 
     /// <summary>Buffers up to this size are kept for the next transaction.</summary>
     private const int KeptBytes = 1 << 20;
@@ -241,7 +241,10 @@ internal sealed class EffectWriter
         Put(row.Parent.Value);
         Put(row.Manifest);
         Put((ulong)row.XattrBytes);
-        Put((byte)((row.Linkable ? 1 : 0) | (row.HashVoid ? 2 : 0)));
+        int hash = row.HashChanged ? row.Hash is null ? 2 : 4 : 0;
+        Put((byte)((row.Linkable ? 1 : 0) | hash));
+        if (hash == 4)
+            Put(row.Hash!.Value);
     }
 
     private void Put(byte value) => Room(1)[0] = value;

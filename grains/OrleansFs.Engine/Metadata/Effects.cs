@@ -50,8 +50,11 @@ internal readonly record struct InodeRow
 
     public required bool Linkable { get; init; }
 
-    /// <summary>Whether the content hash in the row is void: the content has changed since it was computed.</summary>
-    public bool HashVoid { get; init; }
+    /// <summary>The content has changed since the row was written: <see cref="Hash"/> takes the place of the content hash in it.</summary>
+    public bool HashChanged { get; init; }
+
+    /// <summary>The content hash; null where it is not known.</summary>
+    public BlockHash? Hash { get; init; }
 }
 
 /// <summary>A name, new or with another inode. A name that exists keeps its cookie.</summary>

@@ -51,7 +51,7 @@ internal sealed class Inode(Attributes current)
     /// <summary>There is no row yet: it is inserted before the open transaction is committed.</summary>
     public bool IsNew { get; set; }
 
-    /// <summary>The content hash in the row is void.</summary>
+    /// <summary>The content has changed since its hash was computed for the row.</summary>
     public bool HashVoid { get; set; }
 
     /// <summary>Purged: nothing may be written for it any more. Who still holds the object gets ESTALE.</summary>

@@ -64,10 +64,18 @@ internal sealed partial class MetadataStore
             s.BindNull(18);
         else
             s.Bind(18, target);
-        s.Run();
+        BindHash(s, row).Run();
     }
 
-    private void ApplyPutInode(in InodeRow row) => BindRow(_sql.PutInode, row).Bind(18, row.HashVoid ? 1L : 0).Run();
+    private void ApplyPutInode(in InodeRow row) => BindHash(BindRow(_sql.PutInode, row).Bind(18, row.HashChanged ? 1L : 0), row).Run();
+
+    private static Statement BindHash(Statement s, in InodeRow row)
+    {
+        if (row.Hash is { } hash)
+            return s.Bind(19, hash);
+        s.BindNull(19);
+        return s;
+    }
 
     private static Statement BindRow(Statement s, in InodeRow row)
     {

@@ -230,11 +230,13 @@ internal sealed partial class MetadataStore
                     inode.Committed = inode.Committed with { ModifyTime = a.ModifyTime };
                 a = a with { Size = inode.Committed.Size, AllocatedBytes = inode.Committed.AllocatedBytes, ModifyTime = inode.Committed.ModifyTime };
             }
-            row = new InodeRow { Attributes = a, Parent = inode.Parent, Manifest = inode.Manifest, XattrBytes = inode.XattrBytes, Linkable = inode.Linkable, HashVoid = inode.HashVoid };
+            row = new InodeRow { Attributes = a, Parent = inode.Parent, Manifest = inode.Manifest, XattrBytes = inode.XattrBytes, Linkable = inode.Linkable };
             inode.AttributesDirty = false;
         }
         try
         {
+            if (row.Attributes.IsRegular && (inode.HashVoid || inode.IsNew))
+                row = row with { HashChanged = true, Hash = HashOf(row.Manifest, row.Attributes.Size) };
             if (inode.IsNew)
                 Execute(row, inode.NewTarget);
             else

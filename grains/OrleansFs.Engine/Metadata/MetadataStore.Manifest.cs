@@ -130,7 +130,7 @@ internal sealed partial class MetadataStore
         if (hashes.IsEmpty)
             _sql.DeleteSegment.Bind(1, manifest).Bind(2, segment).Run();
         else
-            _sql.PutSegment.Bind(1, manifest).Bind(2, segment).Bind(3, mapped).Bind(4, hashes).Run();
+            BindNode(_sql.PutSegment.Bind(1, manifest).Bind(2, segment).Bind(3, mapped).Bind(4, hashes), segment, hashes).Run();
         _segments.Set(manifest, segment, hashes, mapped);
     }
 

@@ -12,12 +12,12 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement GetInode = database.Prepare($"SELECT {InodeColumns} FROM inode WHERE ino = ?1");
 
     public readonly Statement AddInode = database.Prepare(
-        $"INSERT INTO inode ({InodeColumns}, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)");
+        $"INSERT INTO inode ({InodeColumns}, target, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)");
 
     public readonly Statement PutInode = database.Prepare(
         """
         UPDATE inode SET mode = ?2, nlink = ?3, uid = ?4, gid = ?5, size = ?6, allocated = ?7, atime = ?8, mtime = ?9, ctime = ?10, btime = ?11, device = ?12, flags = ?13,
-          parent = ?14, manifest = ?15, xattr_bytes = ?16, linkable = ?17, hash = CASE WHEN ?18 THEN NULL ELSE hash END
+          parent = ?14, manifest = ?15, xattr_bytes = ?16, linkable = ?17, hash = CASE WHEN ?18 THEN ?19 ELSE hash END
         WHERE ino = ?1
         """);
 
@@ -43,9 +43,10 @@ internal sealed class Statements(Database database) : IDisposable
 
     public readonly Statement GetSegment = database.Prepare("SELECT mapped, hashes FROM manifest WHERE manifest = ?1 AND segment = ?2");
     public readonly Statement PutSegment = database.Prepare(
-        "INSERT INTO manifest (manifest, segment, mapped, hashes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET mapped = excluded.mapped, hashes = excluded.hashes");
+        "INSERT INTO manifest (manifest, segment, mapped, hashes, node) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET mapped = excluded.mapped, hashes = excluded.hashes, node = excluded.node");
     public readonly Statement DeleteSegment = database.Prepare("DELETE FROM manifest WHERE manifest = ?1 AND segment = ?2");
     public readonly Statement SegmentsFrom = database.Prepare("SELECT segment, hashes FROM manifest WHERE manifest = ?1 AND segment >= ?2 ORDER BY segment");
+    public readonly Statement HashSegments = database.Prepare("SELECT segment, node, hashes FROM manifest WHERE manifest = ?1 ORDER BY segment");
     public readonly Statement EachSegment = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3 ORDER BY segment");
     public readonly Statement SumSegments = database.Prepare("SELECT coalesce(sum(mapped), 0) FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3");
     public readonly Statement SegmentsBackwards = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 ORDER BY segment DESC");

@@ -65,6 +65,8 @@ public sealed class CheckTests : IDisposable
     [InlineData("UPDATE manifest SET hashes = CAST(hashes || zeroblob(32) AS BLOB)", nameof(MetadataFaultKind.ManifestMalformed))]
     [InlineData("UPDATE manifest SET mapped = 1", nameof(MetadataFaultKind.ManifestMalformed))]
     [InlineData("UPDATE manifest SET manifest = 77 WHERE manifest = 4", nameof(MetadataFaultKind.ManifestWithoutInode))]
+    [InlineData("UPDATE manifest SET node = zeroblob(32)", nameof(MetadataFaultKind.SegmentNodeWrong))]
+    [InlineData("UPDATE inode SET hash = zeroblob(32) WHERE ino = 4", nameof(MetadataFaultKind.ContentHashWrong))]
     [InlineData("UPDATE inode SET allocated = 1 WHERE ino = 4", nameof(MetadataFaultKind.AllocationWrong))]
     [InlineData("UPDATE xattr SET ino = 77", nameof(MetadataFaultKind.XattrWithoutInode))]
     [InlineData("DELETE FROM xattr", nameof(MetadataFaultKind.XattrTotalWrong))]

@@ -63,7 +63,7 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
-    public void The_records_of_version_1_are_written_and_read_as_ever()
+    public void Records_are_written_as_ever_and_those_of_older_versions_are_read()
     {
         using var copy = _volume.Crashed();
         var directory = Store.MakeDirectory(InodeNumber.Root, "d").Inode;
@@ -83,13 +83,16 @@ public sealed class JournalTests : IDisposable
         _volume.Commit();
         var first = Store.ReadJournal(Lsn.Zero)!.Value;
         var second = Store.ReadJournal(first.Lsn)!.Value;
-        string[] sample = File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Metadata", "Fixtures", "journal-v1.hex"));
         string[] written = [Convert.ToHexStringLower(first.Effects.Span), Convert.ToHexStringLower(second.Effects.Span)];
-        Assert.Equal(sample, written);
-        copy.Store.ApplyJournal(first with { Effects = Convert.FromHexString(sample[0]) });
-        copy.Store.ApplyJournal(second with { Effects = Convert.FromHexString(sample[1]) });
-        Assert.Equal(["f", "l"], copy.Store.List(copy.Store.Lookup(InodeNumber.Root, "d").Value.Inode));
-        Assert.Empty(copy.Store.Check(null, CancellationToken.None));
+        Assert.Equal(Sample(2), written);
+        using var other = copy.Crashed();
+        foreach (var (version, target) in new[] { (1, copy.Store), (2, other.Store) })
+        {
+            target.ApplyJournal(first with { Effects = Convert.FromHexString(Sample(version)[0]) });
+            target.ApplyJournal(second with { Effects = Convert.FromHexString(Sample(version)[1]) });
+            Assert.Equal(["f", "l"], target.List(target.Lookup(InodeNumber.Root, "d").Value.Inode));
+            Assert.Empty(target.Check(null, CancellationToken.None));
+        }
     }
 
     [Fact]
@@ -109,6 +112,8 @@ public sealed class JournalTests : IDisposable
         using var database = Database.Open(_volume.Database, 1024);
         Assert.InRange(database.Scalar("SELECT sum(length(effects)) FROM journal"), MetadataLimits.JournalBytes / 2, MetadataLimits.JournalBytes);
     }
+
+    private static string[] Sample(int version) => File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Metadata", "Fixtures", $"journal-v{version}.hex"));
 
     private static ManifestBlock Block(long index, string text) => new(index, BlockHash.Of(text.Bytes()), 4096, 0xFEDCBA9876543210, 100, 1);
 

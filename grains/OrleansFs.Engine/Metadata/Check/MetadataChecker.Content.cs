@@ -31,6 +31,8 @@ internal sealed partial class MetadataChecker
             yield return fault;
         foreach (var fault in CheckReferences())
             yield return fault;
+        foreach (var fault in CheckContentHashes())
+            yield return fault;
         const string Redo = "SELECT DISTINCT r.ino FROM redo r LEFT JOIN inode i ON i.ino = r.ino WHERE i.ino IS NULL";
         foreach (var fault in Each("redo", Redo, s => new MetadataFault(MetadataFaultKind.RedoWithoutInode, $"inode {s.Inode(0)} has synced writes and does not exist") { Inode = s.Inode(0) }))
             yield return fault;
@@ -53,7 +55,7 @@ internal sealed partial class MetadataChecker
         using var length = _database.Prepare("SELECT length FROM block WHERE hash = ?1");
         using var use = _database.Prepare("INSERT INTO scratch.used VALUES (?1)");
         using var map = _database.Prepare("INSERT OR REPLACE INTO scratch.mapped VALUES (?1, ?2)");
-        using var s = _database.Prepare("SELECT manifest, segment, mapped, hashes FROM manifest ORDER BY manifest, segment");
+        using var s = _database.Prepare("SELECT manifest, segment, mapped, hashes, node FROM manifest ORDER BY manifest, segment");
         while (s.Step())
         {
             var (manifest, segment, mapped) = (s.Inode(0).Value, s.Int64(1), s.Int64(2));
@@ -76,6 +78,10 @@ internal sealed partial class MetadataChecker
                     Segment = segment,
                     Expected = sum,
                 };
+            }
+            else if (!s.IsNull(4) && s.Hash(4) != ManifestHash.NodeOf(hashes))
+            {
+                yield return new MetadataFault(MetadataFaultKind.SegmentNodeWrong, $"segment {segment} of manifest {manifest} has another node in the content hash than its hashes make") { Manifest = manifest, Segment = segment };
             }
             bytes += sum;
             if (++done % ReportRows == 0)
@@ -125,6 +131,21 @@ internal sealed partial class MetadataChecker
     /// <summary>Whole hashes, no more than a segment's, and the last of them no hole.</summary>
     private static bool IsWellFormed(ReadOnlySpan<byte> hashes) =>
         hashes.Length is > 0 and <= MetadataLimits.SegmentBlocks * BlockHash.Size && hashes.Length % BlockHash.Size == 0 && hashes[^BlockHash.Size..].ContainsAnyExcept((byte)0);
+
+    /// <summary>Computes the content hash of each file that says one. The nodes that it uses have been looked at with the segments.</summary>
+    private IEnumerable<MetadataFault> CheckContentHashes()
+    {
+        long total = _database.Scalar("SELECT count(*) FROM inode WHERE hash IS NOT NULL"), done = 0;
+        using var segments = _database.Prepare("SELECT segment, node, hashes FROM manifest WHERE manifest = ?1 ORDER BY segment");
+        using var s = _database.Prepare("SELECT ino, manifest, size, hash FROM inode WHERE hash IS NOT NULL AND mode & 0xF000 = 0x8000");
+        while (s.Step())
+        {
+            if (ManifestHash.Compute(segments, s.Inode(1).Value, s.Int64(2), _blockSize, int.MaxValue) != s.Hash(3))
+                yield return new MetadataFault(MetadataFaultKind.ContentHashWrong, $"inode {s.Inode(0)} says another content hash than its blocks make") { Inode = s.Inode(0) };
+            if (++done % ReportRows == 0)
+                Report("content hashes", done, total);
+        }
+    }
 
     /// <summary>Counts the uses of each hash, by sorting them, and goes through them and the blocks side by side.</summary>
     private IEnumerable<MetadataFault> CheckReferences()

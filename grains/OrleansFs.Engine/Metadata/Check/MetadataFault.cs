@@ -24,6 +24,8 @@ internal enum MetadataFaultKind
     /// <summary>A file names a block that has no row. The repair makes a row that says that the block is absent here: reading it fails until a replica or a
     /// new write brings it.</summary>
     ManifestBlockUnknown,
+    SegmentNodeWrong,
+    ContentHashWrong,
     AllocationWrong,
     ReferenceCountWrong,
     XattrWithoutInode,

@@ -68,6 +68,8 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
             MetadataFaultKind.DirectoryParentWrong => "UPDATE inode SET parent = ?2 WHERE ino = ?1",
             MetadataFaultKind.LinkCountWrong => "UPDATE inode SET nlink = ?2 WHERE ino = ?1",
             MetadataFaultKind.DirectorySizeWrong => "UPDATE inode SET size = ?2 WHERE ino = ?1",
+            MetadataFaultKind.SegmentNodeWrong => "UPDATE manifest SET node = NULL WHERE manifest = ?1 AND segment = ?2",
+            MetadataFaultKind.ContentHashWrong => "UPDATE inode SET hash = NULL WHERE ino = ?1",
             MetadataFaultKind.AllocationWrong => "UPDATE inode SET allocated = ?2 WHERE ino = ?1",
             MetadataFaultKind.XattrTotalWrong => "UPDATE inode SET xattr_bytes = ?2 WHERE ino = ?1",
             MetadataFaultKind.XattrWithoutInode => "DELETE FROM xattr WHERE ino = ?1",
@@ -80,6 +82,8 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
         {
             if (fault.Block is { } hash)
                 s.Bind(1, hash).Bind(3, now);
+            else if (fault.Segment is { } segment)
+                s.Bind(1, fault.Manifest!.Value).Bind(2, segment);
             else if (fault.Inode is { } inode)
                 s.Bind(1, inode);
             if (fault.Expected is { } expected)
@@ -131,7 +135,8 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
         if (count == 0)
             Run("DELETE FROM manifest WHERE manifest = ?1 AND segment = ?2", s => s.Bind(1, manifest).Bind(2, segment));
         else
-            Run("UPDATE manifest SET mapped = ?3, hashes = ?4 WHERE manifest = ?1 AND segment = ?2", s => s.Bind(1, manifest).Bind(2, segment).Bind(3, mapped).Bind(4, hashes.AsSpan(0, count * BlockHash.Size)));
+            Run("UPDATE manifest SET mapped = ?3, hashes = ?4, node = NULL WHERE manifest = ?1 AND segment = ?2", s => s.Bind(1, manifest).Bind(2, segment).Bind(3, mapped).Bind(4, hashes.AsSpan(0, count * BlockHash.Size)));
+        Run("UPDATE inode SET hash = NULL WHERE manifest = ?1", s => s.Bind(1, manifest));
     }
 
     private InodeNumber LostAndFound()
