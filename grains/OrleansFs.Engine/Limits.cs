@@ -105,6 +105,15 @@ internal static class Limits
     /// <summary>Bytes that a block may take on the disk beside its content: the ends of its last cluster, its folders and their inodes.</summary>
     public const long BlockOverhead = 16 << 10;
 
+    /// <summary>Inodes that a block may take on the disk: its file and two folders.</summary>
+    public const int BlockInodes = 3;
+
+    /// <summary>Inodes that are kept free on the disk: the databases' logs, unfinished files, and whatever else runs there.</summary>
+    public const int InodeReserve = 256;
+
+    /// <summary>Room for so many blocks is little: a folder of small files that is unpacked takes it.</summary>
+    public const int FewBlocks = 1000;
+
     /// <summary>How old the knowledge of the disk's free space may be, while there is plenty.</summary>
     public static readonly TimeSpan DiskProbe = TimeSpan.FromMilliseconds(100);
 }

@@ -48,7 +48,7 @@ public sealed partial class VolumeCopy
         while (true)
         {
             await Task.Delay(Limits.CollectTick, _time, cancellation);
-            bool isShort = _space.Room < _space.Space.TotalBytes / 20;
+            bool isShort = _space.IsShort;
             bool due = _time.GetElapsedTime(_lastCollection) >= Limits.CollectInterval;
             if (_metadata.Counters.DeadBlocks == 0 || (!isShort && !due))
                 continue;

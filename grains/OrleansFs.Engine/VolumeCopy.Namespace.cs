@@ -177,7 +177,7 @@ public sealed partial class VolumeCopy
             FreeBytes = free,
             AvailableBytes = free,
             Inodes = counters.Files + counters.Directories + counters.Others,
-            FreeInodes = free / 512,
+            FreeInodes = Math.Min(free / 512, _space.RoomForBlocks),
         };
     }
 
@@ -209,7 +209,7 @@ public sealed partial class VolumeCopy
             Orphans = counters.Orphans,
             MetadataBytes = _metadata.FileBytes,
             ResidentBytes = Environment.WorkingSet,
-            Trouble = _metadata.Poison ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? (_space.Room == 0 ? "the disk is full: delete files or make room on it" : null),
+            Trouble = _metadata.Poison ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
         };
     }
 }

@@ -50,20 +50,27 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
         }
     }
 
+    /// <summary>Blocks that can still be stored, as far as the disk has files and folders for them.</summary>
+    public long RoomForBlocks => Math.Max(0, Space.FreeInodes - Limits.InodeReserve) / Limits.BlockInodes;
+
+    /// <summary>What is dead is worth its room now, and not after its grace.</summary>
+    public bool IsShort => Room < Space.TotalBytes / 20 || RoomForBlocks < Limits.FewBlocks;
+
     public bool Admits(long bytes) => Room >= bytes;
 
     /// <summary>Whether a write of so many bytes at any place may be taken.</summary>
     public bool AdmitsContent(long bytes)
     {
         var space = Space;
-        return space.FreeBytes - Reserve(space) >= (pool.Blocks + bytes / blockSize + 2) * (blockSize + Limits.BlockOverhead);
+        long blocks = pool.Blocks + bytes / blockSize + 2;
+        return space.FreeBytes - Reserve(space) >= blocks * (blockSize + Limits.BlockOverhead) && space.FreeInodes - Limits.InodeReserve >= blocks * Limits.BlockInodes;
     }
 
     /// <summary>Whether a block that was taken before may be stored now.</summary>
     public bool AdmitsBlock(long bytes)
     {
         var space = Space;
-        return space.FreeBytes - bytes - Limits.BlockOverhead >= Reserve(space) / 2;
+        return space.FreeBytes - bytes - Limits.BlockOverhead >= Reserve(space) / 2 && space.FreeInodes - Limits.BlockInodes >= Limits.InodeReserve / 2;
     }
 
     private static long Reserve(in DiskSpace space) => Math.Clamp(space.TotalBytes / Limits.DiskReserveShare, Limits.MinDiskReserve, Limits.MaxDiskReserve);

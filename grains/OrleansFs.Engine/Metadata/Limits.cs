@@ -64,6 +64,12 @@ internal static class MetadataLimits
     /// <summary>Least of both, bytes: some hundred pages, which is a transaction or two.</summary>
     public const long LeastLogBytes = 1 << 20;
 
+    /// <summary>Bytes that must be free beside what a check may write, twice meta.db at most, for it to write them there.</summary>
+    public const long ScratchBytes = 16L << 20;
+
+    /// <summary>Inodes that must be free for a check to make a file beside meta.db.</summary>
+    public const int ScratchInodes = 16;
+
     /// <summary>Bytes of WAL from which on a checkpoint is worth its two syncs.</summary>
     public const long CheckpointBytes = 16L << 20;
 

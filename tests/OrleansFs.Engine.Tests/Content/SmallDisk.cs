@@ -6,11 +6,11 @@ namespace OrleansFs.Engine.Tests.Content;
 /// <summary>A file system of a few MiB in memory, which a test can fill. Needs root; without it the test is skipped.</summary>
 internal sealed class SmallDisk : IDisposable
 {
-    public SmallDisk(int mebibytes)
+    public SmallDisk(int mebibytes, int inodes = 1 << 20)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "mounting a small disk needs root");
         Folder = Directory.CreateTempSubdirectory("ofs-small-").FullName;
-        Run("mount", "-t", "tmpfs", "-o", $"size={mebibytes}m,mode=700", "orleansfs-test", Folder);
+        Run("mount", "-t", "tmpfs", "-o", $"size={mebibytes}m,nr_inodes={inodes},mode=700", "orleansfs-test", Folder);
     }
 
     public string Folder { get; }

@@ -1,11 +1,13 @@
 using System.Text;
+using Microsoft.Data.Sqlite;
+using OrleansFs.Engine.Native;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
 
 /// <summary>Looks for faults in a meta.db as it was committed last, with a connection of its own.</summary>
 /// <remarks>What it has to remember of each inode and block goes to tables in a scratch file beside meta.db, so that its memory does not grow with the
-/// volume.</remarks>
+/// volume; where that disk is short, to one in the folder for temporary files.</remarks>
 internal sealed partial class MetadataChecker : IDisposable
 {
     /// <summary>Rows between two reports of progress.</summary>
@@ -24,20 +26,36 @@ internal sealed partial class MetadataChecker : IDisposable
         _cancellation = cancellation;
         _scratch = path + "-check";
         File.Delete(_scratch);
+        // An empty name is SQLite's own temporary file: in memory while it is small, then in TMPDIR.
+        string scratch = IsShortOfRoom(path) ? "" : _scratch;
         _database = Database.Open(path, MetadataLimits.CacheKibibytes);
-        _database.Execute($"""
-            PRAGMA temp_store = FILE;
-            ATTACH DATABASE '{_scratch.Replace("'", "''", StringComparison.Ordinal)}' AS scratch;
-            PRAGMA scratch.journal_mode = OFF;
-            PRAGMA scratch.synchronous = OFF;
-            PRAGMA cache_spill = ON;
-            """);
+        try
+        {
+            _database.Execute($"""
+                PRAGMA temp_store = FILE;
+                ATTACH DATABASE '{scratch.Replace("'", "''", StringComparison.Ordinal)}' AS scratch;
+                PRAGMA scratch.journal_mode = OFF;
+                PRAGMA scratch.synchronous = OFF;
+                PRAGMA cache_spill = ON;
+                """);
+        }
+        catch (SqliteException e)
+        {
+            _database.Dispose();
+            throw new MetadataException(Errno.EIO, e.SqliteExtendedErrorCode, $"there is no place for the notes of a check: {e.Message}");
+        }
     }
 
     public void Dispose()
     {
         _database.Dispose();
         File.Delete(_scratch);
+    }
+
+    private static bool IsShortOfRoom(string path)
+    {
+        var space = DiskSpace.Of(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        return space.FreeBytes < 2 * new FileInfo(path).Length + MetadataLimits.ScratchBytes || space.FreeInodes < MetadataLimits.ScratchInodes;
     }
 
     /// <summary>All faults, those first that others may follow from.</summary>
