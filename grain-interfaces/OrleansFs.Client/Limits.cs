@@ -23,4 +23,7 @@ internal static class Limits
 
     /// <summary>How long the end of a session waits to tell the copy. Afterwards the lease ends by itself.</summary>
     public static readonly TimeSpan DetachTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long the other end of a new connection may take to prove that it belongs to the cluster. A round trip, on a machine that may be busy.</summary>
+    public static readonly TimeSpan Handshake = TimeSpan.FromSeconds(10);
 }

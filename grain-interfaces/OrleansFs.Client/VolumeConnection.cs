@@ -6,6 +6,7 @@ using Orleans;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
+using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -38,7 +39,8 @@ public sealed class VolumeConnection : IAsyncDisposable
         // SQLite would make an empty file where there is none, and then say that a table is missing.
         if (cluster.File is { } file && !File.Exists(file))
             throw new VolumeConnectionException($"{file}: there is no such file, so no silo has ever run on it");
-        var host = Build(options);
+        var secret = await ClusterSecret.ReadAsync(cluster, cancellation);
+        var host = Build(options, new Handshake(secret, options.Time));
         try
         {
             using var patience = new CancellationTokenSource(options.ConnectTimeout, options.Time);
@@ -107,7 +109,7 @@ public sealed class VolumeConnection : IAsyncDisposable
         }
     }
 
-    private static IHost Build(VolumeConnectionOptions options)
+    private static IHost Build(VolumeConnectionOptions options, Handshake handshake)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Services.AddSingleton<ILoggerFactory>(new ExpectedLosses(options.Loggers ?? NullLoggerFactory.Instance));
@@ -124,6 +126,7 @@ public sealed class VolumeConnection : IAsyncDisposable
                 o.Invariant = options.Cluster.Invariant;
                 o.ConnectionString = options.Cluster.ConnectionString;
             });
+            client.Configure<ClientConnectionOptions>(o => o.ConfigureConnection(handshake.Call));
             client.Configure<GatewayOptions>(o => o.GatewayListRefreshPeriod = Limits.GatewayRefresh);
             client.Configure<ClientMessagingOptions>(o =>
             {

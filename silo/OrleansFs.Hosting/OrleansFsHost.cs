@@ -7,6 +7,8 @@ using Microsoft.Extensions.Options;
 using Orleans;
 using Orleans.Configuration;
 using Orleans.Runtime;
+using OrleansFs.Client;
+using OrleansFs.Client.Security;
 using OrleansFs.Engine;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains;
@@ -91,10 +93,11 @@ public sealed class OrleansFsHost : IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellation)
     {
         await ClusterSchema.PrepareAsync(_cluster, cancellation);
+        var secret = await ReadSecretAsync(cancellation);
         var earlier = SiloFile.Read(Volume.DataFolder);
         for (int attempt = 1; ; attempt++)
         {
-            var host = SiloBuilding.Build(_options, _cluster, new EngineCopy(Volume, _options.Role), _loggers);
+            var host = SiloBuilding.Build(_options, _cluster, new EngineCopy(Volume, _options.Role), secret, _loggers);
             try
             {
                 var table = host.Services.GetRequiredService<IMembershipTable>();
@@ -163,6 +166,18 @@ public sealed class OrleansFsHost : IAsyncDisposable
     }
 
     private static string Reason(Exception e) => e.GetBaseException().Message.ReplaceLineEndings(" ");
+
+    private async Task<ClusterSecret> ReadSecretAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            return await ClusterSecret.ReadAsync(_cluster, cancellation);
+        }
+        catch (VolumeConnectionException e)
+        {
+            throw new HostException(e.Message, e);
+        }
+    }
 
     /// <summary>A silo that does not stop in time is cut short; its row in the membership is struck by the next start.</summary>
     private async Task StopSiloAsync(IHost host)

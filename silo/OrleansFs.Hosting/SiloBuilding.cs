@@ -7,6 +7,7 @@ using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
 using OrleansFs.Client;
+using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains;
 
@@ -15,18 +16,18 @@ namespace OrleansFs.Hosting;
 /// <summary>Builds the Orleans silo of a host: small, quiet, and quick to start.</summary>
 internal static class SiloBuilding
 {
-    public static IHost Build(OrleansFsHostOptions options, ClusterConnection cluster, IVolumeCopy copy, ILoggerFactory loggers)
+    public static IHost Build(OrleansFsHostOptions options, ClusterConnection cluster, IVolumeCopy copy, ClusterSecret secret, ILoggerFactory loggers)
     {
         // An empty builder: no configuration files, no environment, no console lifetime; the process's owner decides on all of that.
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Services.AddSingleton<ILoggerFactory>(new ExpectedLosses(loggers));
         builder.Services.AddSingleton(options.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Limits.StopTimeout);
-        builder.UseOrleans(silo => Configure(silo, options, cluster, copy));
+        builder.UseOrleans(silo => Configure(silo, options, cluster, copy, new Handshake(secret, options.Time)));
         return builder.Build();
     }
 
-    private static void Configure(ISiloBuilder silo, OrleansFsHostOptions options, ClusterConnection cluster, IVolumeCopy copy)
+    private static void Configure(ISiloBuilder silo, OrleansFsHostOptions options, ClusterConnection cluster, IVolumeCopy copy, Handshake handshake)
     {
         silo.Configure<ClusterOptions>(o =>
         {
@@ -68,6 +69,12 @@ internal static class SiloBuilding
             o.ResponseTimeout = GrainInterfaces.Limits.CallTimeout;
             // A lock that is waited for is granted or it is not: the caller learns which.
             o.WaitForCancellationAcknowledgement = true;
+        });
+        silo.Configure<SiloConnectionOptions>(o =>
+        {
+            o.ConfigureSiloInboundConnection(handshake.Listen);
+            o.ConfigureSiloOutboundConnection(handshake.Call);
+            o.ConfigureGatewayInboundConnection(handshake.Listen);
         });
         silo.Services.AddSingleton<FatalErrors>();
         silo.Services.AddSingleton<IFatalErrorHandler>(services => services.GetRequiredService<FatalErrors>());

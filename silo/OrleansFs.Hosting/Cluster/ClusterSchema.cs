@@ -11,8 +11,11 @@ namespace OrleansFs.Hosting.Cluster;
 /// </summary>
 internal static class ClusterSchema
 {
-    /// <summary>Of the tables and of the statements kept in them. A change of either makes a new one.</summary>
-    public const int Version = 1;
+    /// <summary>
+    /// Of the tables and of the statements kept in them: the number of the last script. A change of either is a further script, run once on the databases that were made without it. (The number 1
+    /// stands for the first three, made before this was the rule.)
+    /// </summary>
+    public const int Version = 4;
 
     /// <summary>"OFSC": marks a SQLite file as ours (PRAGMA application_id).</summary>
     private const int ApplicationId = 0x4F465343;
@@ -25,10 +28,13 @@ internal static class ClusterSchema
     {
         try
         {
-            if (connection.Database == ClusterDatabase.Sqlite)
-                PrepareSqlite(connection);
-            else
+            if (connection.Database == ClusterDatabase.PostgreSql)
+            {
                 await PreparePostgreSqlAsync(connection, cancellation);
+                return;
+            }
+            PrepareSqlite(connection);
+            CheckPrivate(connection.File!);
         }
         catch (DbException e)
         {
@@ -50,20 +56,12 @@ internal static class ClusterSchema
         using var transaction = connection.BeginTransaction(deferred: false);
         long version = Number(connection, "PRAGMA user_version");
         long application = Number(connection, "PRAGMA application_id");
-        if (version == 0 && application == 0 && Number(connection, "SELECT count(*) FROM sqlite_schema") == 0)
-        {
-            foreach (string script in Scripts("Sqlite/"))
-                Run(connection, script);
-            Run(connection, string.Create(CultureInfo.InvariantCulture, $"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {Version}"));
-        }
-        else if (application != ApplicationId)
-        {
+        bool isNew = version == 0 && application == 0 && Number(connection, "SELECT count(*) FROM sqlite_schema") == 0;
+        if (!isNew && application != ApplicationId)
             throw new HostException($"{file} is a database, but not one of an OrleansFs cluster");
-        }
-        else
-        {
-            Check(cluster, version);
-        }
+        foreach (string script in Missing("Sqlite/", cluster, version))
+            Run(connection, script);
+        Run(connection, string.Create(CultureInfo.InvariantCulture, $"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {Version}"));
         transaction.Commit();
     }
 
@@ -75,26 +73,30 @@ internal static class ClusterSchema
         Run(connection, string.Create(CultureInfo.InvariantCulture, $"SELECT pg_advisory_xact_lock({AdvisoryLock})"));
         Run(connection, "CREATE TABLE IF NOT EXISTS OrleansFsSchema (Version integer NOT NULL)");
         long version = Number(connection, "SELECT coalesce(max(Version), 0) FROM OrleansFsSchema");
-        if (version == 0)
-        {
-            foreach (string script in Scripts("PostgreSql/"))
-                Run(connection, script);
+        foreach (string script in Missing("PostgreSql/", cluster, version))
+            Run(connection, script);
+        if (version != Version)
             Run(connection, string.Create(CultureInfo.InvariantCulture, $"INSERT INTO OrleansFsSchema VALUES ({Version})"));
-        }
-        else
-        {
-            Check(cluster, version);
-        }
         await transaction.CommitAsync(cancellation);
     }
 
-    private static void Check(ClusterConnection cluster, long version)
+    /// <summary>The scripts that a database of a version has not had yet, in their order.</summary>
+    private static IEnumerable<string> Missing(string folder, ClusterConnection cluster, long version)
     {
-        if (version != Version)
+        if (version > Version)
             throw new HostException($"the cluster's database ({cluster}) has format {version}, this program knows {Version}: use the same version of OrleansFs on all silos");
+        long done = version == 1 ? 3 : version;
+        return Scripts(folder).SkipWhile(s => s.Number <= done).Select(s => s.Text);
     }
 
-    /// <summary>Who can read the file can join the cluster.</summary>
+    /// <summary>Who can read the file can join the cluster, and reach every file of the volume: as with a private key, nobody but its owner (or a group that the owner chose) may.</summary>
+    private static void CheckPrivate(string file)
+    {
+        const UnixFileMode Others = UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
+        if ((File.GetUnixFileMode(file) & Others) != 0)
+            throw new HostException($"every user of this machine can read the cluster's database {file}, and with it join the cluster: chmod o= it");
+    }
+
     private static void CreatePrivate(string file)
     {
         try
@@ -114,13 +116,13 @@ internal static class ClusterSchema
         }
     }
 
-    private static IEnumerable<string> Scripts(string folder)
+    private static IEnumerable<(int Number, string Text)> Scripts(string folder)
     {
         var assembly = typeof(ClusterSchema).Assembly;
         foreach (string name in assembly.GetManifestResourceNames().Where(n => n.StartsWith(folder, StringComparison.Ordinal)).Order(StringComparer.Ordinal))
         {
             using var reader = new StreamReader(assembly.GetManifestResourceStream(name)!);
-            yield return reader.ReadToEnd();
+            yield return (int.Parse(name[folder.Length..name.IndexOf('-', StringComparison.Ordinal)], CultureInfo.InvariantCulture), reader.ReadToEnd());
         }
     }
 

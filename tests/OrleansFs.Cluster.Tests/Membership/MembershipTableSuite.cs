@@ -1,11 +1,16 @@
+using System.Data.Common;
 using System.Net;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
+using Npgsql;
 using Orleans;
 using Orleans.Configuration;
 using Orleans.Runtime;
 using Orleans.Runtime.MembershipService;
+using OrleansFs.Client;
+using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Hosting;
 using OrleansFs.Hosting.Cluster;
@@ -159,6 +164,26 @@ public abstract class MembershipTableSuite(IClusterDatabase databases)
         await OpenAsync(connection);
     }
 
+    [Fact]
+    public async Task A_database_made_before_there_was_a_secret_gets_one_and_keeps_it()
+    {
+        var connection = databases.New();
+        await ClusterSchema.PrepareAsync(connection, Cancellation);
+        await using (DbConnection database = connection.Database == ClusterDatabase.Sqlite ? new SqliteConnection(connection.ConnectionString) : new NpgsqlConnection(connection.ConnectionString))
+        {
+            await database.OpenAsync(Cancellation);
+            await using var command = database.CreateCommand();
+            command.CommandText = "DROP TABLE OrleansFsSecret; " + (connection.Database == ClusterDatabase.Sqlite ? "PRAGMA user_version = 1" : "UPDATE OrleansFsSchema SET Version = 1");
+            await command.ExecuteNonQueryAsync(Cancellation);
+        }
+        await Assert.ThrowsAsync<VolumeConnectionException>(() => ClusterSecret.ReadAsync(connection, Cancellation));
+        await ClusterSchema.PrepareAsync(connection, Cancellation);
+        byte[] secret = (await ClusterSecret.ReadAsync(connection, Cancellation)).Key.ToArray();
+        await ClusterSchema.PrepareAsync(connection, Cancellation);
+        Assert.Equal(secret, (await ClusterSecret.ReadAsync(connection, Cancellation)).Key.ToArray());
+        Assert.True(secret.Distinct().Count() > 8, "the secret is not random");
+    }
+
     internal static async Task<IMembershipTable> OpenAsync(ClusterConnection connection, string cluster = "test")
     {
         await ClusterSchema.PrepareAsync(connection, Cancellation);
@@ -199,7 +224,7 @@ public sealed class SqliteMembershipTableTests(SqliteDatabase databases) : Membe
     public async Task Another_programs_database_is_refused()
     {
         var connection = databases.New();
-        using (var sqlite = new Microsoft.Data.Sqlite.SqliteConnection(connection.ConnectionString))
+        using (var sqlite = new SqliteConnection(connection.ConnectionString))
         {
             sqlite.Open();
             using var command = sqlite.CreateCommand();
@@ -215,7 +240,7 @@ public sealed class SqliteMembershipTableTests(SqliteDatabase databases) : Membe
     {
         var connection = databases.New();
         await OpenAsync(connection);
-        using (var sqlite = new Microsoft.Data.Sqlite.SqliteConnection(connection.ConnectionString))
+        using (var sqlite = new SqliteConnection(connection.ConnectionString))
         {
             sqlite.Open();
             using var command = sqlite.CreateCommand();
