@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using OrleansFs.Fuse.Interop;
 
 namespace OrleansFs.Fuse.Mounting;
@@ -14,30 +15,31 @@ internal static unsafe class Fusermount
 {
     private const string Program = "fusermount3";
     private const int ChildSocket = 3;
+    private const int ChildError = 2;
+    private const int LongestReason = 4096; // bytes of what it wrote: a line or two
 
     internal static int Mount(string mountPoint, string options)
     {
-        int* sockets = stackalloc int[2];
-        if (Libc.SocketPair(Libc.AF_UNIX, Libc.SOCK_STREAM_CLOEXEC, 0, sockets) != 0)
-            throw new FuseMountException($"socketpair failed: {Libc.LastError}");
+        // What it says on standard error comes back over the second pair: a mount in the background has no other place to show it.
+        SocketPair descriptor = SocketPair.Create(), words = SocketPair.Create();
         try
         {
-            (int pid, string? failure) = Spawn(["-o", options, "--", mountPoint], sockets[0]);
-            _ = Libc.Close(sockets[0]);
-            sockets[0] = -1;
+            (int pid, string? failure) = Spawn(["-o", options, "--", mountPoint], descriptor.Child, words.Child);
+            descriptor.CloseChild();
+            words.CloseChild();
             if (failure is not null)
                 throw new FuseMountException(failure);
-            int fd = ReceiveDescriptor(sockets[1]);
+            int fd = ReceiveDescriptor(descriptor.Own);
             int status = Wait(pid);
             if (fd >= 0)
                 return fd;
-            throw new FuseMountException($"{Program} could not mount {mountPoint} (exit status {status}); it says why on standard error");
+            string reason = ReadAll(words.Own);
+            throw new FuseMountException($"{mountPoint} cannot be mounted: {(reason.Length > 0 ? reason : $"{Program} ended with status {status}")}");
         }
         finally
         {
-            if (sockets[0] >= 0)
-                _ = Libc.Close(sockets[0]);
-            _ = Libc.Close(sockets[1]);
+            descriptor.Close();
+            words.Close();
         }
     }
 
@@ -45,13 +47,25 @@ internal static unsafe class Fusermount
     internal static Errno Unmount(string mountPoint, bool lazy)
     {
         string[] arguments = lazy ? ["-u", "-z", "-q", "--", mountPoint] : ["-u", "-q", "--", mountPoint];
-        (int pid, string? failure) = Spawn(arguments, socket: null);
+        (int pid, string? failure) = Spawn(arguments, socket: null, error: null);
         if (failure is not null)
             return Errno.ENOENT;
         return Wait(pid) == 0 ? Errno.None : Errno.EBUSY;
     }
 
-    private static (int Pid, string? Failure) Spawn(string[] arguments, int? socket)
+    /// <summary>What the helper wrote before it ended, in one line and without its name in front.</summary>
+    private static string ReadAll(int socket)
+    {
+        byte* buffer = stackalloc byte[LongestReason];
+        int length = 0;
+        nint read;
+        while (length < LongestReason && (read = Libc.Read(socket, buffer + length, (nuint)(LongestReason - length))) > 0)
+            length += (int)read;
+        string text = Encoding.UTF8.GetString(buffer, length).Trim().ReplaceLineEndings(" | ");
+        return text.StartsWith($"{Program}: ", StringComparison.Ordinal) ? text[(Program.Length + 2)..] : text;
+    }
+
+    private static (int Pid, string? Failure) Spawn(string[] arguments, int? socket, int? error)
     {
         byte* actions = stackalloc byte[256]; // posix_spawn_file_actions_t: 80 bytes in glibc, less in musl
         _ = Libc.FileActionsInit(actions);
@@ -60,11 +74,13 @@ internal static unsafe class Fusermount
         {
             if (socket is int fd)
                 _ = Libc.FileActionsAddDup2(actions, fd, ChildSocket);
+            if (error is int words)
+                _ = Libc.FileActionsAddDup2(actions, words, ChildError);
             byte** argv = Strings([Program, .. arguments], allocated);
             byte** envp = Strings(Environment(socket is not null), allocated);
             int pid;
-            int error = Libc.PosixSpawnP(&pid, argv[0], actions, null, argv, envp);
-            return error == 0 ? (pid, null) : (0, $"{Program} (package fuse3) cannot be run: {(Errno)error}");
+            int result = Libc.PosixSpawnP(&pid, argv[0], actions, null, argv, envp);
+            return result == 0 ? (pid, null) : (0, $"{Program} (package fuse3) cannot be run: {(Errno)result}");
         }
         finally
         {
@@ -126,5 +142,35 @@ internal static unsafe class Fusermount
         }
         while (done < 0 && Libc.LastError == Errno.EINTR);
         return done < 0 ? 0 : (status >> 8) & 0xff; // ECHILD: somebody else in this process reaps all children
+    }
+
+    /// <summary>Two connected sockets, one of them for a child.</summary>
+    private struct SocketPair
+    {
+        private const int Closed = -1;
+
+        internal int Own;
+        internal int Child;
+
+        internal static SocketPair Create()
+        {
+            int* sockets = stackalloc int[2];
+            return Libc.SocketPair(Libc.AF_UNIX, Libc.SOCK_STREAM_CLOEXEC, 0, sockets) == 0
+                ? new SocketPair { Own = sockets[0], Child = sockets[1] }
+                : throw new FuseMountException($"socketpair failed: {Libc.LastError}");
+        }
+
+        internal void CloseChild()
+        {
+            if (Child != Closed)
+                _ = Libc.Close(Child);
+            Child = Closed;
+        }
+
+        internal void Close()
+        {
+            CloseChild();
+            _ = Libc.Close(Own);
+        }
     }
 }
