@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using OrleansFs.Cli.Commands;
+using OrleansFs.Cli.Control;
 using OrleansFs.Fuse;
 
 namespace OrleansFs.Cli;
@@ -23,7 +24,7 @@ internal static class CommandLine
     {
         var data = new Option<string>("--data") { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", Required = true, HelpName = "DIR" };
         var mountPoint = new Argument<string>("MOUNTPOINT") { Description = "an existing directory" };
-        var blockSize = Size("--block-size", "S of a new volume: a power of two from 4KiB to 4MiB", 128 << 10);
+        var blockSize = BlockSize("S of a new volume: a power of two from 4KiB to 4MiB");
         var memory = Size("--memory", "how much written data may wait in memory to be hashed and stored; past it writers wait", 256L << 20);
         var readOnly = new Option<bool>("--read-only") { Description = "no change through this mount" };
         var allowOther = new Option<bool>("--allow-other") { Description = "let other users in; they are checked by mode, owner and ACL" };
@@ -31,6 +32,7 @@ internal static class CommandLine
         {
             Description = "how requests travel: auto uses io_uring where the kernel has it on, on turns it on (as root), off uses /dev/fuse",
             HelpName = "auto|on|off",
+            CustomParser = ParseIoUring,
             DefaultValueFactory = _ => IoUringMode.Auto,
         };
         var background = new Option<bool>("--background") { Description = "return when the mount is usable, and leave it running" };
@@ -44,7 +46,7 @@ internal static class CommandLine
         command.SetAction((parsed, _) => MountCommand.RunAsync(new MountRequest
         {
             DataFolder = Path.GetFullPath(parsed.GetRequiredValue(data)),
-            MountPoint = Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetRequiredValue(mountPoint))),
+            MountPoint = MountPath.Resolve(parsed.GetRequiredValue(mountPoint)),
             BlockSize = parsed.GetValue(blockSize),
             Memory = parsed.GetValue(memory),
             ReadOnly = parsed.GetValue(readOnly),
@@ -80,7 +82,7 @@ internal static class CommandLine
     private static Command Hash()
     {
         var files = new Argument<string[]>("FILE") { Description = "any local files; - is standard input", Arity = ArgumentArity.OneOrMore };
-        var blockSize = Size("--block-size", "S of the volume to compare with", 128 << 10);
+        var blockSize = BlockSize("S of the volume to compare with");
         var command = new Command("hash", "Compute the content hash that a volume would give to files, in the form of sha256sum(1).") { files, blockSize };
         command.SetAction((parsed, _) => HashCommand.RunAsync(parsed.GetRequiredValue(files), parsed.GetValue(blockSize)));
         return command;
@@ -118,6 +120,18 @@ internal static class CommandLine
             result.AddError("name a MOUNTPOINT or a folder with --data, one of the two");
     });
 
+    private static Option<long> BlockSize(string description)
+    {
+        var option = Size("--block-size", description, 128 << 10);
+        option.Validators.Add(result =>
+        {
+            // A size that is none has its message already, and no value.
+            if (result.Tokens is [var token] && ByteSize.TryParse(token.Value, out long size, out _) && !(long.IsPow2(size) && size is >= Limits.MinBlockSize and <= Limits.MaxBlockSize))
+                result.AddError($"a block size of '{token.Value}' cannot be used: a power of two from 4KiB to 4MiB is needed");
+        });
+        return option;
+    }
+
     private static Option<long> Size(string name, string description, long standard) => new(name)
     {
         Description = description,
@@ -125,6 +139,23 @@ internal static class CommandLine
         CustomParser = ParseSize,
         DefaultValueFactory = _ => standard,
     };
+
+    private static IoUringMode ParseIoUring(ArgumentResult result)
+    {
+        string word = result.Tokens.Single().Value;
+        switch (word)
+        {
+            case "auto":
+                return IoUringMode.Auto;
+            case "on":
+                return IoUringMode.On;
+            case "off":
+                return IoUringMode.Off;
+            default:
+                result.AddError($"'{word}' is none of auto, on and off");
+                return IoUringMode.Auto;
+        }
+    }
 
     private static long ParseSize(ArgumentResult result)
     {

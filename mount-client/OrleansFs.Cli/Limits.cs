@@ -3,6 +3,12 @@ namespace OrleansFs.Cli;
 /// <summary>Every bound of the command line, with its reason.</summary>
 internal static class Limits
 {
+    /// <summary>Smallest block, bytes: the engine's bound, known here so that a wrong number is refused before the engine is loaded.</summary>
+    internal const long MinBlockSize = 4 << 10;
+
+    /// <summary>Largest block, bytes: the engine's bound.</summary>
+    internal const long MaxBlockSize = 4 << 20;
+
     /// <summary>Connections to the control socket at a time: one a person or script that looks; more wait in the kernel's queue.</summary>
     internal const int ControlConnections = 16;
 

@@ -3,10 +3,9 @@ using System.CommandLine.Invocation;
 using OrleansFs.Cli;
 
 var parsed = CommandLine.Build().Parse(args);
-if (parsed.Action is ParseErrorAction error)
+if (parsed.Action is ParseErrorAction)
 {
-    error.ShowHelp = false;
-    await parsed.InvokeAsync();
+    await Console.Error.WriteLineAsync($"orleansfs: {Usage.Explain(parsed)}");
     return ExitCode.ForUsage(parsed);
 }
 try

@@ -15,6 +15,10 @@ internal static class HashCommand
         {
             try
             {
+                if (Directory.Exists(file))
+                    throw new IOException("is a directory");
+                if (file != StandardInput && !File.Exists(file))
+                    throw new IOException("no such file");
                 await using var stream = file == StandardInput
                     ? Console.OpenStandardInput()
                     : new FileStream(file, new FileStreamOptions { Options = FileOptions.SequentialScan | FileOptions.Asynchronous, BufferSize = 0 });

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Control;
 using OrleansFs.Engine;
 using OrleansFs.Fuse;
+using OrleansFs.Hosting;
 using OrleansFs.Mount;
 
 namespace OrleansFs.Cli.Commands;
@@ -13,8 +14,11 @@ namespace OrleansFs.Cli.Commands;
 /// </remarks>
 internal static class MountCommand
 {
-    public static Task<int> RunAsync(MountRequest request) =>
-        request.Background && request.ReadyHandle is null ? BackgroundStart.RunAsync(request) : ServeAsync(request);
+    public static Task<int> RunAsync(MountRequest request)
+    {
+        CheckMemory(request.Memory);
+        return request.Background && request.ReadyHandle is null ? BackgroundStart.RunAsync(request) : ServeAsync(request);
+    }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static async Task<int> ServeAsync(MountRequest request)
@@ -22,24 +26,66 @@ internal static class MountCommand
         using var starter = BackgroundStart.Detach(request);
         try
         {
-            await ServeAsync(request, starter);
+            using var log = OpenLog(request);
+            await ServeLoggedAsync(request, starter, log);
             return ExitCode.Success;
         }
-        catch (Exception failure) when (starter is { IsWaiting: true } && Failure.Explain(failure) is { } line)
+        catch (Exception failure) when (starter is { IsWaiting: true })
         {
-            starter.Fail(line);
+            starter.Fail(Failure.Explain(failure) ?? $"the mount failed, and this is a bug: {failure.ToString().ReplaceLineEndings(" | ")}");
             return ExitCode.Failure;
         }
     }
 
-    private static async Task ServeAsync(MountRequest request, BackgroundStart? starter)
+    private static void CheckMemory(long memory)
+    {
+        // What there is for this process: a container may have less than the machine.
+        long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (memory > available)
+            throw new CommandException($"--memory {ByteSize.Format(memory)} is more than there is ({ByteSize.Format(available)})");
+    }
+
+    private static LineLog OpenLog(MountRequest request)
+    {
+        try
+        {
+            return new LineLog(request.LogFile, TimeProvider.System);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException($"the log file {request.LogFile} cannot be written: {failure.Message}", failure);
+        }
+    }
+
+    /// <summary>A background process has no standard error: what ends it is in the log, or nowhere.</summary>
+    private static async Task ServeLoggedAsync(MountRequest request, BackgroundStart? starter, LineLog log)
+    {
+        using var loggers = LoggerFactory.Create(logging => HostLogging.Configure(logging, request.Verbose).AddProvider(log));
+        var logger = loggers.CreateLogger("Mount");
+        UnhandledExceptionEventHandler lastWords = (_, failure) =>
+        {
+            logger.LogCritical(failure.ExceptionObject as Exception, "The process ends of a failure that nobody expected");
+            log.Dispose();
+        };
+        AppDomain.CurrentDomain.UnhandledException += lastWords;
+        try
+        {
+            await ServeAsync(request, starter, loggers);
+        }
+        catch (Exception failure) when (starter is { IsWaiting: false })
+        {
+            logger.LogCritical("The mount of {DataFolder} ended: {Reason}", request.DataFolder, Failure.Explain(failure) ?? failure.ToString());
+            throw;
+        }
+        finally
+        {
+            AppDomain.CurrentDomain.UnhandledException -= lastWords;
+        }
+    }
+
+    private static async Task ServeAsync(MountRequest request, BackgroundStart? starter, ILoggerFactory loggers)
     {
         using var signals = new StopSignals();
-        using var log = new LineLog(request.LogFile, TimeProvider.System);
-        using var loggers = LoggerFactory.Create(logging => logging.AddProvider(log)
-            .SetMinimumLevel(request.Verbose ? LogLevel.Debug : LogLevel.Information)
-            .AddFilter("Orleans", request.Verbose ? LogLevel.Information : LogLevel.Warning)
-            .AddFilter("Microsoft", LogLevel.Warning));
         MountPointCheck.Prepare(request.MountPoint, request.DataFolder);
         var volume = await EmbeddedVolume.OpenAsync(Volume(request), loggers, signals.Token);
         await using (var ending = new Ending(volume))

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansFs.Cli.Control;
@@ -10,6 +11,9 @@ namespace OrleansFs.Cli.Commands;
 /// <summary><c>orleansfs status</c>: asks the process that serves the volume, or reads a folder that no process serves.</summary>
 internal static class StatusCommand
 {
+    /// <summary>Paths as they are spelled: this JSON goes to a terminal or a parser, never into a web page.</summary>
+    private static readonly JsonSerializerOptions s_readable = new(StatusJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static async Task<int> RunAsync(string? mountPoint, string? data, bool json, bool watch)
     {
         using var interrupt = new Interrupt();
@@ -39,7 +43,7 @@ internal static class StatusCommand
             return StatusText.Render(report);
         var document = JsonSerializer.SerializeToNode(report.Volume, StatusJson.Default.VolumeStatus)!.AsObject();
         document["mount"] = report.Mount is null ? null : JsonSerializer.SerializeToNode(report.Mount, StatusJson.Default.MountStatus);
-        return document.ToJsonString(StatusJson.Default.Options);
+        return document.ToJsonString(s_readable);
     }
 
     private static async Task<StatusReport> ReadAsync(string folder, CancellationToken cancellation)

@@ -9,7 +9,7 @@ internal static class UnmountCommand
     public static async Task<int> RunAsync(string mountPoint)
     {
         using var interrupt = new Interrupt();
-        string path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(mountPoint));
+        string path = MountPath.Resolve(mountPoint);
         if (DeadMount.DetachIfAt(path))
         {
             await Console.Error.WriteLineAsync($"orleansfs: the process that served {path} was gone; its mount is taken away");

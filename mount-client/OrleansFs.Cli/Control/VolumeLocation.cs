@@ -11,7 +11,7 @@ internal static class VolumeLocation
     /// <exception cref="CommandException">No volume is mounted there.</exception>
     public static string OfMount(string mountPoint)
     {
-        string path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(mountPoint));
+        string path = MountPath.Resolve(mountPoint);
         if (MountTable.At(path) is not { Type: MountType } mount)
             throw new CommandException($"no volume is mounted at {path}");
         if (DeadMount.IsAt(path))

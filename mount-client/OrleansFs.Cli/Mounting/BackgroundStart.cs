@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.IO.Pipes;
 using System.Runtime.InteropServices;
+using OrleansFs.Fuse;
 
 namespace OrleansFs.Cli.Commands;
 
@@ -41,8 +42,11 @@ internal sealed partial class BackgroundStart : IDisposable
                 await Console.Out.WriteLineAsync(text);
                 return ExitCode.Success;
             }
-            string log = request.LogFile is { } file ? $"see {file}" : "--log-file FILE would say more";
-            throw new CommandException(outcome == Refused ? text : $"the background process ended before {request.MountPoint} was usable; {log}");
+            if (outcome == Refused)
+                throw new CommandException(text);
+            string lastWords = (await child.StandardError.ReadToEndAsync(patience.Token)).Trim().ReplaceLineEndings(" | ");
+            string log = lastWords.Length > 0 ? lastWords : request.LogFile is { } file ? $"see {file}" : "--log-file FILE would say more";
+            throw new CommandException($"the background process ended before {request.MountPoint} was usable; {log}");
         }
         catch (OperationCanceledException)
         {
@@ -94,12 +98,13 @@ internal sealed partial class BackgroundStart : IDisposable
     private static ProcessStartInfo Child(MountRequest request, string handle)
     {
         string program = Environment.ProcessPath ?? throw new CommandException("the path of this program is not known");
-        var start = new ProcessStartInfo(program);
+        // Pipes to us, which end with us. Our own streams would be held open by the console of the child as long as the mount lives, and who reads them would wait as long.
+        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         if (Path.GetFileNameWithoutExtension(program) == "dotnet")
             start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
         string[] arguments =
         [
-            "mount", "--data", request.DataFolder, "--block-size", $"{request.BlockSize}", "--memory", $"{request.Memory}", "--io-uring", request.IoUring.ToString(),
+            "mount", "--data", request.DataFolder, "--block-size", $"{request.BlockSize}", "--memory", $"{request.Memory}", "--io-uring", request.IoUring switch { IoUringMode.On => "on", IoUringMode.Off => "off", _ => "auto" },
             .. request.ReadOnly ? ["--read-only"] : Array.Empty<string>(),
             .. request.AllowOther ? ["--allow-other"] : Array.Empty<string>(),
             .. request.Verbose ? ["--verbose"] : Array.Empty<string>(),

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using OrleansFs.Cli.Control;
 using Spectre.Console;
 
@@ -13,29 +14,47 @@ internal static class WorkDisplay
         return Console.IsErrorRedirected ? await work(new Lines()) : await WithBarAsync(work);
     }
 
-    private static async Task<T> WithBarAsync<T>(Func<IProgress<WorkProgress>, Task<T>> work)
+    /// <summary>Apart, so that Spectre.Console is loaded only where there is a terminal.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Task<T> WithBarAsync<T>(Func<IProgress<WorkProgress>, Task<T>> work)
     {
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
-        return await console.Progress().AutoClear(true).Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
-            .StartAsync(async context =>
+        return console.Progress().AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn(), new RemainingTimeColumn())
+            .StartAsync(context => work(new Bar(context)));
+    }
+
+    /// <summary>A bar a step; a step is over when the next begins.</summary>
+    private sealed class Bar(ProgressContext context) : IProgress<WorkProgress>
+    {
+        private readonly Lock _gate = new();
+        private ProgressTask? _bar;
+        private string? _step;
+
+        public void Report(WorkProgress value)
+        {
+            lock (_gate)
             {
-                var gate = new Lock();
-                ProgressTask? bar = null;
-                return await work(new Relay<WorkProgress>(step =>
+                if (_bar is null || _step != value.Step)
                 {
-                    lock (gate)
-                    {
-                        if (bar?.Description != step.Step)
-                        {
-                            bar?.StopTask();
-                            bar = context.AddTask(step.Step);
-                        }
-                        bar.IsIndeterminate = step.Total is null;
-                        bar.MaxValue = Math.Max(1, step.Total ?? 1);
-                        bar.Value = step.Done;
-                    }
-                }));
-            });
+                    Finish();
+                    _step = value.Step;
+                    _bar = context.AddTask(Markup.Escape(value.Step));
+                }
+                _bar.IsIndeterminate = value.Total is null;
+                _bar.MaxValue = Math.Max(1, value.Total ?? 1);
+                _bar.Value = value.Total is null ? 0 : value.Done;
+            }
+        }
+
+        private void Finish()
+        {
+            if (_bar is null)
+                return;
+            _bar.IsIndeterminate = false;
+            _bar.Value = _bar.MaxValue;
+            _bar.StopTask();
+        }
     }
 
     private sealed class Lines : IProgress<WorkProgress>
@@ -53,7 +72,12 @@ internal static class WorkDisplay
                     return;
                 _step = value.Step;
                 _shown = now;
-                Console.Error.WriteLine(value.Total is { } total ? $"{value.Step}: {value.Done} of {total}" : $"{value.Step}: {value.Done}");
+                Console.Error.WriteLine(value switch
+                {
+                    { Total: { } total } => $"{value.Step}: {value.Done} of {total}",
+                    { Done: > 0 } => $"{value.Step}: {value.Done}",
+                    _ => value.Step,
+                });
             }
         }
     }
