@@ -31,7 +31,15 @@ public sealed record MountKind(string Name, VolumeKind Volume, IoUringMode IoUri
         new("remote shared/device", VolumeKind.Remote, IoUringMode.Off, Shared: true),
     ];
 
-    public static MountKind Named(string name) => All.Single(kind => kind.Name == name);
+    /// <summary>What real programs run on: the program itself, and a mount over a silo's gateway.</summary>
+    public static IReadOnlyList<MountKind> ForPrograms { get; } =
+    [
+        .. All.Where(kind => kind.Volume is VolumeKind.Plain or VolumeKind.Remote),
+        new("orleansfs/device", VolumeKind.Command, IoUringMode.Off, Shared: false),
+        new("orleansfs/io_uring", VolumeKind.Command, IoUringMode.On, Shared: false),
+    ];
+
+    public static MountKind Named(string name) => All.Concat(ForPrograms).First(kind => kind.Name == name);
 }
 
 /// <summary>Which implementation of the volume is mounted.</summary>
@@ -46,6 +54,9 @@ public enum VolumeKind
     /// <summary>The product's, in a silo, by grain calls through its gateway.</summary>
     Remote,
 
+    /// <summary>The product's, in a process of its own: <c>orleansfs mount --background</c>.</summary>
+    Command,
+
     /// <summary>No mount of ours at all.</summary>
     Plain,
 }
@@ -56,6 +67,16 @@ public sealed class OnEveryMountAttribute : DataAttribute
 {
     public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker) =>
         new([.. MountKind.All.Select(kind => new TheoryDataRow<string>(kind.Name))]);
+
+    public override bool SupportsDiscoveryEnumeration() => true;
+}
+
+/// <summary>As <see cref="OnEveryMountAttribute"/>, with the kinds on which real programs run.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class OnProgramMountsAttribute : DataAttribute
+{
+    public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker) =>
+        new([.. MountKind.ForPrograms.Select(kind => new TheoryDataRow<string>(kind.Name))]);
 
     public override bool SupportsDiscoveryEnumeration() => true;
 }

@@ -8,7 +8,7 @@ namespace OrleansFs.Mounted.Tests.Mounts;
 /// <summary>The mounts of this run, each made when the first test wants it. At the end all are unmounted, and none may have kept an inode or written a warning.</summary>
 public sealed class MountPool : IAsyncLifetime
 {
-    private readonly Dictionary<string, Task<TestMount>> _mounts = [];
+    private readonly Dictionary<string, Task<ITestMount>> _mounts = [];
     private readonly Lock _gate = new();
     private readonly string _folder = Directory.CreateTempSubdirectory("orleansfs-mounted-").FullName;
     private readonly RecordingLogger _log = new();
@@ -39,17 +39,20 @@ public sealed class MountPool : IAsyncLifetime
         return path;
     }
 
-    public Task<TestMount> MountAsync(string kind)
+    public Task<ITestMount> MountAsync(string kind)
     {
         if (!File.Exists("/dev/fuse"))
             Assert.Skip("there is no /dev/fuse here");
         lock (_gate)
         {
             if (!_mounts.TryGetValue(kind, out var mount))
-                _mounts.Add(kind, mount = TestMount.StartAsync(MountKind.Named(kind), Scratch, _log));
+                _mounts.Add(kind, mount = StartAsync(MountKind.Named(kind)));
             return mount;
         }
     }
+
+    private Task<ITestMount> StartAsync(MountKind kind) =>
+        kind.Volume == VolumeKind.Command ? CommandMount.StartAsync(kind, Scratch) : TestMount.StartAsync(kind, Scratch, _log);
 
     public async ValueTask DisposeAsync()
     {

@@ -4,8 +4,17 @@ using Xunit;
 
 namespace OrleansFs.Mounted.Tests.Mounts;
 
+/// <summary>A mount that tests share.</summary>
+public interface ITestMount
+{
+    string Path { get; }
+
+    /// <summary>Unmounts in order; gives what is not as it should be.</summary>
+    Task<IReadOnlyList<string>> StopAsync();
+}
+
 /// <summary>A mount of this process.</summary>
-public sealed class TestMount
+public sealed class TestMount : ITestMount
 {
     private readonly MountedVolume _mounted;
     private readonly ITestVolume _volume;
@@ -23,7 +32,7 @@ public sealed class TestMount
     /// <param name="kind">What to mount.</param>
     /// <param name="scratch">Gives an empty folder for a purpose.</param>
     /// <param name="log">Where warnings and errors go.</param>
-    internal static async Task<TestMount> StartAsync(MountKind kind, Func<string, string> scratch, RecordingLogger log)
+    internal static async Task<ITestMount> StartAsync(MountKind kind, Func<string, string> scratch, RecordingLogger log)
     {
         ITestVolume volume = kind.Volume switch
         {
@@ -44,7 +53,6 @@ public sealed class TestMount
         return new TestMount(kind, mounted, volume);
     }
 
-    /// <summary>Unmounts in order; gives what is not as it should be.</summary>
     public async Task<IReadOnlyList<string>> StopAsync()
     {
         var problems = new List<string>();

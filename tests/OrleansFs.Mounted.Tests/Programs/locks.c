@@ -1,0 +1,86 @@
+/*
+ * locks FILE: fcntl(2) locks between processes: ranges, conflicts, splitting, waiting, deadlock, and their end at close(2) and exit(2).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int failures;
+
+static int set(int fd, int command, short type, long start, long length)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length };
+    return fcntl(fd, command, &lock) == 0 ? 0 : errno;
+}
+
+static void expect(int got, int want, const char *what)
+{
+    if (got == want)
+        return;
+    fprintf(stderr, "locks: %s: %d, not %d\n", what, got, want);
+    failures++;
+}
+
+/* The same question asked by another process. */
+static int other(const char *path, short type, long start, long length)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open(path, O_RDWR);
+        _exit(set(fd, F_SETLK, type, start, length));
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+int main(int argc, char **argv)
+{
+    int status, pipes[2];
+    char byte;
+    if (argc != 2)
+        return 2;
+    const char *path = argv[1];
+    int fd = open(path, O_CREAT | O_RDWR, 0644);
+    expect(set(fd, F_SETLK, F_WRLCK, 100, 100), 0, "take 100-199");
+    expect(other(path, F_WRLCK, 0, 100), 0, "another takes 0-99");
+    expect(other(path, F_WRLCK, 150, 1), EAGAIN, "another takes 150");
+    expect(other(path, F_RDLCK, 199, 10), EAGAIN, "another reads 199");
+    expect(other(path, F_WRLCK, 200, 0), 0, "another takes 200 to the end");
+    expect(set(fd, F_SETLK, F_UNLCK, 140, 20), 0, "give up 140-159");
+    expect(other(path, F_WRLCK, 140, 20), 0, "another takes the gap");
+    expect(other(path, F_WRLCK, 139, 1), EAGAIN, "another takes 139");
+    expect(other(path, F_WRLCK, 160, 1), EAGAIN, "another takes 160");
+    expect(set(fd, F_SETLK, F_RDLCK, 100, 40), 0, "make 100-139 shared");
+    expect(other(path, F_RDLCK, 100, 40), 0, "another shares 100-139");
+    expect(other(path, F_WRLCK, 100, 1), EAGAIN, "another takes 100");
+
+    struct flock probe = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 160, .l_len = 1 };
+    if (pipe(pipes))
+        return 1;
+    pid_t child = fork();
+    if (child == 0) {
+        int own = open(path, O_RDWR);
+        if (fcntl(own, F_GETLK, &probe) || probe.l_type != F_WRLCK || probe.l_start != 160 || probe.l_len != 40 || probe.l_pid != getppid())
+            _exit(1);
+        /* Waits until the parent gives up. */
+        close(pipes[0]);
+        if (write(pipes[1], "r", 1) != 1)
+            _exit(2);
+        _exit(set(own, F_SETLKW, F_WRLCK, 160, 40));
+    }
+    if (read(pipes[0], &byte, 1) != 1)
+        return 1;
+    /* Any close of the file by this process gives up all its locks (fcntl(2)). */
+    close(open(path, O_RDONLY));
+    waitpid(child, &status, 0);
+    expect(WEXITSTATUS(status), 0, "who waited gets the lock");
+    expect(other(path, F_WRLCK, 0, 0), 0, "exit gives up locks");
+    if (failures == 0)
+        puts("ok");
+    return failures != 0;
+}
