@@ -15,8 +15,11 @@ internal static class Limits
     /// <summary>Bytes taken from one write at a time. The kernel sends 1 MiB at most; a caller of the grains may send more, and is served in steps.</summary>
     public const int WriteStep = 1 << 20;
 
-    /// <summary>Pages the pool keeps when all have been returned: 16 MiB, which a busy moment of small files takes up anew each few seconds.</summary>
-    public const int IdlePagesKept = 4096;
+    /// <summary>Share of the in-flight budget, in percent, of which the memory is kept when none of it is in use for a moment.</summary>
+    public const int KeptPagesPercent = 40;
+
+    /// <summary>How long that memory is kept: bursts come one after the other, and pages that are new cost a fault and a clearing each.</summary>
+    public static readonly TimeSpan IdlePagesKept = TimeSpan.FromSeconds(30);
 
     /// <summary>Age at which in-flight content is settled: what a crash may cost at most, and long enough for most temporary files never to reach the disk.</summary>
     public static readonly TimeSpan SettleAge = TimeSpan.FromSeconds(5);
@@ -42,14 +45,29 @@ internal static class Limits
     /// <summary>Sealed blocks of one file that wait for their commit; past it the file is settled whatever its age, so that a stream of any length takes bounded memory.</summary>
     public const int UncommittedBlocks = 16384;
 
-    /// <summary>Bytes that one fsync puts into the redo table instead of making blocks. A database's commit of a few pages is below it.</summary>
+    /// <summary>Bytes that one fsync puts into the redo table instead of making blocks, in whatever blocks they lie. A database's commit of a few pages is below it.</summary>
     public const long RedoSync = 128 << 10;
 
-    /// <summary>Bytes that the redo table may hold of one file before an fsync makes blocks of them.</summary>
+    /// <summary>Bytes that the redo table may hold of one file before an fsync makes blocks of them, unless they are scattered.</summary>
     public const long RedoFile = 1 << 20;
 
-    /// <summary>Separate ranges that the redo table may be asked to hold between two commits of a file.</summary>
-    public const int RedoRanges = 64;
+    /// <summary>
+    /// How many times the bytes written the blocks around them must be for an fsync of any size to be logged. A logged byte is written twice, to the WAL and to the database, and its block is made later all
+    /// the same, but once for many syncs; a block is read and written.
+    /// </summary>
+    public const int RedoGain = 4;
+
+    /// <summary>Bytes that the redo table may hold of all files: what the next start has to bring back, in a second or two. Never more than a quarter of the in-flight budget.</summary>
+    public const long RedoVolume = 64 << 20;
+
+    /// <summary>Separate ranges of one file that an fsync logs: 64 MiB of single pages. It is a sorted array that a write inserts into, some microseconds at this length.</summary>
+    public const int RedoRanges = 16384;
+
+    /// <summary>Punched ranges between two commits of a file, past which it is settled whatever its age.</summary>
+    public const int PunchedRanges = 64;
+
+    /// <summary>Bytes that enter the redo table under one hold of the metadata lock: about 2 ms.</summary>
+    public const long RedoStep = 512 << 10;
 
     /// <summary>Blocks that one copy_file_range call shares; the caller goes on from there.</summary>
     public const int ShareBlocks = 4096;

@@ -166,9 +166,7 @@ internal sealed class FileContent(PagePool pool, int blockSize)
     public void NoteWritten(long offset, long length)
     {
         var added = new ByteRange(offset, offset + length);
-        int at = Unlogged.Count;
-        while (at > 0 && Unlogged[at - 1].End >= added.Start)
-            at--;
+        int at = FirstEndingAtOrAfter(offset);
         int last = at;
         while (last < Unlogged.Count && Unlogged[last].Start <= added.End)
         {
@@ -179,6 +177,32 @@ internal sealed class FileContent(PagePool pool, int blockSize)
         Unlogged.Insert(at, added);
         if (Unlogged.Count > Limits.RedoRanges)
             NeedsSettle = true;
+    }
+
+    /// <summary>Whether something of a block was written since the last fsync.</summary>
+    public bool HasUnlogged(long index)
+    {
+        int at = FirstEndingAtOrAfter(index * blockSize);
+        while (at < Unlogged.Count && Unlogged[at].End == index * blockSize)
+            at++;
+        return at < Unlogged.Count && Unlogged[at].Start < (index + 1) * blockSize;
+    }
+
+    private int FirstEndingAtOrAfter(long offset)
+    {
+        // Mostly the newest write goes on where the one before ended.
+        if (Unlogged.Count == 0 || Unlogged[^1].End < offset)
+            return Unlogged.Count;
+        int low = 0, high = Unlogged.Count - 1;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (Unlogged[middle].End < offset)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        return low;
     }
 
     /// <summary>All that was sealed is in the manifest now. Slots written to meanwhile stay, over what has become their committed base.</summary>

@@ -154,7 +154,7 @@ internal sealed partial class FileData
             MarkDirty(inode, content);
             long freed = last > first ? Math.Min(attributes.AllocatedBytes, (last - first) * _blockSize) : 0;
             SetSize(inode, attributes.Size, -freed);
-            if (content.Punched.Count > Limits.RedoRanges)
+            if (content.Punched.Count > Limits.PunchedRanges)
                 SignalPressure();
         }
         _sealer.Release(released);

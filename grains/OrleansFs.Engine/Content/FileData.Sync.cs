@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -7,7 +8,7 @@ namespace OrleansFs.Engine.Content;
 internal sealed partial class FileData
 {
     /// <summary>fsync(2) of a file: on return its content, size, times and name survive a loss of power.</summary>
-    /// <remarks>A few small writes go to the redo table, which costs one sync of the WAL; anything else becomes blocks first. What an orphan holds need not survive, unless it can still get a name: O_TMPFILE, fsync and linkat is
+    /// <remarks>Small writes, and those scattered over many blocks, go to the redo table, which costs one sync of the WAL; anything else becomes blocks first. What an orphan holds need not survive, unless it can still get a name: O_TMPFILE, fsync and linkat is
     /// how programs make a file appear whole.</remarks>
     public async ValueTask<FsResult> SyncAsync(Inode inode, CancellationToken cancellation)
     {
@@ -128,30 +129,25 @@ internal sealed partial class FileData
                 settling = content;
                 return false;
             }
-            long bytes = content.Unlogged.Sum(r => r.Length);
-            if (content.NeedsSettle || bytes > Limits.RedoSync || _metadata.RedoBytes(inode.Number) + bytes > Limits.RedoFile)
+            if (content.NeedsSettle || !PaysToLog(inode, content) || !content.Unlogged.TrueForAll(r => IsInMemory(content, r)) || !Log(inode, content))
                 return false;
-            var pieces = new List<(long Offset, byte[] Data)>();
-            foreach (var range in content.Unlogged)
-            {
-                if (!TryGather(content, range, pieces))
-                    return false;
-            }
-            lock (_metadata.Lock)
-            {
-                foreach (var (offset, data) in pieces)
-                {
-                    if (!_metadata.AppendRedo(inode, offset, data).IsOk)
-                        return false;
-                }
-            }
             content.Unlogged.Clear();
             return true;
         }
     }
 
-    /// <summary>Copies a range that lies wholly in newest extents. False where some of it has been sealed already: then blocks are the shorter way.</summary>
-    private bool TryGather(FileContent content, ByteRange range, List<(long Offset, byte[] Data)> pieces)
+    /// <summary>Whether the redo table is the shorter way to the disk: for a little, and for much that is scattered over many blocks.</summary>
+    private bool PaysToLog(Inode inode, FileContent content)
+    {
+        long bytes = content.Unlogged.Sum(r => r.Length);
+        if (_metadata.RedoTotal + bytes > Math.Min(Limits.RedoVolume, InFlightLimit / 4))
+            return false;
+        long total = _metadata.RedoBytes(inode.Number) + bytes;
+        return (bytes <= Limits.RedoSync && total <= Limits.RedoFile) || content.Slots.Values.Count(s => s.NeedsSeal) * (long)_blockSize >= total * Limits.RedoGain;
+    }
+
+    /// <summary>Whether a range lies wholly in newest extents. Where some of it has been sealed already blocks are the shorter way.</summary>
+    private bool IsInMemory(FileContent content, ByteRange range)
     {
         for (long at = range.Start; at < range.End;)
         {
@@ -159,10 +155,54 @@ internal sealed partial class FileData
             int n = (int)Math.Min(_blockSize - within, range.End - at);
             if (content.Find(at / _blockSize)?.Top is not { } top || !top.Covers(within, within + n))
                 return false;
-            byte[] data = new byte[n];
-            top.CopyTo(within, data);
-            pieces.Add((at, data));
             at += n;
+        }
+        return true;
+    }
+
+    /// <summary>Puts all unlogged ranges into one transaction, the metadata lock free between its steps.</summary>
+    private bool Log(Inode inode, FileContent content)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(_blockSize);
+        lock (_metadata.Lock)
+            _committer.Hold();
+        try
+        {
+            int next = 0;
+            long at = content.Unlogged.Count > 0 ? content.Unlogged[0].Start : 0;
+            while (next < content.Unlogged.Count)
+            {
+                lock (_metadata.Lock)
+                {
+                    if (!LogStep(inode, content, buffer, ref next, ref at))
+                        return false;
+                }
+            }
+            return true;
+        }
+        finally
+        {
+            lock (_metadata.Lock)
+                _committer.Release();
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>Logs from a byte of a range on, a row a block. Call with the metadata lock held.</summary>
+    private bool LogStep(Inode inode, FileContent content, byte[] buffer, ref int next, ref long at)
+    {
+        for (long logged = 0; logged < Limits.RedoStep && next < content.Unlogged.Count;)
+        {
+            var range = content.Unlogged[next];
+            int within = (int)(at % _blockSize);
+            var data = buffer.AsSpan(0, (int)Math.Min(_blockSize - within, range.End - at));
+            content.Find(at / _blockSize)!.Top!.CopyTo(within, data);
+            if (!_metadata.AppendRedo(inode, at, data).IsOk)
+                return false;
+            at += data.Length;
+            logged += data.Length;
+            if (at == range.End && ++next < content.Unlogged.Count)
+                at = content.Unlogged[next].Start;
         }
         return true;
     }

@@ -50,7 +50,9 @@ internal sealed partial class FileData
     {
         while (!cancellation.IsCancellationRequested)
         {
-            await _pressure.WaitAsync(Limits.SettleTick, cancellation);
+            bool asked = await _pressure.WaitAsync(Limits.SettleTick, cancellation);
+            if (!asked)
+                _pool.Trim(Limits.SettleTick);
             while (await SettleRoundAsync(cancellation))
                 cancellation.ThrowIfCancellationRequested();
         }
@@ -93,6 +95,7 @@ internal sealed partial class FileData
                 return;
             try
             {
+                await SealLoggedAsync(inode);
                 var result = await SettleAsync(inode, syncFirst: !pressure, alongside: null, token);
                 if (result.IsOk)
                     Trouble = null;
@@ -105,6 +108,34 @@ internal sealed partial class FileData
             }
         });
         return failed == 0 && (due.Count == 64 || UnderPressure);
+    }
+
+    /// <summary>Makes blocks of what the redo table has already: an fsync, which has to wait for a settling, then waits for the end of it only.</summary>
+    private async Task SealLoggedAsync(Inode inode)
+    {
+        var jobs = new List<SealJob>();
+        FileContent? content;
+        lock (inode.Gate)
+        {
+            content = inode.Content;
+            if (content is null || content.Freezing || _metadata.RedoBytes(inode.Number) == 0)
+                return;
+            // The last block waits for the settling, which knows the size that goes with it.
+            long whole = inode.Snapshot().Size / _blockSize;
+            foreach (var (index, slot) in content.Slots)
+            {
+                if (index < whole && slot.NeedsSeal && !content.HasUnlogged(index) && content.Freeze(index, slot, _blockSize) is { } job)
+                    jobs.Add(job);
+            }
+        }
+        try
+        {
+            await SealAllAsync(inode, content, jobs);
+        }
+        catch (BlockStoreException e)
+        {
+            NoteTrouble(e);
+        }
     }
 
     private bool IsDue(Inode inode, bool pressure)
@@ -120,7 +151,7 @@ internal sealed partial class FileData
                 _dirty.Renew(inode);
                 return false;
             }
-            if (pressure || content.UncommittedBlocks > Limits.UncommittedBlocks || content.Punched.Count > Limits.RedoRanges)
+            if (pressure || content.UncommittedBlocks > Limits.UncommittedBlocks || content.Punched.Count > Limits.PunchedRanges)
                 return true;
             return _time.GetElapsedTime(since) >= Limits.SettleAge;
         }

@@ -11,7 +11,7 @@ namespace OrleansFs.Engine.Content;
 /// 1. A page belongs to the pool or to exactly one <see cref="InFlightBlock"/>.
 /// 2. No more than <see cref="Capacity"/> pages are ever out. Who finds none waits in <see cref="WaitForRoomAsync"/>; the waiting ends when pages return, which the
 ///    seal workers see to without needing a page themselves.
-/// 3. The mapping takes real memory only where a page has been used, and gives it back when the pool is idle after a burst.
+/// 3. The mapping takes real memory only where a page has been used, and gives it back when the pool is idle: some at once, the rest after a while.
 /// </remarks>
 internal sealed unsafe class PagePool : IDisposable
 {
@@ -20,10 +20,13 @@ internal sealed unsafe class PagePool : IDisposable
 
     private readonly object _lock = new();
     private readonly int[] _free;
+    private readonly int _kept;
     private byte* _base;
     private int _freeCount;
     private int _untouched;
     private TaskCompletionSource? _room;
+    private bool _used;
+    private TimeSpan _idle;
     private int _blocks;
 
     /// <param name="bytes">The budget; at least one page is kept.</param>
@@ -31,6 +34,7 @@ internal sealed unsafe class PagePool : IDisposable
     {
         Capacity = checked((int)Math.Max(1, bytes / PageSize));
         _free = new int[Capacity];
+        _kept = Capacity / 100 * Limits.KeptPagesPercent;
         _base = (byte*)Memory.Map((nuint)Capacity * PageSize);
     }
 
@@ -59,6 +63,7 @@ internal sealed unsafe class PagePool : IDisposable
         {
             if (Capacity - _untouched + _freeCount < pages.Length)
                 return false;
+            _used = true;
             for (int i = 0; i < pages.Length; i++)
                 pages[i] = _freeCount > 0 ? _free[--_freeCount] : _untouched++;
             return true;
@@ -74,8 +79,8 @@ internal sealed unsafe class PagePool : IDisposable
         {
             foreach (int page in pages)
                 _free[_freeCount++] = page;
-            if (_freeCount == _untouched && _untouched > Limits.IdlePagesKept)
-                GiveBack();
+            if (_freeCount == _untouched && _untouched > _kept)
+                GiveBack(_kept);
             room = _room;
             _room = null;
         }
@@ -110,10 +115,28 @@ internal sealed unsafe class PagePool : IDisposable
         _base = null;
     }
 
-    private void GiveBack()
+    /// <summary>Gives the memory of all pages back to the system when none has been in use for a while.</summary>
+    /// <param name="elapsed">Since the call before.</param>
+    public void Trim(TimeSpan elapsed)
     {
-        Memory.Discard(_base, (nuint)_untouched * PageSize);
-        _freeCount = 0;
-        _untouched = 0;
+        lock (_lock)
+        {
+            _idle = _used || _freeCount < _untouched ? TimeSpan.Zero : _idle + elapsed;
+            _used = false;
+            if (_idle < Limits.IdlePagesKept || _untouched == 0)
+                return;
+            GiveBack(0);
+            _idle = TimeSpan.Zero;
+        }
+    }
+
+    /// <summary>Keeps the memory of the first so many pages. Call when all pages are free.</summary>
+    private void GiveBack(int kept)
+    {
+        Memory.Discard(_base + (long)kept * PageSize, (nuint)(_untouched - kept) * PageSize);
+        for (int i = 0; i < kept; i++)
+            _free[i] = i;
+        _freeCount = kept;
+        _untouched = kept;
     }
 }

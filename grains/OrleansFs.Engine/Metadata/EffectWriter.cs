@@ -41,15 +41,17 @@ internal sealed class EffectWriter
         Truncate(0, 0);
         if (_buffer.Length > KeptBytes)
             _buffer = new byte[KeptBytes];
-        if (_value.Length > KeptBytes + 1)
+        if (_value.Length > KeptBytes)
             _value = [];
     }
 
     /// <summary>The journal's value: everything but the local records. Good until the next change.</summary>
     public ReadOnlySpan<byte> ToJournal()
     {
-        if (_value.Length <= Length)
-            _value = new byte[_buffer.Length + 1];
+        // The local records, synced content above all, are most of a large transaction.
+        int needed = Length - _local.Sum(l => l.End - l.Start) + 1;
+        if (_value.Length < needed)
+            _value = new byte[Math.Max(needed, KeptBytes)];
         _value[0] = Version;
         int from = 0, to = 1;
         foreach (var (start, end) in _local)

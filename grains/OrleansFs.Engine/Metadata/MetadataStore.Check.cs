@@ -77,6 +77,7 @@ internal sealed partial class MetadataStore
         _ring.Clear();
         _segments.Clear();
         _redoBytes.Clear();
+        RedoTotal = 0;
         ReadState();
         Interlocked.Increment(ref _commits);
         Begin();

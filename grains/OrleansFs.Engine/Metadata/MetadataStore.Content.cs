@@ -66,7 +66,7 @@ internal sealed partial class MetadataStore
     {
         inode.Manifest = manifest;
         inode.HashVoid = true;
-        _redoBytes.Remove(inode.Number.Value);
+        ForgetRedo(inode.Number);
         lock (inode)
         {
             if (inode.Current.LinkCount > 0)

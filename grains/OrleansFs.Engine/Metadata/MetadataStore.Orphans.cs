@@ -103,7 +103,7 @@ internal sealed partial class MetadataStore
             ExecuteDeleteRedo(orphan.Number);
         if (!orphan.IsNew)
             ExecuteDeleteInode(orphan.Number);
-        _redoBytes.Remove(orphan.Number.Value);
+        ForgetRedo(orphan.Number);
         _counters.Orphans--;
         Forget(orphan);
         Done();

@@ -9,6 +9,9 @@ internal sealed partial class MetadataStore
     private readonly Dictionary<ulong, long> _redoBytes = [];
     private long _nextRedo = 1;
 
+    /// <summary>Bytes in the redo table.</summary>
+    public long RedoTotal { get; private set; }
+
     /// <summary>Records a synced write with the file's size and times as they are shown now. The inode's row does not change.</summary>
     public FsResult AppendRedo(Inode inode, long offset, ReadOnlySpan<byte> data)
     {
@@ -26,6 +29,7 @@ internal sealed partial class MetadataStore
                 _effects.AppendRedo(effect);
                 _nextRedo++;
                 _redoBytes[inode.Number.Value] = _redoBytes.GetValueOrDefault(inode.Number.Value) + data.Length;
+                RedoTotal += data.Length;
                 Done();
                 return FsResult.Ok;
             }
@@ -75,12 +79,19 @@ internal sealed partial class MetadataStore
         _effects.DeleteRedo(inode);
     }
 
+    private void ForgetRedo(InodeNumber inode)
+    {
+        if (_redoBytes.Remove(inode.Value, out long bytes))
+            RedoTotal -= bytes;
+    }
+
     private void ReadRedoTotals()
     {
         using var s = _database.Prepare("SELECT ino, sum(length(data)), max(sequence) FROM redo GROUP BY ino");
         while (s.Step())
         {
             _redoBytes[s.Inode(0).Value] = s.Int64(1);
+            RedoTotal += s.Int64(1);
             _nextRedo = Math.Max(_nextRedo, s.Int64(2) + 1);
         }
     }

@@ -77,6 +77,37 @@ public sealed class ContentTests
     }
 
     [Fact]
+    public async Task Scattered_writes_are_synced_without_making_their_blocks_and_survive_a_kill()
+    {
+        await using var volume = await VolumeFixture.CreateAsync();
+        var inode = await volume.CreateFileAsync("database");
+        byte[] content = new byte[16 << 20];
+        var random = new Random(4);
+        random.NextBytes(content);
+        await volume.WriteAsync(inode, 0, content);
+        await volume.SyncAsync(inode);
+        int blocks = Directory.GetFiles(Path.Combine(volume.Folder, "blocks"), "*", SearchOption.AllDirectories).Length;
+        for (int round = 0; round < 3; round++)
+        {
+            for (int i = 0; i < 150; i++)
+            {
+                byte[] page = new byte[random.Next(1, 5000)];
+                random.NextBytes(page);
+                int at = random.Next(content.Length - page.Length);
+                page.CopyTo(content, at);
+                await volume.WriteAsync(inode, at, page);
+            }
+            await volume.SyncAsync(inode);
+        }
+        Assert.Equal(blocks, Directory.GetFiles(Path.Combine(volume.Folder, "blocks"), "*", SearchOption.AllDirectories).Length);
+        await ExpectAfterKill(volume, "database", content);
+        // The one that lives makes blocks of it when the file settles.
+        Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+        await volume.ReopenAsync();
+        Assert.Equal(content, await volume.ReadAllAsync(inode));
+    }
+
+    [Fact]
     public async Task What_was_synced_while_the_file_was_being_settled_survives_a_kill()
     {
         await using var volume = await VolumeFixture.CreateAsync();
