@@ -10,6 +10,19 @@ internal sealed class VolumeClock(TimeProvider time, Timestamp floor)
     /// <summary>The latest time given so far. Kept in meta.db, so that the next run begins there.</summary>
     public Timestamp Latest => new(Volatile.Read(ref _last));
 
+    /// <summary>Times given from now on are not before this one.</summary>
+    public void Advance(Timestamp time)
+    {
+        long last = Volatile.Read(ref _last);
+        while (time.Nanoseconds > last)
+        {
+            long seen = Interlocked.CompareExchange(ref _last, time.Nanoseconds, last);
+            if (seen == last)
+                return;
+            last = seen;
+        }
+    }
+
     /// <summary>The present, or the latest time given so far where the wall clock is behind it.</summary>
     public Timestamp Now()
     {

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
@@ -95,6 +96,22 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
         ChangeTime = Time(),
         Data = Bytes(),
     };
+
+    public EpochStart Epoch() => new(new Epoch((long)Number()), Lsn(), Time());
+
+    public ReplicaRow Replica()
+    {
+        var (name, acked, isHeld, held) = (Copy(), Lsn(), Byte() != 0, Lsn());
+        return new ReplicaRow(name, acked, isHeld ? held : null, Time(), Time());
+    }
+
+    public CopyName Copy() => CopyName.Parse(Encoding.UTF8.GetString(Bytes()));
+
+    public Residency Residency() => (Residency)Byte();
+
+    public Fence Fence() => new(new Epoch((long)Number()), Lsn());
+
+    public Lsn Lsn() => new((long)Number());
 
     public ReadOnlySpan<byte> Bytes() => Take(checked((int)Number()));
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
@@ -206,8 +207,50 @@ internal sealed class EffectWriter
 
     public void DeleteBlock(BlockHash hash)
     {
-        int start = BeginLocal(EffectKind.DeleteBlock);
+        Begin(EffectKind.DeleteBlock);
         Put(hash);
+    }
+
+    public void BeginEpoch(in EpochStart epoch)
+    {
+        Begin(EffectKind.BeginEpoch);
+        Put((ulong)epoch.Epoch.Value);
+        Put((ulong)epoch.Start.Value);
+        Put(epoch.Time);
+    }
+
+    public void PutReplica(in ReplicaRow replica)
+    {
+        int start = BeginLocal(EffectKind.PutReplica);
+        Put(Encoding.UTF8.GetBytes(replica.Name.Value));
+        Put((ulong)replica.Acked.Value);
+        Put((byte)(replica.Held is null ? 0 : 1));
+        Put((ulong)(replica.Held?.Value ?? 0));
+        Put(replica.Registered);
+        Put(replica.Seen);
+        _local.Add((start, Length));
+    }
+
+    public void DeleteReplica(CopyName name)
+    {
+        int start = BeginLocal(EffectKind.DeleteReplica);
+        Put(Encoding.UTF8.GetBytes(name.Value));
+        _local.Add((start, Length));
+    }
+
+    public void SetResidency(BlockHash hash, Residency residency)
+    {
+        int start = BeginLocal(EffectKind.SetResidency);
+        Put((byte)residency);
+        Put(hash);
+        _local.Add((start, Length));
+    }
+
+    public void Fence(in Fence fence)
+    {
+        int start = BeginLocal(EffectKind.Fence);
+        Put((ulong)fence.By.Value);
+        Put((ulong)fence.At.Value);
         _local.Add((start, Length));
     }
 

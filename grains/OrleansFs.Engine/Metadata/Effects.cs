@@ -29,11 +29,16 @@ internal enum EffectKind : byte
     DropBlocks = 10,
     MoveSegments = 11,
     PutState = 12,
+    DeleteBlock = 13,
+    BeginEpoch = 14,
 
     AppendRedo = 0x80,
     DeleteRedo = 0x81,
     Touch = 0x82,
-    DeleteBlock = 0x83,
+    PutReplica = 0x84,
+    DeleteReplica = 0x85,
+    SetResidency = 0x86,
+    Fence = 0x87,
 }
 
 /// <summary>The row of an inode.</summary>
@@ -96,6 +101,12 @@ internal readonly record struct MoveSegments(ulong From, ulong To, long First, l
 
 /// <summary>What the row of the volume holds at the end of a transaction.</summary>
 internal readonly record struct VolumeState(ulong NextInode, long NextCookie, Timestamp Clock, Lsn Lsn, Counters Counters);
+
+/// <summary>A master's time: the mutations after <see cref="Start"/> are those of this epoch.</summary>
+/// <param name="Epoch">From 1.</param>
+/// <param name="Start">Mutations there were before it.</param>
+/// <param name="Time">When it began.</param>
+internal readonly record struct EpochStart(Epoch Epoch, Lsn Start, Timestamp Time);
 
 /// <summary>A synced write that is not in blocks yet.</summary>
 internal readonly ref struct RedoEffect

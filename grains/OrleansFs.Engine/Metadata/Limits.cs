@@ -54,6 +54,9 @@ internal static class MetadataLimits
     /// <summary>Bytes of the journal while no replica is registered: what a replica that registers soon may catch up from without a full copy.</summary>
     public const long JournalBytes = 64L << 20;
 
+    /// <summary>Bytes of the journal that are kept for replicas that are away: some 15 million blocks or 3 million small files, after which a full copy is the shorter way.</summary>
+    public const long ReplicatedJournalBytes = 1L << 30;
+
     /// <summary>Journal rows that one commit removes at most: more than it adds, so that the journal shrinks, and few enough not to be felt.</summary>
     public const int JournalCutRows = 8;
 

@@ -5,13 +5,18 @@ namespace OrleansFs.Engine.Metadata;
 /// <summary>How long the WAL and the journal may become: less on a small disk, which they would fill.</summary>
 /// <param name="CheckpointBytes">Bytes of WAL from which on a checkpoint is worth its two syncs.</param>
 /// <param name="RestartBytes">Bytes of WAL past which the log starts anew.</param>
-/// <param name="JournalBytes">Bytes of the journal while no replica is registered.</param>
-internal readonly record struct LogBudget(long CheckpointBytes, long RestartBytes, long JournalBytes)
+/// <param name="JournalBytes">Bytes of the journal that are kept although nobody needs them.</param>
+/// <param name="ReplicatedJournalBytes">Bytes of the journal that are kept for replicas that are away.</param>
+internal readonly record struct LogBudget(long CheckpointBytes, long RestartBytes, long JournalBytes, long ReplicatedJournalBytes)
 {
     /// <summary>For a database in a folder.</summary>
     public static LogBudget For(string folder)
     {
         long share = Math.Max(DiskSpace.Of(folder).TotalBytes / MetadataLimits.DiskShare, MetadataLimits.LeastLogBytes);
-        return new LogBudget(Math.Min(share / 4, MetadataLimits.CheckpointBytes), Math.Min(share, MetadataLimits.RestartBytes), Math.Min(share, MetadataLimits.JournalBytes));
+        return new LogBudget(
+            Math.Min(share / 4, MetadataLimits.CheckpointBytes),
+            Math.Min(share, MetadataLimits.RestartBytes),
+            Math.Min(share, MetadataLimits.JournalBytes),
+            Math.Min(4 * share, MetadataLimits.ReplicatedJournalBytes));
     }
 }

@@ -134,6 +134,18 @@ internal sealed partial class MetadataStore
                 case EffectKind.PutState:
                     ApplyState(reader.State());
                     break;
+                case EffectKind.BeginEpoch:
+                    Apply(reader.Epoch());
+                    break;
+                case EffectKind.PutReplica:
+                    Apply(reader.Replica());
+                    break;
+                case EffectKind.DeleteReplica:
+                    _sql.DeleteReplica.BindText(1, reader.Copy().Value).Run();
+                    break;
+                case EffectKind.Fence:
+                    Apply(reader.Fence());
+                    break;
                 default:
                     ReplayContent(kind, ref reader, blocks);
                     break;
@@ -147,6 +159,6 @@ internal sealed partial class MetadataStore
         var c = state.Counters;
         _sql.PutVolume.Bind(1, state.NextInode).Bind(2, state.NextCookie).Bind(3, state.Clock).Bind(4, state.Lsn.Value).Bind(5, c.Files).Bind(6, c.Directories).Bind(7, c.Others)
             .Bind(8, c.LogicalBytes).Bind(9, _counters.ReferencedBytes).Bind(10, _counters.Blocks).Bind(11, _counters.UniqueBytes).Bind(12, _counters.StoredBytes)
-            .Bind(13, _counters.DeadBlocks).Bind(14, _counters.DeadBytes).Bind(15, c.Orphans).Run();
+            .Bind(13, _counters.DeadBlocks).Bind(14, _counters.DeadBytes).Bind(15, c.Orphans).Bind(16, _counters.LocalBytes).Run();
     }
 }

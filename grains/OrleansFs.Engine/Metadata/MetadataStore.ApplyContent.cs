@@ -109,15 +109,22 @@ internal sealed partial class MetadataStore
             _counters.Blocks++;
             _counters.UniqueBytes += block.Length;
             _counters.StoredBytes += block.StoredBytes;
+            _counters.LocalBytes += block.StoredBytes;
             _counters.ReferencedBytes += block.Length;
             return block.Length;
         }
-        var (length, stored, references) = (s.Int64(0), s.Int64(1), s.Int64(2));
+        var (length, stored, references, isLocal) = (s.Int64(0), s.Int64(1), s.Int64(2), s.Int64(3) == (long)Residency.Local);
         s.Reset();
         bool anew = block.WriteSequence > 0;
         long storedNow = anew ? block.StoredBytes : stored;
-        (anew ? _sql.StoreBlock : _sql.PutBlock).Bind(1, block.Hash).Bind(2, references + 1).Bind(3, time).Bind(4, storedNow).Run();
+        var put = (anew ? _sql.StoreBlock : _sql.PutBlock).Bind(1, block.Hash).Bind(2, references + 1).Bind(3, time).Bind(4, storedNow);
+        // Stored again it is born again: what a replica acknowledged before says nothing of a block that was lost here, and may have been lost there.
+        if (anew)
+            put.Bind(5, birth.Value);
+        put.Run();
         _counters.ReferencedBytes += length;
+        if (anew)
+            _counters.LocalBytes += storedNow - (isLocal ? stored : 0);
         if (references > 0)
         {
             _counters.StoredBytes += storedNow - stored;
@@ -182,6 +189,10 @@ internal sealed partial class MetadataStore
                 break;
             case EffectKind.DeleteBlock:
                 ApplyDeleteBlock(reader.Hash());
+                break;
+            case EffectKind.SetResidency:
+                var residency = reader.Residency();
+                ApplyResidency(reader.Hash(), residency);
                 break;
             default:
                 throw new InvalidDataException($"journal record of unknown kind {(byte)kind}");

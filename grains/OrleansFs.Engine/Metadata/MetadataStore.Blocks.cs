@@ -34,7 +34,7 @@ internal sealed partial class MetadataStore
     }
 
     /// <summary>Deletes the row of a block that nothing refers to; false where something does again, or there is none.</summary>
-    /// <remarks>The block's file may be deleted when the transaction has been committed. Local: a replica collects its own.</remarks>
+    /// <remarks>The block's file may be deleted when the transaction has been committed. In the journal, so that a row here says that the block is on every replica that has acknowledged its birth.</remarks>
     /// <exception cref="MetadataException">Nothing has changed.</exception>
     public bool DeleteDeadBlock(BlockHash hash)
     {
@@ -72,13 +72,49 @@ internal sealed partial class MetadataStore
                 foreach (var hash in hashes)
                     _sql.TouchBlock.Bind(1, hash).Bind(2, now).Run();
                 _effects.Touch(hashes, now);
-                Done();
+                DoneLocal();
                 return FsResult.Ok;
             }
             catch (Exception e)
             {
                 return Undo(e);
             }
+        }
+    }
+
+    /// <summary>Notes that a block should be in a file here, or not. Local; committed with the next transaction. False where there is no row, or it says so already.</summary>
+    public bool SetResidency(BlockHash hash, Residency residency)
+    {
+        lock (Lock)
+        {
+            if (Enter() is not Errno.None)
+                throw new MetadataException(Errno.EIO, 0, Poison!);
+            try
+            {
+                if (!ApplyResidency(hash, residency))
+                    return false;
+                _effects.SetResidency(hash, residency);
+                DoneLocal();
+                return true;
+            }
+            catch (Exception e)
+            {
+                Undo(e);
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Blocks that have a row and should have no file here. For a replica, which has an index of them.</summary>
+    public IReadOnlyList<BlockHash> AbsentBlocks(int max)
+    {
+        lock (Lock)
+        {
+            var absent = new List<BlockHash>();
+            using var s = _database.Prepare("SELECT hash FROM block WHERE residency = 0");
+            while (absent.Count < max && s.Step())
+                absent.Add(s.Hash(0));
+            return absent;
         }
     }
 
@@ -111,13 +147,28 @@ internal sealed partial class MetadataStore
         var s = _sql.CountBlock.Bind(1, hash);
         if (!s.Step())
             return false;
-        var (stored, references) = (s.Int64(1), s.Int64(2));
+        var (stored, references, isLocal) = (s.Int64(1), s.Int64(2), s.Int64(3) == (long)Residency.Local);
         s.Reset();
         if (references != 0)
             return false;
         _sql.DeleteBlock.Bind(1, hash).Run();
         _counters.DeadBlocks--;
         _counters.DeadBytes -= stored;
+        _counters.LocalBytes -= isLocal ? stored : 0;
+        return true;
+    }
+
+    private bool ApplyResidency(BlockHash hash, Residency residency)
+    {
+        var s = _sql.CountBlock.Bind(1, hash);
+        if (!s.Step())
+            return false;
+        var (stored, was) = (s.Int64(1), (Residency)s.Int64(3));
+        s.Reset();
+        if (was == residency)
+            return false;
+        _sql.SetResidency.Bind(1, hash).Bind(2, (long)residency).Run();
+        _counters.LocalBytes += residency == Residency.Local ? stored : -stored;
         return true;
     }
 

@@ -11,6 +11,7 @@ internal sealed partial class MetadataStore
     private long _committed;
     private long _commits;
     private long _walBacklog;
+    private bool _localPending;
 
     /// <summary>Mutations in the open transaction; dirty attributes of inodes come on top.</summary>
     public long PendingMutations { get; private set; }
@@ -21,7 +22,7 @@ internal sealed partial class MetadataStore
         get
         {
             lock (Lock)
-                return PendingMutations > 0 || _dirty.Count > 0;
+                return PendingMutations > 0 || _dirty.Count > 0 || _localPending;
         }
     }
 
@@ -52,14 +53,14 @@ internal sealed partial class MetadataStore
         {
             if (Poison is not null)
                 return Errno.EIO;
-            if (PendingMutations == 0 && _dirty.Count == 0)
+            if (PendingMutations == 0 && _dirty.Count == 0 && !_localPending)
                 return FsResult.Ok;
             long journal = 0;
             try
             {
                 if (!_inTransaction)
                     Begin();
-                if (PendingMutations == 0)
+                if (PendingMutations == 0 && _dirty.Count > 0)
                 {
                     // Attributes alone, such as access times, count as one mutation.
                     PendingMutations = 1;
@@ -81,6 +82,7 @@ internal sealed partial class MetadataStore
             Interlocked.Increment(ref _commits);
             LastCommit = _time.GetUtcNow();
             PendingMutations = 0;
+            _localPending = false;
             RequiredBlockSequence = 0;
             _effects.Clear();
             return Continue();
@@ -93,6 +95,9 @@ internal sealed partial class MetadataStore
     {
         var state = new VolumeState(_nextInode, _nextCookie, Clock.Latest, new Lsn(_tail), _counters);
         ApplyState(state);
+        // What is this copy's own is no mutation, and makes no row.
+        if (PendingMutations == 0)
+            return _journalBytes;
         _effects.PutState(state);
         var value = _effects.ToJournal();
         AppendJournal(state.Lsn, (int)PendingMutations, state.Clock, value);

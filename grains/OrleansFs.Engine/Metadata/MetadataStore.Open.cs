@@ -90,10 +90,13 @@ internal sealed partial class MetadataStore
         ulong first = ((ulong)create.Site << InodeNumber.SiteShift) + InodeNumber.Root.Value + 1;
         using var volume = database.Prepare(
             """
-            INSERT INTO volume VALUES (1, ?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?6, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+            INSERT INTO volume VALUES (1, ?1, ?2, ?3, ?4, ?5, ?9, ?6, ?7, ?8, ?6, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, ?10, NULL, NULL, 0)
             """);
-        volume.BindText(1, VolumeId.New().ToString()).BindText(2, create.Name).BindText(3, create.Copy.Value).Bind(4, create.BlockSize).Bind(5, (long)create.Site).Bind(6, now)
-            .Bind(7, first).Bind(8, FirstCookie).Run();
+        bool isReplica = create.ReplicaOf is not null;
+        volume.BindText(1, (create.ReplicaOf ?? VolumeId.New()).ToString()).BindText(2, create.Name).BindText(3, create.Copy.Value).Bind(4, create.BlockSize).Bind(5, (long)create.Site).Bind(6, now)
+            .Bind(7, first).Bind(8, FirstCookie).Bind(9, isReplica ? 0L : 1).Bind(10, (long)(isReplica ? VolumeRole.Replica : VolumeRole.Master)).Run();
+        if (!isReplica)
+            database.Execute("INSERT INTO epoch (epoch, start, time) SELECT epoch, 0, created FROM volume");
         using var root = database.Prepare(
             """
             INSERT INTO inode (ino, mode, nlink, uid, gid, size, allocated, atime, mtime, ctime, btime, device, flags, parent, manifest, xattr_bytes, linkable)
@@ -105,11 +108,15 @@ internal sealed partial class MetadataStore
 
     private static (VolumeInfo Volume, Timestamp Clock) ReadVolume(Database database, int format)
     {
-        using var statement = database.Prepare("SELECT id, name, copy, block_size, epoch, site, created, clock FROM volume");
+        using var statement = database.Prepare("SELECT id, name, copy, block_size, epoch, site, created, clock, role, fenced_by, fenced_at FROM volume");
         if (!statement.Step())
             throw new NotAVolumeException("meta.db has no volume in it");
         var volume = new VolumeInfo(VolumeId.Parse(statement.Text(0)), statement.Text(1), CopyName.Parse(statement.Text(2)), statement.Int32(3), new Epoch(statement.Int64(4)),
-            (ushort)statement.Int64(5), format, statement.Time(6));
+            (ushort)statement.Int64(5), format, statement.Time(6))
+        {
+            Role = (VolumeRole)statement.Int64(8),
+            Fence = statement.IsNull(9) ? null : new Fence(new Epoch(statement.Int64(9)), new Lsn(statement.Int64(10))),
+        };
         var clock = statement.Time(7);
         statement.Reset();
         return (volume, clock);
@@ -121,7 +128,7 @@ internal sealed partial class MetadataStore
         using var s = _database.Prepare(
             """
             SELECT next_inode, next_cookie, lsn, files, directories, others, logical_bytes, referenced_bytes, blocks, unique_bytes, stored_bytes, dead_blocks, dead_bytes, orphans,
-              (SELECT coalesce(sum(length(effects)), 0) FROM journal) FROM volume
+              (SELECT coalesce(sum(length(effects)), 0) FROM journal), local_bytes FROM volume
             """);
         if (!s.Step())
             throw new NotAVolumeException("meta.db has no volume in it");
@@ -139,10 +146,12 @@ internal sealed partial class MetadataStore
             DeadBlocks = s.Int64(11),
             DeadBytes = s.Int64(12),
             Orphans = s.Int64(13),
+            LocalBytes = s.Int64(15),
         };
         _journalBytes = s.Int64(14);
         s.Reset();
         _committed = _tail;
         ReadRedoTotals();
+        ReadReplicas();
     }
 }

@@ -87,6 +87,9 @@ internal sealed partial class MetadataStore : IDisposable
             Pending?.Invoke();
     }
 
+    /// <summary>A change of what is this copy's own is complete. It is no mutation, and waits for the next commit.</summary>
+    private void DoneLocal() => _localPending = true;
+
     private void Begin()
     {
         _sql.Begin.Run();

@@ -55,9 +55,9 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement GetBlock = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash = ?1");
     public readonly Statement AddBlock = database.Prepare(
         "INSERT INTO block (hash, length, stored, refs, last_use, weak, residency, birth, pins) VALUES (?1, ?2, ?3, 1, ?4, ?5, 1, ?6, 0)");
-    public readonly Statement CountBlock = database.Prepare("SELECT length, stored, refs FROM block WHERE hash = ?1");
+    public readonly Statement CountBlock = database.Prepare("SELECT length, stored, refs, residency FROM block WHERE hash = ?1");
     public readonly Statement PutBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4 WHERE hash = ?1");
-    public readonly Statement StoreBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4, residency = 1 WHERE hash = ?1");
+    public readonly Statement StoreBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4, residency = 1, birth = ?5 WHERE hash = ?1");
     public readonly Statement DeleteBlock = database.Prepare("DELETE FROM block WHERE hash = ?1");
     public readonly Statement TouchBlock = database.Prepare("UPDATE block SET last_use = ?2 WHERE hash = ?1 AND last_use < ?2");
     public readonly Statement DeadBlocks = database.Prepare("SELECT last_use, hash FROM block INDEXED BY block_dead WHERE refs = 0 AND (last_use, hash) > (?1, ?2) AND last_use < ?3 ORDER BY last_use, hash");
@@ -70,12 +70,22 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement OldestJournal = database.Prepare("SELECT lsn, length(effects) FROM journal ORDER BY lsn LIMIT 1");
     public readonly Statement DeleteJournal = database.Prepare("DELETE FROM journal WHERE lsn = ?1");
     public readonly Statement ReadJournal = database.Prepare("SELECT lsn, count, time, effects FROM journal WHERE lsn > ?1 ORDER BY lsn LIMIT 1");
-    public readonly Statement CountReplicas = database.Prepare("SELECT count(*) FROM replica");
+    public readonly Statement PutReplica = database.Prepare(
+        """
+        INSERT INTO replica (name, acked, held, registered, seen) VALUES (?1, ?2, ?3, ?4, ?5)
+          ON CONFLICT DO UPDATE SET acked = excluded.acked, held = excluded.held, seen = excluded.seen
+        """);
+
+    public readonly Statement DeleteReplica = database.Prepare("DELETE FROM replica WHERE name = ?1");
+    public readonly Statement SetResidency = database.Prepare("UPDATE block SET residency = ?2 WHERE hash = ?1");
+    public readonly Statement SetFence = database.Prepare("UPDATE volume SET fenced_by = ?1, fenced_at = ?2");
+    public readonly Statement SetEpoch = database.Prepare("UPDATE volume SET epoch = ?1");
+    public readonly Statement AddEpoch = database.Prepare("INSERT OR REPLACE INTO epoch (epoch, start, time) VALUES (?1, ?2, ?3)");
 
     public readonly Statement PutVolume = database.Prepare(
         """
         UPDATE volume SET next_inode = ?1, next_cookie = ?2, clock = ?3, lsn = ?4, files = ?5, directories = ?6, others = ?7, logical_bytes = ?8, referenced_bytes = ?9,
-          blocks = ?10, unique_bytes = ?11, stored_bytes = ?12, dead_blocks = ?13, dead_bytes = ?14, orphans = ?15
+          blocks = ?10, unique_bytes = ?11, stored_bytes = ?12, dead_blocks = ?13, dead_bytes = ?14, orphans = ?15, local_bytes = ?16
         """);
 
     private const string InodeColumns = "ino, mode, nlink, uid, gid, size, allocated, atime, mtime, ctime, btime, device, flags, parent, manifest, xattr_bytes, linkable";

@@ -24,6 +24,9 @@ internal sealed record NewVolume
 
     /// <summary>The site of this master: the top 16 bits of the inode numbers it makes.</summary>
     public ushort Site { get; init; }
+
+    /// <summary>The identity of a volume of which this becomes a replica; null to make a new volume.</summary>
+    public VolumeId? ReplicaOf { get; init; }
 }
 
 /// <summary>What does not change about a volume while it is open.</summary>
@@ -35,7 +38,31 @@ internal sealed record NewVolume
 /// <param name="Site">Top 16 bits of the inode numbers made here.</param>
 /// <param name="FormatVersion">Of meta.db.</param>
 /// <param name="Created">When the volume was made.</param>
-internal sealed record VolumeInfo(VolumeId Id, string Name, CopyName Copy, int BlockSize, Epoch Epoch, ushort Site, int FormatVersion, Timestamp Created);
+internal sealed record VolumeInfo(VolumeId Id, string Name, CopyName Copy, int BlockSize, Epoch Epoch, ushort Site, int FormatVersion, Timestamp Created)
+{
+    /// <summary>Master or replica.</summary>
+    public VolumeRole Role { get; init; }
+
+    /// <summary>The master that took over from this one; null where none did.</summary>
+    public Fence? Fence { get; init; }
+}
+
+/// <summary>Who took over from a master, and when.</summary>
+/// <param name="By">The epoch of the new master.</param>
+/// <param name="At">Where it began: mutations after it that this copy has were never replicated to the new master.</param>
+internal readonly record struct Fence(Epoch By, Lsn At);
+
+/// <summary>A replica, as its master remembers it.</summary>
+/// <param name="Name">The name of that copy.</param>
+/// <param name="Acked">Everything up to here is on its disk. At most what it has: written lazily.</param>
+/// <param name="Held">The journal is needed from here on because a full copy is under way; null where none is.</param>
+/// <param name="Registered">When it was first seen.</param>
+/// <param name="Seen">When it last acknowledged.</param>
+internal readonly record struct ReplicaRow(CopyName Name, Lsn Acked, Lsn? Held, Timestamp Registered, Timestamp Seen)
+{
+    /// <summary>The journal is needed from here on.</summary>
+    public Lsn Needs => Held ?? Acked;
+}
 
 /// <summary>Totals of a volume. They change in the same transaction as what they count.</summary>
 internal record struct Counters
@@ -68,6 +95,9 @@ internal record struct Counters
 
     /// <summary>What those take on disk, bytes.</summary>
     public long DeadBytes;
+
+    /// <summary>What the blocks that should be in files of this copy take on disk, dead ones too, bytes. This copy's own.</summary>
+    public long LocalBytes;
 
     /// <summary>Inodes without a name that have not been purged yet.</summary>
     public long Orphans;

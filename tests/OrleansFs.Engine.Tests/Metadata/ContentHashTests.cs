@@ -90,9 +90,15 @@ public sealed class ContentHashTests : IDisposable
             DROP TABLE manifest;
             ALTER TABLE old RENAME TO manifest;
             UPDATE inode SET hash = NULL;
+            DROP TABLE epoch;
+            ALTER TABLE replica DROP COLUMN held;
+            ALTER TABLE volume DROP COLUMN role;
+            ALTER TABLE volume DROP COLUMN fenced_by;
+            ALTER TABLE volume DROP COLUMN fenced_at;
+            ALTER TABLE volume DROP COLUMN local_bytes;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(4, Store.Volume.FormatVersion);
+        Assert.Equal(5, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         var again = Store.Acquire(inode.Number)!;
         Commit(again, 300 * S, [(299, "changed")]);

@@ -121,7 +121,7 @@ internal sealed partial class MetadataChecker : IDisposable
 
     private static readonly string[] s_counters =
     [
-        "files", "directories", "others", "logical_bytes", "orphans", "referenced_bytes", "blocks", "unique_bytes", "stored_bytes", "dead_blocks", "dead_bytes", "next_inode", "next_cookie",
+        "files", "directories", "others", "logical_bytes", "orphans", "referenced_bytes", "blocks", "unique_bytes", "stored_bytes", "dead_blocks", "dead_bytes", "local_bytes", "next_inode", "next_cookie",
     ];
 
     /// <summary>Of each counter what is recorded and what is counted.</summary>
@@ -140,10 +140,11 @@ internal sealed partial class MetadataChecker : IDisposable
             coalesce(sum(length) FILTER (WHERE refs > 0), 0) AS bytes,
             coalesce(sum(stored) FILTER (WHERE refs > 0), 0) AS stored,
             count(*) FILTER (WHERE refs = 0) AS dead,
-            coalesce(sum(stored) FILTER (WHERE refs = 0), 0) AS dead_bytes
+            coalesce(sum(stored) FILTER (WHERE refs = 0), 0) AS dead_bytes,
+            coalesce(sum(stored) FILTER (WHERE residency = 1), 0) AS local_bytes
           FROM block)
         SELECT v.files, i.files, v.directories, i.directories, v.others, i.others, v.logical_bytes, i.bytes, v.orphans, i.orphans, v.referenced_bytes, b.referenced, v.blocks, b.blocks,
-          v.unique_bytes, b.bytes, v.stored_bytes, b.stored, v.dead_blocks, b.dead, v.dead_bytes, b.dead_bytes,
+          v.unique_bytes, b.bytes, v.stored_bytes, b.stored, v.dead_blocks, b.dead, v.dead_bytes, b.dead_bytes, v.local_bytes, b.local_bytes,
           v.next_inode, (SELECT coalesce(max(ino), 0) FROM inode WHERE ino >> 48 & 0xFFFF = v.site), v.next_cookie, (SELECT coalesce(max(cookie), 0) FROM dentry)
         FROM volume v, i, b
         """;

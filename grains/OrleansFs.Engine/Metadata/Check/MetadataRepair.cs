@@ -8,14 +8,14 @@ namespace OrleansFs.Engine.Metadata;
 /// <remarks>
 /// Nothing that a user may still want is deleted: an inode that no name leads to goes to /lost+found, and so do blocks that no file has. What it does is not
 /// in the journal: the
-/// journal is emptied, so that every replica takes a full copy.
+/// journal is emptied, so that every replica takes a full copy; so does a replica that was repaired, which is at no epoch any more.
 /// </remarks>
 internal sealed class MetadataRepair(Database database, int blockSize, Timestamp now)
 {
     private static readonly byte[] s_lostAndFound = "lost+found"u8.ToArray();
 
     /// <summary>Begins a transaction.</summary>
-    public void Begin() => database.Execute("BEGIN IMMEDIATE; DELETE FROM journal; UPDATE volume SET lsn = lsn + 1");
+    public void Begin() => database.Execute("BEGIN IMMEDIATE; DELETE FROM journal; UPDATE volume SET lsn = lsn + 1, epoch = CASE role WHEN 1 THEN 0 ELSE epoch END");
 
     public void Commit() => database.Execute("COMMIT");
 

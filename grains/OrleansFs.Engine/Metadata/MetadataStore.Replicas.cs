@@ -1,0 +1,180 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Metadata;
+
+/// <content>Who is master, who its replicas are, and how far each has come.</content>
+internal sealed partial class MetadataStore
+{
+    private readonly Dictionary<CopyName, ReplicaRow> _replicas = [];
+
+    /// <summary>The journal after this position is needed by a replica; null where there is none.</summary>
+    private Lsn? LowestNeeded => _replicas.Count == 0 ? JournalNeeded : _replicas.Values.Min(r => r.Needs);
+
+    /// <summary>Every replica that is known, away or not.</summary>
+    public IReadOnlyList<ReplicaRow> Replicas()
+    {
+        lock (Lock)
+            return [.. _replicas.Values.OrderBy(r => r.Name.Value, StringComparer.Ordinal)];
+    }
+
+    /// <summary>Notes how far a replica has come; one that is new is known from now on. Written with the next commit: it is no mutation.</summary>
+    public FsResult PutReplica(CopyName name, Lsn acked, Lsn? held)
+    {
+        lock (Lock)
+        {
+            if (Enter() is var error and not Errno.None)
+                return error;
+            try
+            {
+                var now = Clock.Now();
+                var registered = _replicas.TryGetValue(name, out var known) ? known.Registered : now;
+                var row = new ReplicaRow(name, acked, held, registered, now);
+                Apply(row);
+                _effects.PutReplica(row);
+                DoneLocal();
+                return FsResult.Ok;
+            }
+            catch (Exception e)
+            {
+                return Undo(e);
+            }
+        }
+    }
+
+    /// <summary>A replica is gone for good: nothing is kept for it any more, and it counts for nothing.</summary>
+    public FsResult ForgetReplica(CopyName name)
+    {
+        lock (Lock)
+        {
+            if (Enter() is var error and not Errno.None)
+                return error;
+            try
+            {
+                _sql.DeleteReplica.BindText(1, name.Value).Run();
+                _effects.DeleteReplica(name);
+                _replicas.Remove(name);
+                DoneLocal();
+                return FsResult.Ok;
+            }
+            catch (Exception e)
+            {
+                return Undo(e);
+            }
+        }
+    }
+
+    /// <summary>The history of masters, oldest first.</summary>
+    public IReadOnlyList<EpochStart> Epochs()
+    {
+        lock (Lock)
+        {
+            var epochs = new List<EpochStart>();
+            using var s = _database.Prepare("SELECT epoch, start, time FROM epoch ORDER BY epoch");
+            while (s.Step())
+                epochs.Add(new EpochStart(new Epoch(s.Int64(0)), new Lsn(s.Int64(1)), s.Time(2)));
+            return epochs;
+        }
+    }
+
+    /// <summary>Begins an epoch: whoever is at a lower one is no master any more. A mutation.</summary>
+    public FsResult BeginEpoch(Epoch epoch)
+    {
+        lock (Lock)
+        {
+            if (Enter() is var error and not Errno.None)
+                return error;
+            var before = Volume;
+            try
+            {
+                var start = new EpochStart(epoch, new Lsn(_tail), Clock.Now());
+                Apply(start);
+                _effects.BeginEpoch(start);
+                Done();
+                return FsResult.Ok;
+            }
+            catch (Exception e)
+            {
+                Volume = before;
+                return Undo(e);
+            }
+        }
+    }
+
+    /// <summary>Another master took over. Written with the next commit.</summary>
+    public FsResult SetFence(Fence fence)
+    {
+        lock (Lock)
+        {
+            if (Enter() is var error and not Errno.None)
+                return error;
+            var before = Volume;
+            try
+            {
+                Apply(fence);
+                _effects.Fence(fence);
+                DoneLocal();
+                return FsResult.Ok;
+            }
+            catch (Exception e)
+            {
+                Volume = before;
+                return Undo(e);
+            }
+        }
+    }
+
+    /// <summary>Changes what this copy is. Everything must have been committed; committed on return.</summary>
+    /// <exception cref="MetadataException">Nothing has changed.</exception>
+    public void SetRole(VolumeRole role)
+    {
+        lock (Lock)
+        {
+            if (HasPending)
+                throw new InvalidOperationException("a role is changed with everything committed");
+            if (!_inTransaction)
+                Begin();
+            using (var s = _database.Prepare("UPDATE volume SET role = ?1, fenced_by = NULL, fenced_at = NULL"))
+                s.Bind(1, (long)role).Run();
+            _sql.Commit.Run();
+            _inTransaction = false;
+            Interlocked.Increment(ref _commits);
+            Volume = Volume with { Role = role, Fence = null };
+            Continue();
+        }
+    }
+
+    private void Apply(in ReplicaRow row)
+    {
+        var s = _sql.PutReplica.BindText(1, row.Name.Value).Bind(2, row.Acked.Value);
+        if (row.Held is { } held)
+            s.Bind(3, held.Value);
+        else
+            s.BindNull(3);
+        s.Bind(4, row.Registered).Bind(5, row.Seen).Run();
+        _replicas[row.Name] = row;
+    }
+
+    private void Apply(in EpochStart epoch)
+    {
+        _sql.SetEpoch.Bind(1, epoch.Epoch.Value).Run();
+        _sql.AddEpoch.Bind(1, epoch.Epoch.Value).Bind(2, epoch.Start.Value).Bind(3, epoch.Time).Run();
+        Volume = Volume with { Epoch = epoch.Epoch };
+    }
+
+    private void Apply(in Fence fence)
+    {
+        _sql.SetFence.Bind(1, fence.By.Value).Bind(2, fence.At.Value).Run();
+        Volume = Volume with { Fence = fence };
+    }
+
+    private void ReadReplicas()
+    {
+        _replicas.Clear();
+        using var s = _database.Prepare("SELECT name, acked, held, registered, seen FROM replica");
+        while (s.Step())
+        {
+            var row = new ReplicaRow(CopyName.Parse(s.Text(0)), new Lsn(s.Int64(1)), s.IsNull(2) ? null : new Lsn(s.Int64(2)), s.Time(3), s.Time(4));
+            _replicas.Add(row.Name, row);
+        }
+    }
+}
