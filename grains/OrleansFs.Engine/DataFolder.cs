@@ -22,6 +22,9 @@ internal sealed class DataFolder : IDisposable
     /// <summary>The folder holds no volume yet.</summary>
     public bool IsNew { get; }
 
+    /// <summary>The folder of the blocks is there: the volume has been made to its end.</summary>
+    public bool HasBlocks => Directory.Exists(System.IO.Path.Combine(Path, "blocks"));
+
     public string Metadata => System.IO.Path.Combine(Path, "meta.db");
 
     private string ProcessId => System.IO.Path.Combine(Path, "pid");

@@ -11,8 +11,16 @@ public sealed partial class VolumeCopy
     /// <param name="dryRun">Delete nothing, count only.</param>
     /// <param name="progress">Told what has been done so far.</param>
     /// <param name="cancellation">Stops between steps.</param>
-    public Task<CollectionReport> CollectAsync(TimeSpan grace, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation) =>
-        _collector.CollectAsync(grace, sweep: true, dryRun, progress, cancellation);
+    public async Task<CollectionReport> CollectAsync(TimeSpan grace, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation)
+    {
+        if (Role == VolumeRole.Master)
+            return await _collector.CollectAsync(grace, sweep: true, dryRun, progress, cancellation);
+        // A replica's rows go when its master's go.
+        if (dryRun)
+            return default;
+        var (files, bytes) = await Task.Run(() => ReplicaBlocks.Sweep(grace > Limits.TemporaryAge ? grace : Limits.TemporaryAge, cancellation), cancellation);
+        return new CollectionReport(0, files, bytes);
+    }
 
     /// <summary>The disk seems full: what is deleted lets go of its blocks, what is in flight becomes as small as it can, and whatever is dead is collected, however lately it died.</summary>
     private async Task MakeRoomAsync(CancellationToken cancellation)

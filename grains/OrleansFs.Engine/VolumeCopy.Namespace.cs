@@ -189,7 +189,7 @@ public sealed partial class VolumeCopy
             Volume = Name,
             Uuid = Id.ToString(),
             Copy = Copy.Value,
-            Role = "master",
+            Role = Role == VolumeRole.Master ? "master" : "replica",
             FormatVersion = _metadata.Volume.FormatVersion,
             BlockSize = BlockSize,
             Files = counters.Files,

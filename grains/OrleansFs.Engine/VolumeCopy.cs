@@ -3,6 +3,7 @@ using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
+using OrleansFs.Engine.Replication;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine;
@@ -34,6 +35,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly SemaphoreSlim _pending = new(0, 1);
     private readonly SemaphoreSlim _makingRoom = new(1, 1);
+    private IReadOnlyList<InodeNumber> _orphansFound = [];
+    private bool _isMaster;
     private long _lastCollection;
     private int _closed;
 
@@ -51,12 +54,15 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         var sealer = new Sealer(metadata, blocks, Locks, Pending, _space, BlockSize);
         _files = new FileData(metadata, blocks, sealer, _committer, _pool, _space, time, BlockSize, loggers.CreateLogger<FileData>())
         {
-            ReadOnly = options.ReadOnly,
+            ReadOnly = ReadOnly,
             MakeRoom = MakeRoomAsync,
         };
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
+        Replication = new ReplicationMaster(this, time, loggers.CreateLogger<ReplicationMaster>());
+        sealer.Sealed = Replication.NoteSealed;
+        _committer.Committed = Replication.NoteCommitted;
         _lastCollection = time.GetTimestamp();
     }
 
@@ -72,7 +78,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     /// <summary>The epoch of the master that wrote this copy.</summary>
     public Epoch Epoch => _metadata.Volume.Epoch;
 
-    public bool ReadOnly => _options.ReadOnly;
+    public bool ReadOnly => _options.ReadOnly || _metadata.Volume is { Role: VolumeRole.Replica } or { Fence: not null };
 
     public string DataFolder => _folder.Path;
 
@@ -90,8 +96,10 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         BlockStore? blocks = null;
         try
         {
-            var create = folder.IsNew ? new NewVolume { Name = options.VolumeName, Copy = options.Copy, BlockSize = options.BlockSize } : null;
+            // The blocks' folder is made after meta.db: without it a making was cut short, and goes on.
+            var create = (folder.IsNew || !folder.HasBlocks) && options.Create && !options.ReadOnly ? new NewVolume { Name = options.VolumeName, Copy = options.Copy, BlockSize = options.BlockSize, ReplicaOf = options.ReplicaOf } : null;
             metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>());
+            CheckRole(options, metadata.Volume);
             blocks = BlockStore.Open(folder.Path, options.ReadCache, time, loggers.CreateLogger<BlockStore>());
             var copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time);
             await copy.StartAsync(cancellation);
@@ -122,14 +130,19 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         if (Interlocked.Exchange(ref _closed, 1) != 0)
             return;
+        await Replication.StopAsync();
         await _tasks.StopAsync(Limits.StopTimeout);
         var result = FsResult.Ok;
         try
         {
-            if (!ReadOnly)
+            if (_isMaster)
             {
                 result = await _files.SyncAllAsync(CancellationToken.None);
                 await _metadata.CheckpointAsync();
+            }
+            else if (Role == VolumeRole.Replica && !_options.ReadOnly)
+            {
+                result = _metadata.Commit();
             }
         }
         finally
@@ -157,24 +170,33 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             throw new VolumeException($"{options.Memory} bytes of memory are too few: 16MiB or more are needed");
     }
 
+    private static void CheckRole(VolumeOptions options, VolumeInfo volume)
+    {
+        if (volume.Role == options.Role || options.ReadOnly)
+            return;
+        throw new VolumeException(volume.Role == VolumeRole.Replica
+            ? $"{options.DataFolder} holds the replica '{volume.Copy}' of the volume {volume.Name}; 'orleansfs promote {volume.Copy}' makes it the master"
+            : $"{options.DataFolder} holds a master of the volume {volume.Name}; a replica needs a folder of its own");
+    }
+
     private async Task StartAsync(CancellationToken cancellation)
     {
         _metadata.Pending = SignalPending;
+        if (Role == VolumeRole.Replica)
+        {
+            if (!_options.ReadOnly)
+                StartReplica();
+            return;
+        }
         var redo = _metadata.LoadRedo();
-        if (ReadOnly)
+        if (_options.ReadOnly)
         {
             await ReplayAsync(redo, cancellation);
             return;
         }
-        var orphans = _metadata.Orphans();
-        for (int i = 0; i < Environment.ProcessorCount; i++)
-            _tasks.Run("seal", _files.SealCompleteAsync);
-        _tasks.Run("settle", _files.SettleOldAsync);
-        _tasks.Run("commit", CommitLoopAsync);
-        _tasks.Run("purge", _orphanage.PurgeAsync);
-        _tasks.Run("collect", CollectLoopAsync);
+        StartMaster();
         await ReplayAsync(redo, cancellation);
-        foreach (var orphan in orphans)
+        foreach (var orphan in _orphansFound)
             _orphanage.Queue(orphan);
     }
 
@@ -189,6 +211,18 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             await _tasks.StopAsync(Limits.StopTimeout);
             throw new VolumeException($"{_options.DataFolder}: {e.Message}", e);
         }
+    }
+
+    private void StartMaster()
+    {
+        _isMaster = true;
+        _orphansFound = _metadata.Orphans();
+        for (int i = 0; i < Environment.ProcessorCount; i++)
+            _tasks.Run("seal", _files.SealCompleteAsync);
+        _tasks.Run("settle", _files.SettleOldAsync);
+        _tasks.Run("commit", CommitLoopAsync);
+        _tasks.Run("purge", _orphanage.PurgeAsync);
+        _tasks.Run("collect", CollectLoopAsync);
     }
 
     private void SignalPending()

@@ -29,6 +29,12 @@ public sealed record VolumeOptions
     /// <summary>How long a block that nothing refers to is kept. 10 minutes by default.</summary>
     public TimeSpan CollectGrace { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>What the copy is to be. A folder that holds something else is refused: only a promotion changes it.</summary>
+    public VolumeRole Role { get; init; } = VolumeRole.Master;
+
+    /// <summary>The volume of which a replica is made where the folder holds none.</summary>
+    internal VolumeId? ReplicaOf { get; init; }
+
     /// <summary>False: fail where the folder holds no volume, instead of making one.</summary>
     public bool Create { get; init; } = true;
 }

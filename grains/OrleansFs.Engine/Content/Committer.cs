@@ -21,6 +21,9 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, ILogg
     /// <summary>Why the last commit failed; null since one succeeded.</summary>
     public string? Trouble { get; private set; }
 
+    /// <summary>Called after each commit, under the metadata lock: must only signal.</summary>
+    public Action? Committed { get; set; }
+
     /// <summary>Keeps the open transaction open. Call with the metadata lock held; keep it for milliseconds.</summary>
     public void Hold() => _holds++;
 
@@ -54,6 +57,7 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, ILogg
                     {
                         var result = metadata.Commit();
                         Trouble = result.IsOk ? null : $"metadata cannot be committed: {result.Error}";
+                        Committed?.Invoke();
                         return result;
                     }
                 }

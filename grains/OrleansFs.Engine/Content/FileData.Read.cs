@@ -18,7 +18,7 @@ internal sealed partial class FileData
             return new(error);
         var pieces = t_pieces ??= [];
         pieces.Clear();
-        int length = Resolve(inode, offset, destination.Span, pieces);
+        int length = ReadOnly ? ResolveReplicated(inode, offset, destination.Span, pieces) : Resolve(inode, offset, destination.Span, pieces);
         MarkRead(inode);
         _metadata.Release(inode);
         for (int i = 0; i < pieces.Count; i++)
@@ -99,6 +99,16 @@ internal sealed partial class FileData
                 done += n;
             }
             return length;
+        }
+    }
+
+    /// <summary>On a replica inode and manifest change under the metadata lock, not under the gate.</summary>
+    private int ResolveReplicated(Inode inode, long offset, Span<byte> destination, List<Piece> pieces)
+    {
+        lock (inode.Gate)
+        {
+            lock (_metadata.Lock)
+                return Resolve(inode, offset, destination, pieces);
         }
     }
 

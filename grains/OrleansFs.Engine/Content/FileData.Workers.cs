@@ -10,7 +10,7 @@ internal sealed partial class FileData
     private readonly SemaphoreSlim _pressure = new(0, 1);
 
     /// <summary>The volume takes no mutations: reading leaves no trace either.</summary>
-    public bool ReadOnly { get; init; }
+    public bool ReadOnly { get; set; }
 
     /// <summary>Settles what is in flight and deletes what nothing refers to, before a full disk is a reason to refuse anything.</summary>
     public required Func<CancellationToken, Task> MakeRoom { get; init; }

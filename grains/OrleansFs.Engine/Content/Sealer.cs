@@ -12,6 +12,9 @@ namespace OrleansFs.Engine.Content;
 /// </remarks>
 internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLocks locks, PendingBlocks pending, SpaceGuard space, int blockSize)
 {
+    /// <summary>Told of each block that was stored, under the block's lock: must only take note.</summary>
+    public Action<BlockHash>? Sealed { get; set; }
+
     /// <summary>Hashes and stores the content of a frozen block.</summary>
     /// <exception cref="BlockStoreException">The disk is full or fails, or what lies under a partly written block cannot be read. Nothing has changed.</exception>
     public async ValueTask<SealedBlock> SealAsync(SealJob job, int baseLength, CancellationToken cancellation)
@@ -72,6 +75,7 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
             var weak = WeakChecksum.Compute(content);
             var stored = blocks.Files.Write(hash, content);
             pending.Pin(hash, new PendingBlock(stored, weak));
+            Sealed?.Invoke(hash);
             return new SealedBlock(hash, content.Length, weak.Value, stored.StoredBytes, stored.WriteSequence);
         }
     }

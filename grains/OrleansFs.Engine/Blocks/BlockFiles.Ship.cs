@@ -1,0 +1,73 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Blocks;
+
+/// <content>Blocks on their way from one copy to another.</content>
+internal sealed partial class BlockFiles
+{
+    /// <summary>Reads a block as it is stored, and checks it. The block is set where the result is Ok.</summary>
+    public BlockReadResult ReadStored(BlockHash hash, out ShippedBlock block)
+    {
+        block = default;
+        int fd = OpenBlock(hash);
+        if (fd < 0)
+            return Refused(LinuxFile.LastError);
+        BlockHeader header = default;
+        byte[] payload = [];
+        Errno error;
+        int read = 0;
+        try
+        {
+            error = LinuxFile.Length(fd, out long length);
+            if (error == Errno.None)
+            {
+                payload = GC.AllocateUninitializedArray<byte>((int)Math.Clamp(length - BlockHeader.Size, 0, BlockLimits.MaxContent));
+                error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), payload, default, out read);
+            }
+        }
+        finally
+        {
+            LinuxFile.Close(fd);
+        }
+        if (error != Errno.None)
+            return BlockReadResult.Unreadable(error);
+        if (read < BlockHeader.Size)
+            return BlockReadResult.Corrupt($"the file has {read} bytes, less than a header");
+        if (BlockFormat.Fault(header, read) is { } fault)
+            return BlockReadResult.Corrupt(fault);
+        if (!BlockFormat.IsIntact(hash, header, payload))
+            return BlockReadResult.Corrupt("the checksum does not match");
+        block = new ShippedBlock { Hash = hash, Length = (int)header.RawLength, IsCompressed = header.Codec == BlockCodec.Lz4, Payload = payload };
+        return BlockReadResult.Ok(block.Length);
+    }
+
+    /// <summary>Unpacks a block that came from elsewhere. The content is in the first <see cref="ShippedBlock.Length"/> bytes of an array that the caller gives back to the shared pool; null where it is not the block that its
+    /// name says.</summary>
+    public static byte[]? Unpack(in ShippedBlock block)
+    {
+        if (block.Length is < 1 or > BlockLimits.MaxContent || (!block.IsCompressed && block.Payload.Length != block.Length))
+            return null;
+        byte[] content = ArrayPool<byte>.Shared.Rent(block.Length);
+        var span = content.AsSpan(0, block.Length);
+        bool good = true;
+        if (block.IsCompressed)
+            good = BlockCompressor.TryDecode(block.Payload.Span, span);
+        else
+            block.Payload.Span.CopyTo(span);
+        if (good && BlockHash.Of(span) == block.Hash)
+            return content;
+        ArrayPool<byte>.Shared.Return(content);
+        return null;
+    }
+
+    /// <summary>Brings to disk whatever earlier runs left unsynced: files that no row speaks of may be among them.</summary>
+    /// <exception cref="BlockStoreException">The disk fails.</exception>
+    public void SyncEarlierRuns()
+    {
+        var error = LinuxFile.SyncFileSystem(_root);
+        if (error != Errno.None)
+            throw new BlockStoreException(error, "the block folders cannot be brought to disk");
+    }
+}

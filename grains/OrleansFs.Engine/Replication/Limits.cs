@@ -1,0 +1,77 @@
+namespace OrleansFs.Engine.Replication;
+
+/// <summary>Every bound of replication, each with its reason.</summary>
+internal static class ReplicationLimits
+{
+    /// <summary>Bytes of journal in one shipment, and read from it at a time: some 10,000 small files, 10 ms to apply.</summary>
+    public const int ShipmentBytes = 4 << 20;
+
+    /// <summary>Transactions in one shipment: 25 s of a volume that is written to all the time.</summary>
+    public const int ShipmentRows = 256;
+
+    /// <summary>Shipments that wait for being applied, for each replica: one under way, one ready, so that neither half of a sender waits for the other.</summary>
+    public const int QueuedShipments = 2;
+
+    /// <summary>Bytes of content in one message of blocks: what Orleans sends at full speed over loopback, and far under its bound of 100 MiB.</summary>
+    public const int MessageBytes = 1 << 20;
+
+    /// <summary>Messages of blocks under way to one replica: 8 MiB, which covers a link of 1 GB/s and 8 ms.</summary>
+    public const int MessagesUnderWay = 8;
+
+    /// <summary>Hashes in one offer: 128 KiB.</summary>
+    public const int OfferedHashes = 4096;
+
+    /// <summary>Sealed blocks that wait for being offered before their commit; of more the oldest are left to the journal.</summary>
+    public const int SealedQueue = 4096;
+
+    /// <summary>Hashes that a sender remembers as being on its replica: spares offering each sealed block twice. 4 MiB.</summary>
+    public const int KnownHashes = 65_536;
+
+    /// <summary>Blocks that a replica remembers as received and named by no transaction yet; of more it looks at the files again. 6 MiB.</summary>
+    public const int ReceivedHashes = 65_536;
+
+    /// <summary>Damaged blocks that one answer tells of.</summary>
+    public const int DamagedPerReply = 256;
+
+    /// <summary>Damaged blocks that are remembered of one replica. With more, nothing of it counts as backed up until they are mended.</summary>
+    public const int DamagedRemembered = 65_536;
+
+    /// <summary>How long a sender waits for work before it asks how the replica is.</summary>
+    public static readonly TimeSpan Pulse = TimeSpan.FromSeconds(1);
+
+    /// <summary>First pause after a failed connection; doubled each time.</summary>
+    public static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Longest pause after a failed connection.</summary>
+    public static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long one call to a replica may take. A sync of 1 GiB on a slow disk is below it.</summary>
+    public static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(110);
+
+    /// <summary>How long one replica may take to serve blocks before the next is asked.</summary>
+    public static readonly TimeSpan FetchTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often blocks that a shipment turned out to lack are sent before the connection is given up.</summary>
+    public const int LackingRounds = 4;
+
+    /// <summary>Bytes of a database in one message.</summary>
+    public const int CopyPiece = 1 << 20;
+
+    /// <summary>Block rows that a replica looks at in one question of a full copy: some 100 ms where all are there.</summary>
+    public const int WantedRows = 8192;
+
+    /// <summary>Blocks that one such question may ask for: 16 to 128 MiB at the default block size.</summary>
+    public const int WantedHashes = 1024;
+
+    /// <summary>How long the file of a collected block is kept on a replica: a reader that has just looked up its manifest still finds it.</summary>
+    public static readonly TimeSpan CollectedKept = TimeSpan.FromSeconds(30);
+
+    /// <summary>Collected blocks whose files wait for their deletion; the files of more are left to the next sweep.</summary>
+    public const int CollectedQueue = 262_144;
+
+    /// <summary>How long closing waits for a sender to end.</summary>
+    public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>Journal bytes that are looked at to tell how many bytes a replica lacks.</summary>
+    public const int LagBytesRead = 4 << 20;
+}

@@ -1,0 +1,209 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Replication;
+
+/// <summary>The blocks of a replica: which are there, taking new ones, and what turned out to be damaged.</summary>
+/// <remarks>
+/// Invariants:
+/// 1. What <see cref="Has"/> says is there has passed its SHA-256 in this copy: when it was received, or, where no row tells of that, now.
+/// 2. A received block's file stays until a transaction names it or this process ends: who deletes looks here under the block's lock.
+/// 3. A block whose row says absent is damaged, lost, or was gone when its row came; each start finds them again in the table.
+/// </remarks>
+internal sealed class ReplicaBlocks
+{
+    private readonly MetadataStore _metadata;
+    private readonly BlockFiles _files;
+    private readonly BlockLocks _locks;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+
+    /// <summary>Stored or verified in this run, and named by no transaction yet.</summary>
+    private readonly ConcurrentDictionary<BlockHash, byte> _received = new();
+    private readonly ConcurrentDictionary<BlockHash, byte> _damaged = new();
+    private readonly ConcurrentQueue<(BlockHash Hash, long Since)> _collected = new();
+    private int _reported;
+
+    public ReplicaBlocks(MetadataStore metadata, BlockFiles files, BlockLocks locks, TimeProvider time, ILogger logger)
+    {
+        _metadata = metadata;
+        _files = files;
+        _locks = locks;
+        _time = time;
+        _logger = logger;
+        FindAbsent();
+    }
+
+    /// <summary>Damaged blocks that are known now.</summary>
+    public int DamagedCount => _damaged.Count;
+
+    /// <summary>Whether the block is here and whole, as far as is known or found out by looking at its header; where no row vouches for it, by its SHA-256.</summary>
+    public bool Has(BlockHash hash)
+    {
+        if (_damaged.ContainsKey(hash) || _files.IsSuspect(hash))
+            return false;
+        if (_received.ContainsKey(hash))
+            return true;
+        lock (_locks.For(hash))
+            return HasFile(hash);
+    }
+
+    /// <summary>Stores a block. Not on disk before the files are synced. False where it is not what its name says.</summary>
+    /// <exception cref="BlockStoreException">The disk is full or fails.</exception>
+    public bool Store(in ShippedBlock block)
+    {
+        if (BlockFiles.Unpack(block) is not { } content)
+            return false;
+        try
+        {
+            lock (_locks.For(block.Hash))
+            {
+                bool isThere = !_files.IsSuspect(block.Hash) && !_damaged.ContainsKey(block.Hash) && (_received.ContainsKey(block.Hash) || HasFile(block.Hash));
+                if (!isThere)
+                    _files.Write(block.Hash, content.AsSpan(0, block.Length));
+                Remember(block.Hash);
+            }
+            return true;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(content);
+        }
+    }
+
+    /// <summary>Of blocks just stored and synced, those that were damaged are no more.</summary>
+    public void Mended(IEnumerable<BlockHash> hashes)
+    {
+        foreach (var hash in hashes)
+        {
+            if (!_damaged.TryRemove(hash, out _))
+                continue;
+            _metadata.SetResidency(hash, Residency.Local);
+            _logger.LogInformation("block {Hash} was sent again and is whole", hash);
+        }
+    }
+
+    public bool IsDamaged(BlockHash hash) => _damaged.ContainsKey(hash);
+
+    /// <summary>A block that should be here is not, or not whole. What is there of it is moved out of the way.</summary>
+    public void NoteDamaged(BlockHash hash, BlockReadResult read)
+    {
+        lock (_locks.For(hash))
+        {
+            if (!_metadata.TryGetBlock(hash, out var row) || _damaged.Count >= ReplicationLimits.DamagedRemembered || !_damaged.TryAdd(hash, 0))
+                return;
+            string? moved = read.Status == BlockReadStatus.Corrupt ? _files.Quarantine(hash) : null;
+            _received.TryRemove(hash, out _);
+            if (row.Residency == Residency.Local)
+                _metadata.SetResidency(hash, Residency.Absent);
+            _logger.LogWarning("block {Hash} is damaged and will be had from another copy: {Reason}{Moved}", hash, read.Reason, moved is null ? "" : $"; moved to {moved}");
+        }
+    }
+
+    /// <summary>A row came of a block that nobody has any more.</summary>
+    public void NoteGone(BlockHash hash)
+    {
+        if (!Has(hash))
+            _metadata.SetResidency(hash, Residency.Absent);
+    }
+
+    /// <summary>Some of the damaged blocks, others each time.</summary>
+    public BlockHash[] Damaged()
+    {
+        int count = _damaged.Count;
+        if (count == 0)
+            return [];
+        int from = count <= ReplicationLimits.DamagedPerReply ? 0 : (int)((uint)Interlocked.Add(ref _reported, ReplicationLimits.DamagedPerReply) % (uint)count);
+        return [.. _damaged.Keys.Skip(from).Take(ReplicationLimits.DamagedPerReply)];
+    }
+
+    /// <summary>A transaction has been applied, and is on disk.</summary>
+    public void Applied(JournalContent content)
+    {
+        foreach (var block in content.Blocks)
+            _received.TryRemove(block.Hash, out _);
+        long now = _time.GetTimestamp();
+        foreach (var hash in content.Collected)
+        {
+            _damaged.TryRemove(hash, out _);
+            if (_collected.Count < ReplicationLimits.CollectedQueue)
+                _collected.Enqueue((hash, now));
+        }
+    }
+
+    /// <summary>Another database has taken the place of the one that was.</summary>
+    public void Replaced()
+    {
+        _received.Clear();
+        _damaged.Clear();
+        FindAbsent();
+    }
+
+    /// <summary>Deletes the files of blocks collected some time ago.</summary>
+    public void DeleteCollected()
+    {
+        while (_collected.TryPeek(out var oldest) && _time.GetElapsedTime(oldest.Since) >= ReplicationLimits.CollectedKept && _collected.TryDequeue(out oldest))
+            DeleteStray(oldest.Hash);
+    }
+
+    /// <summary>Deletes files that no row speaks of, older than a time.</summary>
+    /// <returns>How many, and the bytes they took.</returns>
+    public (long Files, long Bytes) Sweep(TimeSpan age, CancellationToken cancellation)
+    {
+        var before = Timestamp.From(_time.GetUtcNow() - age);
+        long files = 0, bytes = 0;
+        foreach (var entry in _files.Enumerate())
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (entry.ModifyTime > before || entry.Hash is not { } hash || DeleteStray(hash) is not { } freed)
+                continue;
+            files++;
+            bytes += freed;
+        }
+        return (files, bytes);
+    }
+
+    private long? DeleteStray(BlockHash hash)
+    {
+        lock (_locks.For(hash))
+        {
+            if (_received.ContainsKey(hash) || _metadata.TryGetBlock(hash, out _))
+                return null;
+            long bytes = _files.DiskBytes(hash) ?? 0;
+            return _files.Delete(hash) ? bytes : null;
+        }
+    }
+
+    private bool HasFile(BlockHash hash)
+    {
+        bool vouched = _metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Local;
+        var read = vouched ? _files.Inspect(hash) : _files.Verify(hash);
+        if (read.IsOk && (!vouched || read.Length == row.Length))
+        {
+            if (!vouched)
+                Remember(hash);
+            return true;
+        }
+        if (vouched)
+            NoteDamaged(hash, read.IsOk ? BlockReadResult.Corrupt($"it is {read.Length} bytes long, not {row.Length}") : read);
+        return false;
+    }
+
+    private void Remember(BlockHash hash)
+    {
+        // Forgetting costs another look at the files when a transaction names them.
+        if (_received.Count >= ReplicationLimits.ReceivedHashes)
+            _received.Clear();
+        _received[hash] = 0;
+    }
+
+    private void FindAbsent()
+    {
+        foreach (var hash in _metadata.AbsentBlocks(ReplicationLimits.DamagedRemembered))
+            _damaged[hash] = 0;
+    }
+}

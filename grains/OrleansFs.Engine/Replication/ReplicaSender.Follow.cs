@@ -1,0 +1,159 @@
+using System.Threading.Channels;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Replication;
+
+/// <content>Shipping the journal, and the blocks before it. Two halves: one ships the blocks that rows name, the other has the rows applied.</content>
+internal sealed partial class ReplicaSender
+{
+    private readonly record struct Shipment(IReadOnlyList<JournalRow> Rows, BlockHash[] Gone);
+
+    private async Task FollowAsync(Lsn from)
+    {
+        State = from < _volume.Metadata.Committed ? ReplicaState.CatchingUp : ReplicaState.Following;
+        var shipments = Channel.CreateBounded<Shipment>(ReplicationLimits.QueuedShipments);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        var shipping = ShipAsync(from, shipments.Writer, end.Token);
+        var applying = ApplyAsync(shipments.Reader, end.Token);
+        // Whichever ends first ends the other; the failure of the first is the one to be told.
+        var first = await Task.WhenAny(shipping, applying);
+        await end.CancelAsync();
+        await Task.WhenAll(shipping, applying).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        await first;
+    }
+
+    private async Task ShipAsync(Lsn cursor, ChannelWriter<Shipment> shipments, CancellationToken cancellation)
+    {
+        using var reader = JournalReader.Open(_volume.MetadataPath);
+        while (true)
+        {
+            var rows = reader.Read(cursor, ReplicationLimits.ShipmentBytes, ReplicationLimits.ShipmentRows)
+                ?? throw new ReplicaException($"the journal does not go back to {cursor} any more");
+            if (rows.Count == 0)
+            {
+                if (!await ShipSealedAsync(cancellation) && !await _work.WaitAsync(ReplicationLimits.Pulse, cancellation))
+                    await PulseAsync(cancellation);
+                continue;
+            }
+            var blocks = rows.SelectMany(r => JournalContent.Of(r.Effects.Span).Blocks).Select(b => b.Hash).Where(h => !_known.Contains(h)).Distinct().ToArray();
+            var gone = await OfferAndShipAsync(blocks, cancellation);
+            if (_volume.Metadata.Durable < rows[^1].Lsn)
+                await _volume.Metadata.DurableAsync(cancellation);
+            cursor = rows[^1].Lsn;
+            if (cursor < _volume.Metadata.Committed && rows.Count == ReplicationLimits.ShipmentRows)
+                State = ReplicaState.CatchingUp;
+            await shipments.WriteAsync(new Shipment(rows, gone), cancellation);
+        }
+    }
+
+    private async Task ApplyAsync(ChannelReader<Shipment> shipments, CancellationToken cancellation)
+    {
+        await foreach (var shipment in shipments.ReadAllAsync(cancellation))
+        {
+            var gone = shipment.Gone;
+            JournalEntry[] entries = [.. shipment.Rows.Select(r => new JournalEntry { Lsn = r.Lsn, Count = r.Count, Time = r.Time, Effects = r.Effects })];
+            for (int round = 1; ; round++)
+            {
+                var message = new JournalShipment { Epoch = Epoch, Entries = entries, Gone = gone, Needed = _master.Needed() };
+                var reply = await AskAsync(token => _link.ApplyAsync(message, token), cancellation);
+                if (reply.Outcome == ReplicaOutcome.Ok)
+                {
+                    Acknowledged(reply.Position);
+                    break;
+                }
+                if (round == ReplicationLimits.LackingRounds)
+                    throw new ReplicaException($"the replica '{Name}' still lacks {reply.Hashes.Length} blocks that were sent to it");
+                gone = [.. gone, .. await ShipBlocksAsync(reply.Hashes, cancellation)];
+            }
+            if (State == ReplicaState.CatchingUp && _acked >= _volume.Metadata.Committed)
+                State = ReplicaState.Following;
+        }
+    }
+
+    /// <summary>Ships blocks that were just stored, before the transaction that will name them.</summary>
+    /// <returns>Whether there were any.</returns>
+    private async ValueTask<bool> ShipSealedAsync(CancellationToken cancellation)
+    {
+        var hashes = new List<BlockHash>();
+        while (hashes.Count < ReplicationLimits.OfferedHashes && _sealed.TryDequeue(out var hash))
+        {
+            if (!_known.Contains(hash))
+                hashes.Add(hash);
+        }
+        if (hashes.Count == 0)
+            return false;
+        await OfferAndShipAsync([.. hashes], cancellation);
+        return true;
+    }
+
+    /// <summary>Asks how the replica is, and sends again what is damaged there.</summary>
+    private async ValueTask PulseAsync(CancellationToken cancellation)
+    {
+        var reply = await AskAsync(token => _link.PulseAsync(Epoch, token), cancellation);
+        if (reply.Damaged.Length == 0)
+            return;
+        var gone = await ShipBlocksAsync(reply.Damaged, cancellation);
+        foreach (var hash in reply.Damaged.Except(gone))
+            _damaged.TryRemove(hash, out _);
+    }
+
+    /// <returns>Blocks that could not be had here nor from another replica.</returns>
+    private async ValueTask<BlockHash[]> OfferAndShipAsync(BlockHash[] hashes, CancellationToken cancellation)
+    {
+        var gone = new List<BlockHash>();
+        foreach (var chunk in hashes.Chunk(ReplicationLimits.OfferedHashes))
+        {
+            var reply = await AskAsync(token => _link.OfferAsync(Epoch, chunk, token), cancellation);
+            var missing = await ShipBlocksAsync(reply.Hashes, cancellation);
+            gone.AddRange(missing);
+            if (_known.Count + chunk.Length > ReplicationLimits.KnownHashes)
+                _known.Clear();
+            foreach (var hash in chunk.Except(missing))
+                _known.Add(hash);
+        }
+        return [.. gone];
+    }
+
+    /// <summary>Sends blocks in messages, some at a time.</summary>
+    /// <returns>Blocks that could not be had here nor from another replica.</returns>
+    private async ValueTask<BlockHash[]> ShipBlocksAsync(BlockHash[] hashes, CancellationToken cancellation)
+    {
+        var gone = new System.Collections.Concurrent.ConcurrentBag<BlockHash>();
+        int perMessage = Math.Max(1, ReplicationLimits.MessageBytes / _volume.BlockSize);
+        await Parallel.ForEachAsync(
+            hashes.Chunk(perMessage),
+            new ParallelOptions { MaxDegreeOfParallelism = ReplicationLimits.MessagesUnderWay, CancellationToken = cancellation },
+            async (chunk, token) =>
+            {
+                foreach (var hash in await ShipMessageAsync(chunk, token))
+                    gone.Add(hash);
+            });
+        return [.. gone];
+    }
+
+    private async ValueTask<IReadOnlyCollection<BlockHash>> ShipMessageAsync(BlockHash[] hashes, CancellationToken cancellation)
+    {
+        var blocks = new List<ShippedBlock>(hashes.Length);
+        var elsewhere = new List<BlockHash>();
+        foreach (var hash in hashes)
+        {
+            if (_volume.BlockStore.Files.ReadStored(hash, out var block).IsOk)
+                blocks.Add(block);
+            else
+                elsewhere.Add(hash);
+        }
+        if (elsewhere.Count > 0)
+            blocks.AddRange(await _master.FetchAsync(elsewhere, Name, cancellation));
+        if (blocks.Count > 0)
+        {
+            ShippedBlock[] message = [.. blocks];
+            var reply = await AskAsync(token => _link.StoreAsync(Epoch, message, token), cancellation);
+            if (reply.Hashes.Length > 0)
+                throw new ReplicaException($"{reply.Hashes.Length} blocks did not arrive whole at the replica '{Name}'");
+            Interlocked.Add(ref _sentBytes, blocks.Sum(b => (long)b.Payload.Length));
+        }
+        return [.. hashes.Except(blocks.Select(b => b.Hash))];
+    }
+}

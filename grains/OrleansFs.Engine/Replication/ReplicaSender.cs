@@ -1,0 +1,267 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Replication;
+
+/// <summary>One replica, as its master keeps it up to date: a task that says hello, finds out what the replica lacks, and sends it, for ever.</summary>
+/// <remarks>
+/// Invariants: 1. Rows leave only when the log is on disk here up to them. 2. Everything that waits is bounded by <see cref="ReplicationLimits"/>. 3. Whatever fails ends the connection, and the next hello finds
+/// out anew; nothing that is remembered of a connection outlives it, but for what was acknowledged and what is damaged.
+/// </remarks>
+internal sealed partial class ReplicaSender : IAsyncDisposable
+{
+    private readonly ReplicationMaster _master;
+    private readonly VolumeCopy _volume;
+    private readonly IReplicaLink _link;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly SemaphoreSlim _work = new(0, 1);
+    private readonly ConcurrentQueue<BlockHash> _sealed = new();
+    private readonly ConcurrentDictionary<BlockHash, byte> _damaged = new();
+
+    /// <summary>Hashes that are on the replica, found out in this connection.</summary>
+    private readonly HashSet<BlockHash> _known = [];
+    private Task _running = Task.CompletedTask;
+    private Guid _run;
+    private Lsn _acked;
+    private (Lsn At, long Since)? _behind;
+    private long _sentBytes;
+    private long _fetchTicks = TimeSpan.TicksPerMillisecond;
+    private Contact? _last;
+
+    public ReplicaSender(ReplicationMaster master, VolumeCopy volume, CopyName name, IReplicaLink link, TimeProvider time, ILogger logger)
+    {
+        _master = master;
+        _volume = volume;
+        Name = name;
+        _link = link;
+        _time = time;
+        _logger = logger;
+    }
+
+    public CopyName Name { get; }
+
+    public ReplicaState State { get; private set; }
+
+    /// <summary>What is wrong, in one line; null when all is well.</summary>
+    public string? Trouble { get; private set; }
+
+    /// <summary>It may be given a full copy although it has what this master has not.</summary>
+    public bool MayDiscard { get; set; }
+
+    /// <summary>Whether it may be asked for blocks.</summary>
+    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying;
+
+    /// <summary>What a fetch took lately, ticks: a moving average.</summary>
+    public long FetchTime => Volatile.Read(ref _fetchTicks);
+
+    private Epoch Epoch => _volume.Epoch;
+
+    public void Start() => _running = Task.Run(RunAsync);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _running.WaitAsync(ReplicationLimits.StopTimeout, _time);
+        _stop.Dispose();
+        _work.Dispose();
+    }
+
+    /// <summary>There may be something to do.</summary>
+    public void Wake()
+    {
+        try
+        {
+            if (_work.CurrentCount == 0)
+                _work.Release();
+        }
+        catch (Exception e) when (e is SemaphoreFullException or ObjectDisposedException)
+        {
+            // Another has just woken it, or it has ended.
+        }
+    }
+
+    public void NoteSealed(BlockHash hash)
+    {
+        if (State != ReplicaState.Following || _sealed.Count >= ReplicationLimits.SealedQueue)
+            return;
+        _sealed.Enqueue(hash);
+        Wake();
+    }
+
+    public bool IsDamaged(BlockHash hash) => _damaged.Count >= ReplicationLimits.DamagedRemembered || _damaged.ContainsKey(hash);
+
+    public ReplicaReport Report(Lsn tail)
+    {
+        var last = _last;
+        var behind = _behind;
+        return new ReplicaReport
+        {
+            Name = Name.Value,
+            State = State,
+            Lsn = _acked.Value,
+            LagMutations = Math.Max(0, tail.Value - _acked.Value),
+            LagSeconds = tail <= _acked ? 0 : behind is { } b ? _time.GetElapsedTime(b.Since).TotalSeconds : null,
+            Blocks = last?.Reply.Blocks ?? 0,
+            StoredBytes = last?.Reply.StoredBytes ?? 0,
+            LastContact = last?.At,
+            LastVerification = last?.Reply.LastVerification,
+            DamagedBlocks = _damaged.Count,
+            SentBytes = Interlocked.Read(ref _sentBytes),
+            Trouble = Trouble,
+        };
+    }
+
+    /// <summary>Asks the replica for blocks. Gives those that came and are what their names say; none where it fails.</summary>
+    public async Task<IReadOnlyList<ShippedBlock>> FetchAsync(BlockHash[] hashes, CancellationToken cancellation)
+    {
+        long began = _time.GetTimestamp();
+        try
+        {
+            var reply = await _link.FetchAsync(hashes, cancellation).AsTask().WaitAsync(ReplicationLimits.FetchTimeout, _time, cancellation);
+            long taken = _time.GetElapsedTime(began).Ticks;
+            Volatile.Write(ref _fetchTicks, (3 * FetchTime + taken) / 4);
+            return reply.Blocks;
+        }
+        catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
+        {
+            // Asked last for a while: each success brings it back a little.
+            Volatile.Write(ref _fetchTicks, Math.Max(FetchTime, ReplicationLimits.FetchTimeout.Ticks));
+            _logger.LogInformation("blocks cannot be had from the replica '{Name}': {Reason}", Name, e.Message);
+            return [];
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        var pause = ReplicationLimits.FirstPause;
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                var from = await JoinAsync();
+                pause = ReplicationLimits.FirstPause;
+                await FollowAsync(from);
+            }
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                Lost(e);
+            }
+            if (State == ReplicaState.Fenced)
+                return;
+            await PauseAsync(pause);
+            pause = pause * 2 > ReplicationLimits.LongestPause ? ReplicationLimits.LongestPause : pause * 2;
+        }
+    }
+
+    private void Lost(Exception e)
+    {
+        string reason = e.GetBaseException().Message.ReplaceLineEndings(" ");
+        if (Trouble != reason)
+            _logger.LogInformation("the replica '{Name}' is not being kept up to date now: {Reason}", Name, reason);
+        Trouble = reason;
+        if (State is not (ReplicaState.Ahead or ReplicaState.Fenced))
+            State = ReplicaState.Away;
+    }
+
+    private async Task PauseAsync(TimeSpan pause)
+    {
+        try
+        {
+            await Task.Delay(pause, _time, _stop.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // The loop sees it.
+        }
+    }
+
+    /// <summary>Says hello, and gives the replica a full copy where the journal does not lead to where it is.</summary>
+    /// <returns>Where the journal goes on.</returns>
+    private async Task<Lsn> JoinAsync()
+    {
+        var info = _volume.Metadata.Volume;
+        var epochs = _volume.Metadata.Epochs();
+        var reply = await AskAsync(token => _link.HelloAsync(
+            new MasterHello { Volume = info.Id, VolumeName = info.Name, BlockSize = info.BlockSize, Master = info.Copy, Epoch = info.Epoch, EpochStart = epochs[^1].Start }, token));
+        State = ReplicaState.Joining;
+        _run = reply.Run;
+        _known.Clear();
+        _sealed.Clear();
+        var position = reply.Position;
+        if (reply.Epoch.Value == 0)
+            return await CopyAsync(discard: false);
+        if (!Leads(epochs, reply.Epoch, position) && !MayDiscard)
+        {
+            State = ReplicaState.Ahead;
+            throw new ReplicaException($"the replica '{Name}' is at mutation {position} of epoch {reply.Epoch}, which this master (epoch {info.Epoch}, {_volume.Metadata.Committed}) has not got; it is left alone");
+        }
+        using var reader = JournalReader.Open(_volume.MetadataPath);
+        if (!Leads(epochs, reply.Epoch, position) || reader.Read(position, 1, 1) is null)
+            return await CopyAsync(MayDiscard);
+        Acknowledged(position);
+        return position;
+    }
+
+    /// <summary>Whether what a copy has, being at a position of an epoch, is a beginning of what is here.</summary>
+    private bool Leads(IReadOnlyList<EpochStart> epochs, Epoch epoch, Lsn position)
+    {
+        if (!epochs.Any(e => e.Epoch == epoch))
+            return false;
+        foreach (var later in epochs)
+        {
+            if (later.Epoch.Value > epoch.Value)
+                return position <= later.Start;
+        }
+        return position <= _volume.Metadata.Committed;
+    }
+
+    private void Acknowledged(Lsn position)
+    {
+        _acked = position;
+        var tail = _volume.Metadata.Committed;
+        _behind = tail <= position ? null : _behind is { } b && b.At > position ? b : (tail, _time.GetTimestamp());
+        Trouble = null;
+        _master.Acknowledged(Name, position, null);
+    }
+
+    /// <summary>Calls the replica, within a time, and looks at what it says.</summary>
+    /// <exception cref="ReplicaException">It does not want to.</exception>
+    private async ValueTask<ReplicaReply> AskAsync(Func<CancellationToken, ValueTask<ReplicaReply>> call, CancellationToken cancellation = default)
+    {
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, cancellation);
+        var reply = await call(both.Token).AsTask().WaitAsync(ReplicationLimits.CallTimeout, _time, both.Token);
+        _last = new Contact(reply, _time.GetUtcNow());
+        switch (reply.Outcome)
+        {
+            case ReplicaOutcome.Fenced:
+                State = ReplicaState.Fenced;
+                await _volume.FenceAsync(reply.Epoch, reply.EpochStart);
+                throw new ReplicaException($"the replica '{Name}' knows a newer master, of epoch {reply.Epoch}");
+            case ReplicaOutcome.Gap:
+                throw new ReplicaException($"the replica '{Name}' has lost its place");
+            case ReplicaOutcome.Refused:
+            case ReplicaOutcome.Unable:
+                throw new ReplicaException(reply.Trouble ?? $"the replica '{Name}' refuses");
+            default:
+                if (_run != default && reply.Run != _run)
+                    throw new ReplicaException($"the replica '{Name}' has been started anew");
+                foreach (var hash in reply.Damaged)
+                    _damaged.TryAdd(hash, 0);
+                return reply;
+        }
+    }
+}
+
+/// <summary>What a replica last said.</summary>
+internal sealed record Contact(ReplicaReply Reply, DateTimeOffset At);
+
+/// <summary>A replica cannot or will not go on: what it was told, in one line.</summary>
+internal sealed class ReplicaException(string message) : IOException(message);

@@ -1,0 +1,215 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Replication;
+
+/// <summary>What is known of how a drain goes on.</summary>
+/// <param name="Target">Everything up to here has to be on the replicas.</param>
+/// <param name="Reached">Everything up to here is on as many as asked.</param>
+/// <param name="Copies">How many replicas have all of it.</param>
+public readonly record struct DrainProgress(Lsn Target, Lsn Reached, int Copies);
+
+/// <summary>The replicas of a master: one sender each, and what all of them together have acknowledged. Thread-safe.</summary>
+/// <remarks>Without a replica attached it does nothing, and its two notes cost a look at an empty array.</remarks>
+public sealed class ReplicationMaster
+{
+    private readonly VolumeCopy _volume;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Lock _lock = new();
+    private readonly ConcurrentDictionary<CopyName, ReplicaSender> _senders = new();
+    private volatile ReplicaSender[] _attached = [];
+    private TaskCompletionSource _acknowledged = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _stopped;
+
+    internal ReplicationMaster(VolumeCopy volume, TimeProvider time, ILogger logger)
+    {
+        _volume = volume;
+        _time = time;
+        _logger = logger;
+    }
+
+    /// <summary>Attaches a replica: from now on it is kept up to date, for as long as the link answers, and whenever it answers again. One that is attached already gets the new link.</summary>
+    public async Task AttachAsync(CopyName name, IReplicaLink link)
+    {
+        await DetachAsync(name);
+        lock (_lock)
+        {
+            if (_stopped)
+                return;
+            var sender = new ReplicaSender(this, _volume, name, link, _time, _logger);
+            _senders[name] = sender;
+            _attached = [.. _senders.Values];
+            sender.Start();
+        }
+    }
+
+    /// <summary>Ends what is under way to a replica. It stays known: the journal is kept for it, within bounds.</summary>
+    public async Task DetachAsync(CopyName name)
+    {
+        ReplicaSender? sender;
+        lock (_lock)
+        {
+            if (!_senders.TryRemove(name, out sender))
+                return;
+            _attached = [.. _senders.Values];
+        }
+        await sender.DisposeAsync();
+    }
+
+    /// <summary>A replica is gone for good: it counts for nothing any more, and the journal is not kept for it.</summary>
+    public async Task<FsResult> ForgetAsync(CopyName name)
+    {
+        await DetachAsync(name);
+        return _volume.Metadata.ForgetReplica(name);
+    }
+
+    /// <summary>The replica may give up what it has and this master has not (<see cref="ReplicaState.Ahead"/>), and take a full copy.</summary>
+    /// <returns>False where it is not attached.</returns>
+    public bool Discard(CopyName name)
+    {
+        if (!_senders.TryGetValue(name, out var sender))
+            return false;
+        sender.MayDiscard = true;
+        sender.Wake();
+        return true;
+    }
+
+    /// <summary>Every replica that is known, attached or not, by name.</summary>
+    public IReadOnlyList<ReplicaReport> Reports()
+    {
+        var tail = _volume.Metadata.Committed;
+        var reports = new List<ReplicaReport>();
+        var rows = _volume.Metadata.Replicas().ToDictionary(r => r.Name);
+        foreach (var name in rows.Keys.Concat(_senders.Keys).Distinct().OrderBy(n => n.Value, StringComparer.Ordinal))
+        {
+            if (_senders.TryGetValue(name, out var sender))
+            {
+                reports.Add(sender.Report(tail));
+                continue;
+            }
+            var row = rows[name];
+            reports.Add(new ReplicaReport
+            {
+                Name = name.Value,
+                State = ReplicaState.Away,
+                Lsn = row.Acked.Value,
+                LagMutations = tail.Value - row.Acked.Value,
+                LastContact = DateTimeOffset.UnixEpoch.AddTicks(row.Seen.Nanoseconds / TimeSpan.NanosecondsPerTick),
+            });
+        }
+        return reports;
+    }
+
+    /// <summary>Everything up to here is on the disks of so many replicas; null where there are not so many.</summary>
+    public Lsn? ReachedBy(int copies)
+    {
+        var acked = _volume.Metadata.Replicas().Select(r => r.Acked).OrderByDescending(l => l).ToList();
+        return acked.Count < copies || copies < 1 ? null : acked[copies - 1];
+    }
+
+    /// <summary>Waits until everything up to a position is on the disks of so many replicas.</summary>
+    public async Task WaitForCopiesAsync(Lsn position, int copies, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            Task next;
+            lock (_lock)
+                next = _acknowledged.Task;
+            if (ReachedBy(copies) is { } reached && reached >= position)
+                return;
+            await next.WaitAsync(cancellation);
+        }
+    }
+
+    /// <summary>Brings everything that there is now to disk, here and on so many replicas.</summary>
+    /// <returns>EIO, ENOSPC … where it cannot be brought to disk here.</returns>
+    public async Task<FsResult> DrainAsync(int copies, IProgress<DrainProgress>? progress, CancellationToken cancellation)
+    {
+        var synced = await _volume.SyncAllAsync(cancellation);
+        if (!synced.IsOk)
+            return synced;
+        var target = _volume.Metadata.Committed;
+        while (true)
+        {
+            Task next;
+            lock (_lock)
+                next = _acknowledged.Task;
+            var replicas = _volume.Metadata.Replicas();
+            int have = replicas.Count(r => r.Acked >= target);
+            progress?.Report(new DrainProgress(target, ReachedBy(copies) ?? Lsn.Zero, have));
+            if (have >= copies)
+                return FsResult.Ok;
+            await next.WaitAsync(cancellation);
+        }
+    }
+
+    /// <summary>Blocks from replicas, for who has not got them; those that none can give are left out.</summary>
+    /// <param name="hashes">What is wanted.</param>
+    /// <param name="except">A replica that is not to be asked; null to ask all.</param>
+    /// <param name="cancellation">Ends it.</param>
+    internal async Task<List<ShippedBlock>> FetchAsync(IReadOnlyCollection<BlockHash> hashes, CopyName? except, CancellationToken cancellation)
+    {
+        var got = new List<ShippedBlock>(hashes.Count);
+        var missing = hashes.ToHashSet();
+        foreach (var sender in _attached.Where(s => s.Name != except && s.CanServe).OrderBy(s => s.FetchTime))
+        {
+            foreach (var block in await sender.FetchAsync([.. missing], cancellation))
+            {
+                if (missing.Remove(block.Hash))
+                    got.Add(block);
+            }
+            if (missing.Count == 0)
+                break;
+        }
+        return got;
+    }
+
+    internal void NoteSealed(BlockHash hash)
+    {
+        foreach (var sender in _attached)
+            sender.NoteSealed(hash);
+    }
+
+    internal void NoteCommitted()
+    {
+        foreach (var sender in _attached)
+            sender.Wake();
+    }
+
+    /// <summary>A replica has something on its disk.</summary>
+    internal void Acknowledged(CopyName name, Lsn acked, Lsn? held)
+    {
+        var result = _volume.Metadata.PutReplica(name, acked, held);
+        if (!result.IsOk)
+            _logger.LogWarning("what the replica '{Name}' has acknowledged cannot be noted: {Error}", name, result.Error);
+        TaskCompletionSource waiting;
+        lock (_lock)
+        {
+            waiting = _acknowledged;
+            _acknowledged = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+        waiting.SetResult();
+    }
+
+    /// <summary>What some replica still needs of the journal.</summary>
+    internal Lsn Needed()
+    {
+        var replicas = _volume.Metadata.Replicas();
+        return replicas.Count == 0 ? _volume.Metadata.Committed : replicas.Min(r => r.Needs);
+    }
+
+    /// <summary>Whether a block is, or may be, damaged on a replica that acknowledged it.</summary>
+    internal bool IsDamaged(CopyName name, BlockHash hash) => _senders.TryGetValue(name, out var sender) && sender.IsDamaged(hash);
+
+    /// <summary>Ends all senders.</summary>
+    internal async Task StopAsync()
+    {
+        lock (_lock)
+            _stopped = true;
+        foreach (var name in _senders.Keys)
+            await DetachAsync(name);
+    }
+}

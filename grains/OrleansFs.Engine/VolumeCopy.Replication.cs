@@ -1,0 +1,151 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Engine.Replication;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+/// <content>The copy as one of several.</content>
+public sealed partial class VolumeCopy
+{
+    private readonly SemaphoreSlim _promotion = new(1, 1);
+    private ReplicaBlocks? _replicaBlocks;
+
+    /// <summary>Master or replica: as the folder has it, until a promotion.</summary>
+    public VolumeRole Role => _metadata.Volume.Role;
+
+    /// <summary>The epoch of the master that took over from this one; null where none did. Then this copy is read-only, and what it has past <see cref="FencedAt"/> is nowhere else.</summary>
+    public Epoch? FencedBy => Role == VolumeRole.Master ? _metadata.Volume.Fence?.By : null;
+
+    /// <summary>The last mutation that the master has which took over; null where none did.</summary>
+    public Lsn? FencedAt => Role == VolumeRole.Master ? _metadata.Volume.Fence?.At : null;
+
+    /// <summary>The replicas of this master. Of no use on a replica.</summary>
+    public ReplicationMaster Replication { get; }
+
+    /// <summary>On a replica: told after each batch of its master's mutations that readers see from now on. Must not take long.</summary>
+    public event Action<VolumeChanges>? Changed;
+
+    /// <summary>When all blocks were last verified in this run; null where they were not.</summary>
+    public DateTimeOffset? LastVerification { get; private set; }
+
+    internal BlockStore BlockStore => _blocks;
+
+    internal Committer BlockCommitter => _committer;
+
+    internal string MetadataPath => _folder.Metadata;
+
+    internal ReplicaBlocks ReplicaBlocks => _replicaBlocks ?? throw new InvalidOperationException("this copy is no replica");
+
+    /// <summary>Makes a replica the master, in a new epoch: mutations are taken from now on, and masters of earlier epochs are refused everywhere that this becomes known.</summary>
+    /// <exception cref="VolumeException">It is no replica, or holds nothing yet, or the disk fails.</exception>
+    public async Task<Epoch> PromoteAsync(CancellationToken cancellation)
+    {
+        await _promotion.WaitAsync(cancellation);
+        try
+        {
+            var info = _metadata.Volume;
+            if (info.Role != VolumeRole.Replica)
+                throw new VolumeException($"the copy '{Copy}' is the master already");
+            if (info.Epoch.Value == 0)
+                throw new VolumeException($"the copy '{Copy}' has not been given its first full copy yet");
+            var epoch = new Epoch(Math.Max(info.Epoch.Value, info.Fence?.By.Value ?? 0) + 1);
+            var begun = _metadata.BeginEpoch(epoch);
+            if (begun.IsOk)
+                begun = await _committer.DurableAsync(cancellation);
+            if (!begun.IsOk)
+                throw new VolumeException($"the copy '{Copy}' cannot begin the epoch {epoch}: {begun.Error}");
+            _metadata.SetRole(VolumeRole.Master);
+            await _metadata.DurableAsync(CancellationToken.None);
+            StartMaster();
+            _files.ReadOnly = _options.ReadOnly;
+            foreach (var orphan in _orphansFound)
+                _orphanage.Queue(orphan);
+            _logger.LogInformation("the copy '{Copy}' is the master from now on, in epoch {Epoch}", Copy, epoch);
+            return epoch;
+        }
+        finally
+        {
+            _promotion.Release();
+        }
+    }
+
+    /// <summary>Another copy is the master: this one takes no mutation any more, now and at each start.</summary>
+    internal async ValueTask FenceAsync(Epoch by, Lsn at)
+    {
+        if (Role != VolumeRole.Master || (_metadata.Volume.Fence is { } known && known.By.Value >= by.Value))
+            return;
+        _files.ReadOnly = true;
+        var result = _metadata.SetFence(new Fence(by, at));
+        if (result.IsOk)
+            result = await _committer.DurableAsync(CancellationToken.None);
+        _logger.LogError("another copy has become the master (epoch {By}, from mutation {At}): this one is read-only from now on{Problem}", by, at, result.IsOk ? "" : $"; that could not be written down: {result.Error}");
+    }
+
+    internal void Announce(VolumeChanges changes) => Changed?.Invoke(changes);
+
+    /// <summary>Blocks for another copy, as they are stored; those that are not here or not whole are left out.</summary>
+    internal IEnumerable<ShippedBlock> ReadForOthers(BlockHash[] hashes, CancellationToken cancellation)
+    {
+        foreach (var hash in hashes)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var read = _blocks.Files.ReadStored(hash, out var block);
+            if (read.IsOk)
+                yield return block;
+            else
+                _replicaBlocks?.NoteDamaged(hash, read);
+        }
+    }
+
+    /// <summary>Reads all blocks that should be here and computes their SHA-256 anew. On a replica what is damaged is had from another copy.</summary>
+    /// <returns>How many were read, and how many of them were damaged or missing.</returns>
+    public async Task<(long Blocks, long Damaged)> VerifyAllAsync(IProgress<long>? progress, CancellationToken cancellation)
+    {
+        long blocks = 0, damaged = 0;
+        await Task.Run(() =>
+        {
+            foreach (var row in _metadata.EnumerateBlocks())
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (row.Residency != Residency.Local)
+                    continue;
+                var read = _blocks.Files.Verify(row.Hash);
+                blocks++;
+                if (!read.IsOk && _metadata.TryGetBlock(row.Hash, out _))
+                {
+                    damaged++;
+                    if (_replicaBlocks is { } replica)
+                        replica.NoteDamaged(row.Hash, read);
+                    else
+                        _logger.LogError("block {Hash} is damaged: {Reason}", row.Hash, read.Reason);
+                }
+                progress?.Report(blocks);
+            }
+        }, cancellation);
+        LastVerification = _time.GetUtcNow();
+        return (blocks, damaged);
+    }
+
+    private void StartReplica()
+    {
+        _replicaBlocks = new ReplicaBlocks(_metadata, _blocks.Files, Locks, _time, _logger);
+        _tasks.Run("tidy", TidyLoopAsync);
+    }
+
+    /// <summary>On a replica: commits what is its own, keeps the log short, deletes the files of collected blocks.</summary>
+    private async Task TidyLoopAsync(CancellationToken cancellation)
+    {
+        while (Role == VolumeRole.Replica)
+        {
+            await Task.Delay(Limits.CollectTick, _time, cancellation);
+            ReplicaBlocks.DeleteCollected();
+            if (_metadata.HasPending)
+                _metadata.Commit();
+            await _metadata.CheckpointAsync();
+        }
+        await Task.Delay(Timeout.InfiniteTimeSpan, _time, cancellation);
+    }
+}

@@ -1,0 +1,152 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Replication;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Replication;
+
+/// <summary>A replica in a folder of its own, behind a link that a test can cut, and that can be killed and started again.</summary>
+internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
+{
+    private readonly List<string> _folders = [];
+
+    private ReplicaFixture(string name, string folder, ReplicaReceiver receiver)
+    {
+        Name = CopyName.Parse(name);
+        Folder = folder;
+        Receiver = receiver;
+        Link = new TestLink(receiver);
+        _folders.Add(folder);
+    }
+
+    public CopyName Name { get; }
+
+    public string Folder { get; private set; }
+
+    public ReplicaReceiver Receiver { get; private set; }
+
+    public TestLink Link { get; }
+
+    public VolumeCopy Volume => Receiver.Volume ?? throw new InvalidOperationException("the replica has had no contact yet");
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public static async Task<ReplicaFixture> CreateAsync(string name = "nas")
+    {
+        string folder = Directory.CreateTempSubdirectory("ofs-replica-").FullName;
+        return new ReplicaFixture(name, folder, await OpenAsync(name, folder));
+    }
+
+    /// <summary>SIGKILL and a new start: what the kernel has of the folder at this moment is all that is left.</summary>
+    public async Task KillAsync()
+    {
+        Link.Target = null;
+        string killed = Directory.CreateTempSubdirectory("ofs-replica-").FullName;
+        using (var cp = Process.Start("cp", ["-a", Folder + "/.", killed]))
+            await cp.WaitForExitAsync(Cancellation);
+        await Receiver.CloseAsync();
+        _folders.Add(killed);
+        Folder = killed;
+        Receiver = await OpenAsync(Name.Value, killed);
+        Link.Target = Receiver;
+    }
+
+    public async Task RestartAsync()
+    {
+        Link.Target = null;
+        await Receiver.CloseAsync();
+        Receiver = await OpenAsync(Name.Value, Folder);
+        Link.Target = Receiver;
+    }
+
+    public LocalSession OpenSession() => Volume.OpenSession(this);
+
+    bool IInodeHolder.Holds(InodeNumber inode) => false;
+
+    public async ValueTask DisposeAsync()
+    {
+        await Receiver.CloseAsync();
+        foreach (string folder in _folders)
+            Directory.Delete(folder, recursive: true);
+    }
+
+    private static Task<ReplicaReceiver> OpenAsync(string name, string folder) =>
+        ReplicaReceiver.OpenAsync(new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 32 << 20 }, NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
+}
+
+/// <summary>A link whose calls may fail, before they are made or after, so that the answer is lost. Counts what goes over it.</summary>
+internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
+{
+    private readonly Lock _lock = new();
+    private Random? _faults;
+    private double _rate;
+    private long _stored;
+    private long _storedBytes;
+    private long _copies;
+
+    /// <summary>Null: nobody answers.</summary>
+    public IReplicaLink? Target { get; set; } = target;
+
+    /// <summary>Completed when a store may go on; null to let all pass.</summary>
+    public Task? Gate { get; set; }
+
+    public long BlocksStored => Interlocked.Read(ref _stored);
+
+    public long BytesStored => Interlocked.Read(ref _storedBytes);
+
+    public long Copies => Interlocked.Read(ref _copies);
+
+    public void FailAtRandom(Random random, double rate)
+    {
+        lock (_lock)
+            (_faults, _rate) = (random, rate);
+    }
+
+    public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) => CallAsync(t => t.HelloAsync(hello, cancellation));
+
+    public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => CallAsync(t => t.OfferAsync(epoch, hashes, cancellation));
+
+    public async ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation)
+    {
+        if (Gate is { } gate)
+            await gate.WaitAsync(cancellation);
+        Interlocked.Add(ref _stored, blocks.Length);
+        Interlocked.Add(ref _storedBytes, blocks.Sum(b => (long)b.Payload.Length));
+        return await CallAsync(t => t.StoreAsync(epoch, blocks, cancellation));
+    }
+
+    public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation) => CallAsync(t => t.ApplyAsync(shipment, cancellation));
+
+    public ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation) => CallAsync(t => t.PulseAsync(epoch, cancellation));
+
+    public ValueTask<ReplicaReply> BeginCopyAsync(CopyOffer offer, CancellationToken cancellation)
+    {
+        Interlocked.Increment(ref _copies);
+        return CallAsync(t => t.BeginCopyAsync(offer, cancellation));
+    }
+
+    public ValueTask<ReplicaReply> PutCopyAsync(Guid copy, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellation) => CallAsync(t => t.PutCopyAsync(copy, offset, data, cancellation));
+
+    public ValueTask<ReplicaReply> WantedAsync(Guid copy, BlockHash after, CancellationToken cancellation) => CallAsync(t => t.WantedAsync(copy, after, cancellation));
+
+    public ValueTask<ReplicaReply> EndCopyAsync(Guid copy, CancellationToken cancellation) => CallAsync(t => t.EndCopyAsync(copy, cancellation));
+
+    public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) => CallAsync(t => t.FetchAsync(hashes, cancellation));
+
+    private async ValueTask<T> CallAsync<T>(Func<IReplicaLink, ValueTask<T>> call)
+    {
+        MaybeFail();
+        var reply = await call(Target ?? throw new IOException("the replica is away"));
+        MaybeFail();
+        return reply;
+    }
+
+    private void MaybeFail()
+    {
+        lock (_lock)
+        {
+            if (_faults is { } random && random.NextDouble() < _rate)
+                throw new IOException("the link was cut");
+        }
+    }
+}

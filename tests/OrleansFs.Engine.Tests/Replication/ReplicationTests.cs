@@ -1,0 +1,327 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Check;
+using OrleansFs.Engine.Replication;
+using OrleansFs.Engine.Tests.Content;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Replication;
+
+/// <summary>A master and its replicas on real folders, in one process.</summary>
+public sealed class ReplicationTests(ITestOutputHelper output)
+{
+    private const int S = 4096;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task An_empty_replica_takes_a_copy_and_follows()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await master.CreateFileAsync("before");
+        await master.WriteAsync(file, 0, Pattern(1, 10 * S));
+        await master.SyncAsync(file);
+        Assert.Null(replica.Receiver.Volume);
+
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+
+        var seen = new TaskCompletionSource<VolumeChanges>(TaskCreationOptions.RunContinuationsAsynchronously);
+        replica.Volume.Changed += changes => seen.TrySetResult(changes);
+        var later = await master.CreateFileAsync("after");
+        await master.WriteAsync(later, 0, Pattern(2, 3 * S));
+        await DrainAsync(master);
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+        var changes = await seen.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+        Assert.False(changes.Everything);
+        Assert.Contains(later, changes.Inodes);
+        Assert.Equal(1, replica.Link.Copies);
+        Assert.Equal(ReplicaState.Following, master.Copy.Replication.Reports().Single().State);
+    }
+
+    [Fact]
+    public async Task A_replica_refuses_every_mutation()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await master.CreateFileAsync("f");
+        await master.WriteAsync(file, 0, [1]);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        using var session = replica.OpenSession();
+        var root = InodeNumber.Root;
+        byte[] name = "f"u8.ToArray();
+        Errno[] answers =
+        [
+            (await session.CreateAsync(root, "x"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG }, VolumeFixture.Root, Cancellation)).Error,
+            (await session.CreateUnnamedAsync(root, new NewInode { Mode = Mode.S_IFREG }, VolumeFixture.Root, Cancellation)).Error,
+            (await session.WriteAsync(file, 0, new byte[] { 2 }, WriteFlags.None, Cancellation)).Error,
+            (await session.UnlinkAsync(root, name, Cancellation)).Error,
+            (await session.RemoveDirectoryAsync(root, name, Cancellation)).Error,
+            (await session.RenameAsync(root, name, root, "g"u8.ToArray(), RenameFlags.None, VolumeFixture.Root, Cancellation)).Error,
+            (await session.LinkAsync(file, root, "g"u8.ToArray(), Cancellation)).Error,
+            (await session.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.Size, Size = 0 }, VolumeFixture.Root, Cancellation)).Error,
+            (await session.SetXattrAsync(file, "user.a"u8.ToArray(), name, XattrFlags.None, Cancellation)).Error,
+            (await session.RemoveXattrAsync(file, "user.a"u8.ToArray(), Cancellation)).Error,
+            (await session.AllocateAsync(file, AllocateMode.None, 0, S, Cancellation)).Error,
+            (await session.CopyRangeAsync(file, 0, file, S, 1, Cancellation)).Error,
+        ];
+        Assert.All(answers, a => Assert.Equal(Errno.EROFS, a));
+        Assert.Equal(Errno.None, (await session.SyncAllAsync(Cancellation)).Error);
+        string folder = replica.Folder;
+        await replica.Receiver.CloseAsync();
+        var refused = await Assert.ThrowsAsync<VolumeException>(
+            () => VolumeCopy.OpenAsync(new VolumeOptions { DataFolder = folder }, NullLoggerFactory.Instance, TimeProvider.System, Cancellation));
+        Assert.Contains("promote", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_replica_that_comes_back_gets_what_it_missed_and_nothing_else()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, 20);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        long before = replica.Link.BlocksStored;
+        replica.Link.Target = null;
+        await WriteFileAsync(master, "b", 2, 5);
+        // The same content once more, another name for it, another mode: nothing to ship.
+        await WriteFileAsync(master, "c", 1, 20);
+        await master.Volume.RenameAsync(InodeNumber.Root, "a"u8.ToArray(), InodeNumber.Root, "d"u8.ToArray(), RenameFlags.None, VolumeFixture.Root, Cancellation);
+        await replica.RestartAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        Assert.Equal(5, replica.Link.BlocksStored - before);
+        Assert.Equal(1, replica.Link.Copies);
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+    }
+
+    [Fact]
+    public async Task Past_the_cut_of_the_journal_a_copy_is_taken_without_the_blocks_that_are_there()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, 30);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        long before = replica.Link.BlocksStored;
+        await WriteFileAsync(master, "b", 2, 7);
+        await master.Volume.UnlinkAsync(InodeNumber.Root, "a"u8.ToArray(), Cancellation);
+        await master.Volume.SyncAllAsync(Cancellation);
+        await master.Copy.CloseAsync();
+        using (var database = Engine.Metadata.Database.Open(Path.Combine(master.Folder, "meta.db"), 1024))
+            database.Execute("DELETE FROM journal");
+        await master.ReopenAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        Assert.Equal(2, replica.Link.Copies);
+        Assert.Equal(7, replica.Link.BlocksStored - before);
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+        await AssertCleanAsync(replica);
+    }
+
+    [Fact]
+    public async Task A_dead_replica_holds_up_nobody()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var dead = await ReplicaFixture.CreateAsync("dead");
+        await using var good = await ReplicaFixture.CreateAsync("good");
+        await WriteFileAsync(master, "a", 1, 3);
+        await master.Copy.Replication.AttachAsync(dead.Name, dead.Link);
+        await master.Copy.Replication.AttachAsync(good.Name, good.Link);
+        await DrainAsync(master, copies: 2);
+        var never = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        dead.Link.Gate = never.Task;
+        for (int i = 0; i < 20; i++)
+            await WriteFileAsync(master, $"f{i}", 10 + i, 4);
+        await DrainAsync(master, copies: 1);
+        using var session = good.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+        Assert.True(master.Copy.Replication.Reports().Single(r => r.Name == "dead").LagMutations > 0);
+        dead.Link.Gate = null;
+        never.SetResult();
+        await DrainAsync(master, copies: 2);
+    }
+
+    [Fact]
+    public async Task A_damaged_block_on_a_replica_is_sent_again()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, 8);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        string[] blocks = Directory.GetFiles(Path.Combine(replica.Folder, "blocks"), "*", SearchOption.AllDirectories);
+        byte[] bytes = await File.ReadAllBytesAsync(blocks[0], Cancellation);
+        bytes[^1] ^= 1;
+        await File.WriteAllBytesAsync(blocks[0], bytes, Cancellation);
+        File.Delete(blocks[1]);
+        Assert.Equal((8L, 2L), await replica.Volume.VerifyAllAsync(null, Cancellation));
+        await EventuallyAsync(() => replica.Volume.ReplicaBlocks.DamagedCount == 0);
+        Assert.Equal((8L, 0L), await replica.Volume.VerifyAllAsync(null, Cancellation));
+        Assert.Single(Directory.GetFiles(Path.Combine(replica.Folder, "lost+blocks")));
+    }
+
+    [Fact]
+    public async Task Collected_blocks_go_on_the_replica_when_they_go_on_the_master()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, 8);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        await master.Volume.UnlinkAsync(InodeNumber.Root, "a"u8.ToArray(), Cancellation);
+        await EventuallyAsync(async () => (await master.StatusAsync()).DeadBlocks == 8);
+        Assert.Equal(8, (await master.Copy.CollectAsync(TimeSpan.Zero, false, null, Cancellation)).Blocks);
+        // Back again: born again, and shipped again where the file has gone.
+        await WriteFileAsync(master, "b", 1, 8);
+        await DrainAsync(master);
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+        Assert.Equal(8, replica.Volume.Metadata.Counters.Blocks);
+        Assert.Equal(0, replica.Volume.Metadata.Counters.DeadBlocks);
+        await AssertCleanAsync(replica);
+    }
+
+    [Fact]
+    public async Task A_promoted_replica_takes_over_and_the_old_master_is_fenced()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await WriteFileAsync(master, "a", 1, 8);
+        await master.Copy.Replication.AttachAsync(first.Name, first.Link);
+        await master.Copy.Replication.AttachAsync(second.Name, second.Link);
+        await DrainAsync(master, copies: 2);
+        await master.Copy.Replication.DetachAsync(first.Name);
+        await master.Copy.Replication.DetachAsync(second.Name);
+        await WriteFileAsync(master, "never replicated", 3, 2);
+        await master.Volume.SyncAllAsync(Cancellation);
+
+        Assert.Equal(new Epoch(2), await first.Volume.PromoteAsync(Cancellation));
+        using var session = first.OpenSession();
+        var made = await session.CreateAsync(InodeNumber.Root, "new"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, VolumeFixture.Root, Cancellation);
+        Assert.Equal(Errno.None, made.Error);
+        Assert.Equal(Errno.None, (await session.WriteAsync(made.Value.Inode, 0, Pattern(9, 3 * S), WriteFlags.None, Cancellation)).Error);
+        await first.Volume.Replication.AttachAsync(second.Name, second.Link);
+        Assert.Equal(Errno.None, (await first.Volume.Replication.DrainAsync(1, null, Cancellation)).Error);
+        using var reader = second.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(session), await Trees.DescribeAsync(reader));
+
+        // The old one comes back, and is told by whomever it speaks to.
+        await master.Copy.Replication.AttachAsync(second.Name, second.Link);
+        await EventuallyAsync(() => master.Copy.ReadOnly);
+        Assert.Equal(new Epoch(2), master.Copy.FencedBy);
+        Assert.Equal(Errno.EROFS, (await master.Volume.UnlinkAsync(InodeNumber.Root, "a"u8.ToArray(), Cancellation)).Error);
+        Assert.Equal(2 * S, (await master.ReadAllAsync(await master.FindAsync("never replicated"))).Length);
+        await master.ReopenAsync();
+        Assert.True(master.Copy.ReadOnly);
+        Assert.Equal(new Epoch(2), master.Copy.FencedBy);
+        Assert.Equal(await Trees.DescribeAsync(session), await Trees.DescribeAsync(reader));
+    }
+
+    [Fact]
+    public async Task A_replica_that_has_more_than_its_master_is_left_alone()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, 2);
+        await master.Volume.SyncAllAsync(Cancellation);
+        string earlier = master.CopyAsKilled();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await WriteFileAsync(master, "b", 2, 2);
+        await DrainAsync(master);
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        await using (var back = await VolumeFixture.CreateAsync(S, earlier))
+        {
+            await back.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+            await EventuallyAsync(() => back.Copy.Replication.Reports().Single().State == ReplicaState.Ahead);
+            using var session = replica.OpenSession();
+            Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+            Assert.True(back.Copy.Replication.Discard(replica.Name));
+            await DrainAsync(back);
+            Assert.Equal(await Trees.DescribeAsync(back.Volume), await Trees.DescribeAsync(session));
+        }
+        Directory.Delete(earlier, recursive: true);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task Whatever_is_cut_or_killed_the_copies_become_equal(int run)
+    {
+        int seed = Environment.GetEnvironmentVariable("OFS_SEED") is { } given ? int.Parse(given, System.Globalization.CultureInfo.InvariantCulture) : Random.Shared.Next();
+        output.WriteLine($"OFS_SEED={seed} (run {run})");
+        var random = new Random(seed + run);
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var work = new RandomTreeWork(random, master.Volume, S);
+        replica.Link.FailAtRandom(new Random(seed), 0.03);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        for (int round = 0; round < 12; round++)
+        {
+            await work.StepsAsync(60);
+            if (random.Next(3) == 0)
+                await master.Volume.SyncAllAsync(Cancellation);
+            if (random.Next(4) == 0)
+                await master.Copy.CollectAsync(TimeSpan.Zero, false, null, Cancellation);
+            if (random.Next(3) == 0)
+            {
+                await replica.KillAsync();
+                await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+            }
+        }
+        replica.Link.FailAtRandom(new Random(seed), 0);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+        var (own, theirs) = (master.Copy.Metadata.Counters, replica.Volume.Metadata.Counters);
+        Assert.Equal(own, theirs);
+        await AssertCleanAsync(replica);
+    }
+
+    private static async Task AssertCleanAsync(ReplicaFixture replica)
+    {
+        string folder = replica.Folder;
+        await replica.Receiver.CloseAsync();
+        var report = await VolumeCheck.RunAsync(new CheckOptions { DataFolder = folder, VerifyData = true }, NullLoggerFactory.Instance, TimeProvider.System, null, Cancellation);
+        Assert.Empty(report.Faults);
+    }
+
+    private static async Task WriteFileAsync(VolumeFixture master, string name, int seed, int blocks)
+    {
+        var file = await master.CreateFileAsync(name);
+        await master.WriteAsync(file, 0, Pattern(seed, blocks * S));
+    }
+
+    private static async Task DrainAsync(VolumeFixture master, int copies = 1)
+    {
+        var drained = await master.Copy.Replication.DrainAsync(copies, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(120), Cancellation);
+        Assert.Equal(Errno.None, drained.Error);
+    }
+
+    private static async Task EventuallyAsync(Func<bool> condition) => await EventuallyAsync(() => Task.FromResult(condition()));
+
+    private static async Task EventuallyAsync(Func<Task<bool>> condition)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        patience.CancelAfter(TimeSpan.FromSeconds(60));
+        while (!await condition())
+            await Task.Delay(20, patience.Token);
+    }
+
+    private static byte[] Pattern(int seed, int length)
+    {
+        byte[] data = new byte[length];
+        new Random(seed).NextBytes(data);
+        return data;
+    }
+}
