@@ -3,6 +3,7 @@ using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
+using OrleansFs.Engine.Native;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Model;
 
@@ -96,8 +97,19 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         BlockStore? blocks = null;
         try
         {
-            // The blocks' folder is made after meta.db: without it a making was cut short, and goes on.
-            var create = (folder.IsNew || !folder.HasBlocks) && options.Create && !options.ReadOnly ? new NewVolume { Name = options.VolumeName, Copy = options.Copy, BlockSize = options.BlockSize, ReplicaOf = options.ReplicaOf } : null;
+            // The blocks' folder is made after meta.db: without it a making was cut short, and goes on. The root belongs to who makes the volume: an ordinary user could write nothing
+            // into it otherwise.
+            var create = (folder.IsNew || !folder.HasBlocks) && options.Create && !options.ReadOnly
+                ? new NewVolume
+                {
+                    Name = options.VolumeName,
+                    Copy = options.Copy,
+                    BlockSize = options.BlockSize,
+                    RootUid = CurrentUser.Uid,
+                    RootGid = CurrentUser.Gid,
+                    ReplicaOf = options.ReplicaOf,
+                }
+                : null;
             metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>());
             CheckRole(options, metadata.Volume);
             blocks = BlockStore.Open(folder.Path, options.ReadCache, time, loggers.CreateLogger<BlockStore>());
