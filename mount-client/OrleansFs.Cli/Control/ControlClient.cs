@@ -13,12 +13,11 @@ internal sealed class ControlClient : IDisposable
     /// <summary>Connects; null where no process serves the folder.</summary>
     public static async Task<ControlClient?> TryConnectAsync(string folder, CancellationToken cancellation)
     {
-        if (!Directory.Exists(folder))
+        if (ControlSocket.Address(folder) is not var (handle, address))
             return null;
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        var (handle, address) = ControlSocket.Address(folder);
         using (handle)
         {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             try
             {
                 await socket.ConnectAsync(address, cancellation);
@@ -28,7 +27,7 @@ internal sealed class ControlClient : IDisposable
             {
                 socket.Dispose();
                 return failure.SocketErrorCode == SocketError.AccessDenied
-                    ? throw new CommandException($"only the owner of {folder} and root may ask about it", failure)
+                    ? throw ControlSocket.NotAllowed(folder)
                     : null;
             }
         }

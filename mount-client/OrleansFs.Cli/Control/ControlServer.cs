@@ -51,7 +51,7 @@ internal sealed class ControlServer : IDisposable
         var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            var (handle, address) = ControlSocket.Address(folder);
+            var (handle, address) = ControlSocket.Address(folder) ?? throw new CommandException($"{folder} is gone");
             using (handle)
                 listener.Bind(address);
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);

@@ -11,16 +11,30 @@ internal static partial class ControlSocket
 {
     public const string Name = "control.sock";
 
+    private const int ENOENT = 2;
+    private const int EACCES = 13;
+    private const int ENOTDIR = 20;
     private const int O_PATH_DIRECTORY = 0x200000 | 0x80000; // O_PATH | O_CLOEXEC
 
-    /// <summary>A way to name the socket that fits the 108 bytes of sun_path however long the folder's path is. The handle has to live while the name is used.</summary>
-    public static (SafeFileHandle Folder, UnixDomainSocketEndPoint Address) Address(string folder)
+    /// <summary>
+    /// A way to name the socket that fits the 108 bytes of sun_path however long the folder's path is. The handle has to live while the name is used. Null where there is no such folder.
+    /// </summary>
+    /// <exception cref="CommandException">The folder is closed to this user.</exception>
+    public static (SafeFileHandle Folder, UnixDomainSocketEndPoint Address)? Address(string folder)
     {
         var handle = open(folder, O_PATH_DIRECTORY);
-        if (handle.IsInvalid)
-            throw new CommandException($"{folder}: {Marshal.GetLastPInvokeErrorMessage()}");
-        return (handle, new UnixDomainSocketEndPoint($"/proc/self/fd/{handle.DangerousGetHandle()}/{Name}"));
+        if (!handle.IsInvalid)
+            return (handle, new UnixDomainSocketEndPoint($"/proc/self/fd/{handle.DangerousGetHandle()}/{Name}"));
+        return Marshal.GetLastPInvokeError() switch
+        {
+            ENOENT or ENOTDIR => null,
+            EACCES => throw NotAllowed(folder),
+            _ => throw new CommandException($"{folder}: {Marshal.GetLastPInvokeErrorMessage()}"),
+        };
     }
+
+    /// <summary>The folder or its socket is closed to this user.</summary>
+    public static CommandException NotAllowed(string folder) => new($"only the owner of {folder} and root may ask about it");
 
     public static async Task WriteLineAsync<T>(Stream stream, T value, JsonTypeInfo<T> type, CancellationToken cancellation)
     {
