@@ -36,6 +36,21 @@ internal sealed class CommandMount : ITestMount
         return mount;
     }
 
+    /// <summary>Unmounts what a test that failed left mounted under a folder; gives what that was.</summary>
+    public static async Task<IReadOnlyList<string>> EndLeftoversAsync(string folder)
+    {
+        var problems = new List<string>();
+        foreach (string line in await File.ReadAllLinesAsync("/proc/self/mounts"))
+        {
+            string path = line.Split(' ')[1];
+            if (!path.StartsWith(folder + "/", StringComparison.Ordinal))
+                continue;
+            var outcome = await OrleansFsCommand.RunAsync("umount", path);
+            problems.Add($"{path} was left mounted; {outcome.All}");
+        }
+        return problems;
+    }
+
     /// <summary>Unmounts, and has the volume checked to its last byte.</summary>
     public async Task<IReadOnlyList<string>> StopAsync()
     {

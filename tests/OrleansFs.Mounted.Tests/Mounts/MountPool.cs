@@ -60,6 +60,7 @@ public sealed class MountPool : IAsyncLifetime
         foreach (var mount in _mounts.Values)
             problems.AddRange(await (await mount).StopAsync());
         problems.AddRange(_log.Unexpected);
+        problems.AddRange(await CommandMount.EndLeftoversAsync(_folder));
         Directory.Delete(_folder, recursive: true);
         Assert.True(problems.Count == 0, string.Join('\n', problems));
     }
