@@ -9,25 +9,30 @@ internal sealed partial class BlockFiles
 {
     /// <summary>Reads a whole block and checks it. <paramref name="destination"/> has room for the length the block is known to have, at least; a longer block is Corrupt.</summary>
     /// <remarks>One read(2)-like call takes header and payload; a payload that is the content lands in the destination without a copy.</remarks>
-    public BlockReadResult Read(BlockHash hash, Span<byte> destination)
+    public BlockReadResult Read(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: false)!.Value;
+
+    /// <summary>The same where it needs no wait for the disk; null where it does.</summary>
+    public BlockReadResult? TryRead(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: true);
+
+    private BlockReadResult? Read(BlockHash hash, Span<byte> destination, bool now)
     {
-        int fd = OpenBlock(hash);
+        int fd = OpenBlock(hash, now);
         if (fd < 0)
-            return Refused(LinuxFile.LastError);
+            return now && LinuxFile.LastError == Errno.EAGAIN ? null : Refused(LinuxFile.LastError);
         BlockHeader header = default;
         byte beyond = 0;
         Errno error;
         int read;
         try
         {
-            error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), destination, new Span<byte>(ref beyond), out read);
+            error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), destination, new Span<byte>(ref beyond), now, out read);
         }
         finally
         {
             LinuxFile.Close(fd);
         }
         if (error != Errno.None)
-            return BlockReadResult.Unreadable(error);
+            return now && error == Errno.EAGAIN ? null : BlockReadResult.Unreadable(error);
         if (read < BlockHeader.Size)
             return BlockReadResult.Corrupt($"the file has {read} bytes, less than a header");
         if (read > BlockHeader.Size + destination.Length)
@@ -64,7 +69,7 @@ internal sealed partial class BlockFiles
         try
         {
             BlockHeader header = default;
-            var error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), default, default, out int read);
+            var error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), default, default, now: false, out int read);
             long length = 0;
             if (error == Errno.None)
                 error = LinuxFile.Length(fd, out length);
@@ -102,16 +107,19 @@ internal sealed partial class BlockFiles
     }
 
     [SkipLocalsInit]
-    private int OpenBlock(BlockHash hash)
+    private int OpenBlock(BlockHash hash, bool now = false)
     {
         var path = BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]);
+        int flags = LinuxFile.O_RDONLY | LinuxFile.O_NOFOLLOW;
         if (!_noNoAtime)
         {
-            int fd = LinuxFile.Open(_root, path, LinuxFile.O_RDONLY | LinuxFile.O_NOFOLLOW | LinuxFile.O_NOATIME);
+            int fd = Open(path, flags | LinuxFile.O_NOATIME, now);
             if (fd >= 0 || LinuxFile.LastError != Errno.EPERM)
                 return fd;
             _noNoAtime = true;
         }
-        return LinuxFile.Open(_root, path, LinuxFile.O_RDONLY | LinuxFile.O_NOFOLLOW);
+        return Open(path, flags, now);
     }
+
+    private int Open(ReadOnlySpan<byte> path, int flags, bool now) => now ? LinuxFile.OpenCached(_root, path, flags) : LinuxFile.Open(_root, path, flags);
 }

@@ -16,6 +16,7 @@ internal sealed class BlockStore : IDisposable
     private readonly Lock _lock = new();
     private readonly Dictionary<BlockHash, TaskCompletionSource<BlockReadResult>> _loading = [];
     private readonly Prefetcher _prefetcher;
+    private readonly DiskReaders _readers;
 
     private BlockStore(BlockFiles files, long cacheBytes, ILogger logger)
     {
@@ -23,6 +24,7 @@ internal sealed class BlockStore : IDisposable
         _cache = new BlockCache(cacheBytes);
         _logger = logger;
         _prefetcher = new Prefetcher(Load, logger);
+        _readers = new DiskReaders(logger);
     }
 
     /// <summary>The files under the cache.</summary>
@@ -43,7 +45,8 @@ internal sealed class BlockStore : IDisposable
     public static bool IsAllZero(ReadOnlySpan<byte> content) => !content.ContainsAnyExcept((byte)0);
 
     /// <summary>
-    /// Reads part of a block. Completes at once where the block is in memory or its file can be read by this thread; where another reader is loading the same block it waits for that.
+    /// Reads part of a block. Completes at once where the block is in memory, here or in the kernel; waits for the disk on a thread that is made for it; where another reader is loading the same block it
+    /// waits for that.
     /// A whole block goes from the file to <paramref name="destination"/> and is not kept; of a partly read one the content is kept for the next reader.
     /// </summary>
     /// <param name="block">The block. A hole reads as zeros. The length is what the reader expects; a block that is shorter or longer is read as it is.</param>
@@ -69,7 +72,13 @@ internal sealed class BlockStore : IDisposable
         }
         if (other is not null)
             return ReadAfterAsync(other.Task, block, offset, destination, cancellation);
-        return new(whole ? ReadWhole(block, destination.Span) : LoadAndCopy(block, offset, destination.Span));
+        if (whole)
+        {
+            return Files.TryRead(block.Hash, destination.Span[..block.Length]) is { IsOk: true } read
+                ? new(read)
+                : new(_readers.RunAsync(() => ReadWhole(block, destination.Span)));
+        }
+        return LoadNow(block, offset, destination.Span) is { } loaded ? new(loaded) : new(_readers.RunAsync(() => LoadAndCopy(block, offset, destination.Span)));
     }
 
     /// <summary>Loads blocks into the cache on the thread pool. A hint: what is there already, or is too much, is left out.</summary>
@@ -86,6 +95,7 @@ internal sealed class BlockStore : IDisposable
     public void Dispose()
     {
         _prefetcher.Dispose();
+        _readers.Dispose();
         Files.Dispose();
     }
 
@@ -111,6 +121,23 @@ internal sealed class BlockStore : IDisposable
         return _cache.TryCopy(block.Hash, offset, destination.Span, out int copied) ? BlockReadResult.Ok(copied) : ReadPart(block, offset, destination.Span, keep: false);
     }
 
+    /// <summary>Does the load where it needs no wait for the disk. Null where it does, or where there is anything amiss: then the entry in <see cref="_loading"/> stays.</summary>
+    private BlockReadResult? LoadNow(BlockReference block, int offset, Span<byte> destination)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(block.Length);
+        if (Files.TryRead(block.Hash, buffer.AsSpan(0, block.Length)) is not { IsOk: true } read)
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+            return null;
+        }
+        int copied = Math.Clamp(read.Length - offset, 0, destination.Length);
+        buffer.AsSpan(Math.Min(offset, read.Length), copied).CopyTo(destination);
+        _cache.Add(block.Hash, buffer, read.Length);
+        var result = BlockReadResult.Ok(copied);
+        EndLoad(block.Hash, result);
+        return result;
+    }
+
     /// <summary>Does a load that this thread has entered in <see cref="_loading"/>, and wakes who waits for it.</summary>
     private BlockReadResult LoadAndCopy(BlockReference block, int offset, Span<byte> destination)
     {
@@ -122,14 +149,19 @@ internal sealed class BlockStore : IDisposable
         }
         finally
         {
-            TaskCompletionSource<BlockReadResult> waiting;
-            lock (_lock)
-            {
-                waiting = _loading[block.Hash];
-                _loading.Remove(block.Hash);
-            }
-            waiting.SetResult(result);
+            EndLoad(block.Hash, result);
         }
+    }
+
+    private void EndLoad(BlockHash hash, BlockReadResult result)
+    {
+        TaskCompletionSource<BlockReadResult> waiting;
+        lock (_lock)
+        {
+            waiting = _loading[hash];
+            _loading.Remove(hash);
+        }
+        waiting.SetResult(result);
     }
 
     /// <summary>Reads a block into a buffer, copies from it, and gives the buffer to the cache or back.</summary>

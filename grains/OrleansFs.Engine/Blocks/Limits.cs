@@ -39,6 +39,12 @@ internal static class BlockLimits
     /// <summary>Memory that a cached block takes besides its content, bytes: two objects and a place in the index. Keeps a cache of tiny blocks within its bound.</summary>
     public const int CacheOverhead = 192;
 
+    /// <summary>Threads that wait for the disk: enough for a solid-state disk to work in parallel, and for a hard disk to have something to sort.</summary>
+    public const int DiskReaders = 8;
+
+    /// <summary>Reads that wait for one of these threads.</summary>
+    public const int DiskQueue = 1024;
+
     /// <summary>Blocks being read ahead at a time, over all files: two threads' worth, so that reading ahead never keeps requests from the disk.</summary>
     public const int PrefetchWorkers = 2;
 

@@ -14,6 +14,9 @@ internal static unsafe partial class LinuxFile
     public const int O_NOATIME = 0x40000;
     public const uint SYNC_FILE_RANGE_WRITE = 2;
     public const int POSIX_FADV_DONTNEED = 4;
+    private const int RWF_NOWAIT = 8;
+    private const ulong RESOLVE_CACHED = 0x20;
+    private const int SYS_openat2 = 437;
     private const int AT_FDCWD = -100;
     private const int AT_SYMLINK_NOFOLLOW = 0x100;
     private const int AT_EMPTY_PATH = 0x1000;
@@ -37,6 +40,17 @@ internal static unsafe partial class LinuxFile
                 fd = openat(folder, p, flags | O_CLOEXEC, mode);
             while (fd < 0 && LastError == Errno.EINTR);
             return fd;
+        }
+    }
+
+    /// <summary>Opens a file where that needs no read from the disk: EAGAIN where it does. A kernel before 5.12 opens it in any case.</summary>
+    public static int OpenCached(int folder, ReadOnlySpan<byte> path, int flags)
+    {
+        var how = new OpenHow { Flags = (ulong)(flags | O_CLOEXEC), Resolve = RESOLVE_CACHED };
+        fixed (byte* p = path)
+        {
+            int fd = (int)openat2(SYS_openat2, folder, p, &how, (nuint)sizeof(OpenHow));
+            return fd < 0 && LastError is Errno.ENOSYS or Errno.EINVAL ? Open(folder, path, flags) : fd;
         }
     }
 
@@ -83,8 +97,15 @@ internal static unsafe partial class LinuxFile
     }
 
     /// <summary>Reads from the start of a file into three spans, one behind the other, up to its end.</summary>
-    public static Errno ReadAll(int fd, Span<byte> first, Span<byte> second, Span<byte> third, out int read)
+    /// <param name="fd">The file.</param>
+    /// <param name="first">Takes its beginning.</param>
+    /// <param name="second">Takes what follows.</param>
+    /// <param name="third">Takes the rest.</param>
+    /// <param name="now">Only where it needs no wait for the disk: EAGAIN where it does.</param>
+    /// <param name="read">Bytes read.</param>
+    public static Errno ReadAll(int fd, Span<byte> first, Span<byte> second, Span<byte> third, bool now, out int read)
     {
+        int flags = now ? RWF_NOWAIT : 0;
         read = 0;
         fixed (byte* a = first)
         fixed (byte* b = second)
@@ -101,7 +122,13 @@ internal static unsafe partial class LinuxFile
                 parts[2] = new IoVector(c + skipC, third.Length - skipC);
                 if (parts[0].Length + parts[1].Length + parts[2].Length == 0)
                     return Errno.None;
-                nint n = preadv(fd, parts, 3, read);
+                nint n = preadv2(fd, parts, 3, read, flags);
+                if (n < 0 && LastError == Errno.EOPNOTSUPP && flags != 0)
+                {
+                    // A file system that cannot tell.
+                    flags = 0;
+                    continue;
+                }
                 if (n < 0 && LastError != Errno.EINTR)
                     return LastError;
                 if (n == 0)
@@ -175,7 +202,10 @@ internal static unsafe partial class LinuxFile
     private static partial nint pwritev(int fd, IoVector* parts, int count, long offset);
 
     [LibraryImport("libc", SetLastError = true)]
-    private static partial nint preadv(int fd, IoVector* parts, int count, long offset);
+    private static partial nint preadv2(int fd, IoVector* parts, int count, long offset, int flags);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint openat2(nint number, int folder, byte* path, OpenHow* how, nuint size);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int renameat(int oldFolder, byte* oldPath, int newFolder, byte* newPath);
@@ -210,6 +240,15 @@ internal static unsafe partial class LinuxFile
     {
         private readonly byte* _start = start;
         public readonly nint Length = length;
+    }
+
+    /// <summary><c>struct open_how</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct OpenHow
+    {
+        public ulong Flags;
+        public ulong Mode;
+        public ulong Resolve;
     }
 
     /// <summary>The parts used of <c>struct statx</c> (linux/stat.h), which is the same on every architecture.</summary>

@@ -37,22 +37,25 @@ internal sealed partial class FileData
     private async ValueTask<FsResult<int>> FinishReadAsync(InodeNumber number, ValueTask<BlockReadResult> first, Piece[] pieces, Memory<byte> destination, int length,
         CancellationToken cancellation)
     {
-        try
+        // All at once: the disk is asked for the next blocks while the first is on its way. The destination is in use until the last of them has ended, whatever the others came to.
+        var reads = new Task<BlockReadResult>[pieces.Length];
+        reads[0] = first.AsTask();
+        for (int i = 1; i < pieces.Length; i++)
+            reads[i] = _blocks.ReadAsync(pieces[i].Block, pieces[i].BlockOffset, destination.Slice(pieces[i].Destination, pieces[i].Length), cancellation).AsTask();
+        var error = Errno.None;
+        for (int i = 0; i < pieces.Length; i++)
         {
-            for (int i = 0; i < pieces.Length; i++)
+            try
             {
-                var piece = pieces[i];
-                var read = i == 0 ? await first : await _blocks.ReadAsync(piece.Block, piece.BlockOffset, destination.Slice(piece.Destination, piece.Length), cancellation);
-                var error = Fill(number, piece, read, destination.Span);
-                if (error != Errno.None)
-                    return error;
+                var filled = Fill(number, pieces[i], await reads[i], destination.Span);
+                error = error == Errno.None ? filled : error;
             }
-            return length;
+            catch (OperationCanceledException)
+            {
+                error = Errno.EINTR;
+            }
         }
-        catch (OperationCanceledException)
-        {
-            return Errno.EINTR;
-        }
+        return error == Errno.None ? length : error;
     }
 
     private Errno Fill(InodeNumber number, Piece piece, BlockReadResult read, Span<byte> destination)

@@ -43,6 +43,33 @@ public sealed class BlockStoreTests
     }
 
     [Fact]
+    public async Task What_only_the_disk_has_is_read_whole_and_in_parts_by_many_at_once()
+    {
+        using var fixture = new BlockFolderFixture();
+        using var store = fixture.OpenStore(1 << 20);
+        byte[][] contents = [.. Enumerable.Range(0, 100).Select(i => BlockFolderFixture.Content(i, 100_000))];
+        BlockReference[] blocks = [.. contents.Select(c => Store(store, c))];
+        await store.Files.SyncAsync(store.Files.LastSequence, Cancellation);
+        foreach (string file in Directory.GetFiles(fixture.Folder, "*", SearchOption.AllDirectories))
+        {
+            using var handle = File.OpenHandle(file);
+            LinuxFile.DropPages((int)handle.DangerousGetHandle());
+        }
+        var reads = new List<(int Block, int Offset, byte[] Destination, Task<BlockReadResult> Read)>();
+        for (int i = 0; i < 300; i++)
+        {
+            var (block, offset) = (i % 100, i < 150 ? 0 : i * 100);
+            byte[] destination = new byte[100_000 - offset];
+            reads.Add((block, offset, destination, store.ReadAsync(blocks[block], offset, destination, Cancellation).AsTask()));
+        }
+        foreach (var (block, offset, destination, read) in reads)
+        {
+            Assert.Equal(BlockReadResult.Ok(destination.Length), await read);
+            Assert.Equal(contents[block][offset..], destination);
+        }
+    }
+
+    [Fact]
     public async Task A_hole_reads_as_zeros()
     {
         using var fixture = new BlockFolderFixture();
