@@ -24,7 +24,7 @@ internal sealed partial class BlockFiles
             if (error == Errno.None)
             {
                 payload = GC.AllocateUninitializedArray<byte>((int)Math.Clamp(length - BlockHeader.Size, 0, BlockLimits.MaxContent));
-                error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), payload, default, out read);
+                error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), payload, default, now: false, out read);
             }
         }
         finally
