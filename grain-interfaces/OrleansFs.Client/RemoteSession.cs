@@ -57,7 +57,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         {
             var result = await session._grain.AttachAsync(new SessionStart { Client = options.Client }, cancellation);
             if (!result.TryGet(out session._grant, out var error))
-                throw new VolumeConnectionException($"the copy '{copy}' accepts no more mounts: {error}");
+                throw new VolumeConnectionException(Refusal(copy, error));
         }
         catch (Exception e) when (Interruption.Is(e))
         {
@@ -145,6 +145,13 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _wake.Dispose();
         _ended.Dispose();
     }
+
+    private static string Refusal(CopyName copy, Errno error) => error switch
+    {
+        Errno.EBUSY => $"the copy '{copy}' is mounted by its own process alone; mounted there with --cluster, it can be shared",
+        Errno.EMFILE => $"the copy '{copy}' has as many mounts as it takes",
+        _ => $"the copy '{copy}' accepts no mount: {error}",
+    };
 
     private async ValueTask<TResult> RepeatAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
         where TResult : struct, IFsResult<TResult>

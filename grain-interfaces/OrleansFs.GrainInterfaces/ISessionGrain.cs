@@ -15,7 +15,10 @@ namespace OrleansFs.GrainInterfaces;
 [Alias("ofs.ISessionGrain")]
 public interface ISessionGrain : IGrainWithStringKey
 {
-    /// <summary>Begins the session, or begins it anew: what was held before under this id is given up.</summary>
+    /// <summary>
+    /// Begins the session, or begins it anew: what was held before under this id is given up. <c>EBUSY</c> where the copy's own process mounts it alone, <c>EMFILE</c> where there are as many
+    /// sessions as it takes.
+    /// </summary>
     [Alias("Attach")]
     ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation);
 

@@ -20,6 +20,8 @@ namespace OrleansFs.Engine;
 /// </remarks>
 public sealed partial class VolumeCopy : IAsyncDisposable
 {
+    private static readonly CopyName DefaultCopy = CopyName.Parse("master");
+
     private readonly DataFolder _folder;
     private readonly MetadataStore _metadata;
     private readonly BlockStore _blocks;
@@ -103,14 +105,14 @@ public sealed partial class VolumeCopy : IAsyncDisposable
                 ? new NewVolume
                 {
                     Name = options.VolumeName,
-                    Copy = options.Copy,
+                    Copy = options.Copy ?? DefaultCopy,
                     BlockSize = options.BlockSize,
                     RootUid = CurrentUser.Uid,
                     RootGid = CurrentUser.Gid,
                     ReplicaOf = options.ReplicaOf,
                 }
                 : null;
-            metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>());
+            metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>(), options.ReadOnly ? null : options.Copy);
             CheckRole(options, metadata.Volume);
             blocks = BlockStore.Open(folder.Path, options.ReadCache, time, loggers.CreateLogger<BlockStore>());
             var copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time);

@@ -23,8 +23,8 @@ public sealed record VolumeOptions
     /// <summary>Name of a volume that is made now.</summary>
     public string VolumeName { get; init; } = "volume";
 
-    /// <summary>The name of this copy, and of the silo that serves it.</summary>
-    public CopyName Copy { get; init; } = CopyName.Parse("master");
+    /// <summary>The name of this copy, and of the silo that serves it: a folder that holds a copy of another name gets this one. Null: the name that it has; "master" for a volume that is made now.</summary>
+    public CopyName? Copy { get; init; }
 
     /// <summary>How long a block that nothing refers to is kept. 10 minutes by default.</summary>
     public TimeSpan CollectGrace { get; init; } = TimeSpan.FromMinutes(10);

@@ -12,9 +12,10 @@ public static class GrainsHostingExtensions
     /// <param name="silo">The silo. Its name is the name of the copy.</param>
     /// <param name="copy">The copy it serves. Opened before the silo starts, closed after it has stopped, both by the caller.</param>
     /// <param name="time">The clock.</param>
-    public static Orleans.Hosting.ISiloBuilder AddOrleansFsGrains(this Orleans.Hosting.ISiloBuilder silo, IVolumeCopy copy, TimeProvider time)
+    /// <param name="exclusive">Sessions of mounts in other processes are refused: <c>EBUSY</c>.</param>
+    public static Orleans.Hosting.ISiloBuilder AddOrleansFsGrains(this Orleans.Hosting.ISiloBuilder silo, IVolumeCopy copy, TimeProvider time, bool exclusive = false)
     {
-        silo.Services.AddSingleton(services => new CopySessions(copy, time, services.GetRequiredService<ILogger<CopySessions>>()));
+        silo.Services.AddSingleton(services => new CopySessions(copy, time, exclusive, services.GetRequiredService<ILogger<CopySessions>>()));
         silo.Services.AddPlacementDirector<CopyPlacement, CopyPlacementDirector>();
         silo.AddGrainDirectory(NoDirectory.Name, (_, _) => new NoDirectory());
         return silo;

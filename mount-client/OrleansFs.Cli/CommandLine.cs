@@ -1,8 +1,12 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Commands;
 using OrleansFs.Cli.Control;
 using OrleansFs.Fuse;
+using OrleansFs.Hosting;
+using OrleansFs.Hosting.Command;
 
 namespace OrleansFs.Cli;
 
@@ -13,16 +17,21 @@ internal static class CommandLine
 {
     public const string CheckName = "fsck";
 
+    private const string SqlitePrefix = "sqlite:";
+
     private const string DataHelp = "the folder that holds the volume's data";
 
     public static RootCommand Build() => new("OrleansFs: a deduplicating, content-addressed network filesystem")
     {
-        Mount(), Unmount(), Status(), Hash(), Check(), Collect(),
+        Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(),
     };
 
     private static Command Mount()
     {
-        var data = new Option<string>("--data") { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", Required = true, HelpName = "DIR" };
+        var data = new Option<string?>("--data") { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", HelpName = "DIR" };
+        var name = new Option<string?>("--name") { Description = "with --data: the name of this copy in the cluster; without it, the one it has, or master", HelpName = "NAME" };
+        var network = new SiloNetworkOptions();
+        var copy = new Option<string?>("--copy") { Description = "without --data: the copy to mount, by its name; without it, the master's", HelpName = "NAME" };
         var mountPoint = new Argument<string>("MOUNTPOINT") { Description = "an existing directory" };
         var blockSize = BlockSize("S of a new volume: a power of two from 4KiB to 4MiB");
         var memory = Size("--memory", "how much written data may wait in memory to be hashed and stored; past it writers wait", 256L << 20);
@@ -39,13 +48,26 @@ internal static class CommandLine
         var log = new Option<string?>("--log-file") { Description = "write the log there instead of to standard error", HelpName = "FILE" };
         var verbose = new Option<bool>("--verbose", "-v") { Description = "log more" };
         var ready = new Option<string?>(BackgroundStart.ReadyOption) { Hidden = true };
-        var command = new Command("mount", "Mount a volume and serve it until it is unmounted or a signal comes.")
+        var command = new Command("mount", "Mount a volume until it is unmounted or a signal comes: one in a folder (--data), which this process serves, or one that a silo serves (--cluster alone).")
         {
-            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready,
+            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy,
         };
+        network.AddTo(command);
+        command.Validators.Add(result =>
+        {
+            bool isServedHere = result.GetResult(data) is not null;
+            if (!isServedHere && result.GetResult(network.Cluster) is null)
+                result.AddError("name a folder with --data, or a cluster with --cluster");
+            Option[] others = isServedHere ? [copy] : [name, network.Advertise, network.SiloPort, network.GatewayPort];
+            if (others.FirstOrDefault(o => result.GetResult(o) is { Implicit: false }) is { } misplaced)
+                result.AddError(isServedHere ? $"{misplaced.Name} is for a copy that a silo serves: not with --data" : $"{misplaced.Name} is for a copy that this process serves: only with --data");
+        });
         command.SetAction((parsed, _) => MountCommand.RunAsync(new MountRequest
         {
-            DataFolder = Path.GetFullPath(parsed.GetRequiredValue(data)),
+            DataFolder = parsed.GetValue(data) is { } folder ? Path.GetFullPath(folder) : null,
+            Name = parsed.GetValue(name),
+            Network = AbsoluteCluster(network.Read(parsed)),
+            Copy = parsed.GetValue(copy),
             MountPoint = MountPath.Resolve(parsed.GetRequiredValue(mountPoint)),
             BlockSize = parsed.GetValue(blockSize),
             Memory = parsed.GetValue(memory),
@@ -59,6 +81,17 @@ internal static class CommandLine
         }));
         return command;
     }
+
+    /// <summary>A background process works in another folder.</summary>
+    private static SiloNetwork AbsoluteCluster(SiloNetwork network) =>
+        network.Cluster is { } text && text.StartsWith(SqlitePrefix, StringComparison.OrdinalIgnoreCase) && text.Length > SqlitePrefix.Length
+            ? network with { Cluster = SqlitePrefix + Path.GetFullPath(text[SqlitePrefix.Length..]) }
+            : network;
+
+    private static Command Silo() => SiloCommand.Build(
+        new Command("silo", "Serve one copy of a volume, without a mount, until a signal comes."),
+        "orleansfs silo",
+        verbose => LoggerFactory.Create(logging => HostLogging.Configure(logging, verbose).Services.AddSingleton<ILoggerProvider>(_ => new LineLog(null, TimeProvider.System))));
 
     private static Command Unmount()
     {

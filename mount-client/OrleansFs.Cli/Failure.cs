@@ -1,4 +1,5 @@
 using System.CommandLine;
+using OrleansFs.Client;
 using OrleansFs.Engine;
 using OrleansFs.Fuse;
 using OrleansFs.Hosting;
@@ -20,7 +21,7 @@ internal static class Failure
 
     /// <summary>Apart, so that the engine and the FUSE library are loaded only when something failed.</summary>
     [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
-    private static string? ExplainServing(Exception failure) => failure is VolumeException or FuseMountException or HostException ? failure.Message : null;
+    private static string? ExplainServing(Exception failure) => failure is VolumeException or FuseMountException or HostException or VolumeConnectionException ? failure.Message : null;
 }
 
 /// <summary>What the process answers to its caller.</summary>

@@ -94,6 +94,8 @@ public sealed class OrleansFsHost : IAsyncDisposable
     {
         await ClusterSchema.PrepareAsync(_cluster, cancellation);
         var secret = await ReadSecretAsync(cancellation);
+        if (_options.Role == CopyRole.Master && !Volume.ReadOnly)
+            await new MasterClaim(Volume.Copy, Volume.Epoch, MasterClaim.FolderOf(Volume.DataFolder)).TakeAsync(_cluster, _options.ClusterId, Volume.Id, cancellation);
         var earlier = SiloFile.Read(Volume.DataFolder);
         for (int attempt = 1; ; attempt++)
         {

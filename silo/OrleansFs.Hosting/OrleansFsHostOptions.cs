@@ -29,6 +29,11 @@ public sealed record OrleansFsHostOptions
     /// <summary>Port for mounts in their own process and other programs. By default one that is free.</summary>
     public int? GatewayPort { get; init; }
 
+    /// <summary>
+    /// The copy's only user is in this process, a mount whose kernel keeps what it read and wrote without asking: sessions through the gateway are refused. False by default.
+    /// </summary>
+    public bool Exclusive { get; init; }
+
     /// <summary>Where the log goes. Nowhere by default. <see cref="HostLogging.Configure"/> sets the levels that a user's terminal should see.</summary>
     public ILoggerFactory? Loggers { get; init; }
 

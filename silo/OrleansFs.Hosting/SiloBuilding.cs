@@ -34,7 +34,7 @@ internal static class SiloBuilding
             o.ClusterId = options.ClusterId;
             o.ServiceId = ClusterConnection.ServiceId;
         });
-        silo.Configure<SiloOptions>(o => o.SiloName = options.Volume.Copy.Value);
+        silo.Configure<SiloOptions>(o => o.SiloName = copy.Description.Copy.Value);
         silo.Configure<EndpointOptions>(o =>
         {
             o.AdvertisedIPAddress = options.Advertise;
@@ -78,7 +78,7 @@ internal static class SiloBuilding
         });
         silo.Services.AddSingleton<FatalErrors>();
         silo.Services.AddSingleton<IFatalErrorHandler>(services => services.GetRequiredService<FatalErrors>());
-        silo.AddOrleansFsGrains(copy, options.Time);
+        silo.AddOrleansFsGrains(copy, options.Time, options.Exclusive);
     }
 
     /// <summary>A port that nobody uses at this moment. Somebody may take it before the silo does: then the start is tried again.</summary>

@@ -25,16 +25,17 @@ internal sealed partial class MetadataStore
     /// <param name="create">What to make where there is no volume yet; null to refuse then.</param>
     /// <param name="time">The wall clock.</param>
     /// <param name="logger">Told of everything that fails.</param>
+    /// <param name="copy">The name that the copy has from now on; null to leave it.</param>
     /// <exception cref="NewerFormatException">A newer program has written it.</exception>
     /// <exception cref="NotAVolumeException">It is no volume.</exception>
-    public static MetadataStore Open(string path, NewVolume? create, TimeProvider time, ILogger logger)
+    public static MetadataStore Open(string path, NewVolume? create, TimeProvider time, ILogger logger, CopyName? copy = null)
     {
         if (create is null && !File.Exists(path))
             throw new NotAVolumeException($"there is no volume at {path}");
         var database = Database.Open(path, MetadataLimits.CacheKibibytes);
         try
         {
-            int format = Prepare(database, path, create, time);
+            int format = Prepare(database, path, create, copy, time);
             var sql = new Statements(database);
             var (volume, floor) = ReadVolume(database, format);
             var store = new MetadataStore(path, database, sql, volume, new VolumeClock(time, floor), time, logger);
@@ -71,7 +72,7 @@ internal sealed partial class MetadataStore
         }
     }
 
-    private static int Prepare(Database database, string path, NewVolume? create, TimeProvider time)
+    private static int Prepare(Database database, string path, NewVolume? create, CopyName? copy, TimeProvider time)
     {
         var (format, made) = database.Migrate(path);
         if (made)
@@ -79,6 +80,11 @@ internal sealed partial class MetadataStore
             if (create is null)
                 throw new NotAVolumeException($"there is no volume at {path}");
             MakeVolume(database, create, Timestamp.From(time.GetUtcNow()));
+        }
+        if (copy is { } name)
+        {
+            using var rename = database.Prepare("UPDATE volume SET copy = ?1 WHERE copy <> ?1");
+            rename.BindText(1, name.Value).Run();
         }
         if (!database.IsIdle)
             database.Execute("COMMIT");

@@ -14,6 +14,7 @@ public sealed partial class CopySessions : IDisposable
     private readonly Lock _attaching = new();
     private readonly IVolumeCopy _copy;
     private readonly TimeProvider _time;
+    private readonly bool _isExclusive;
     private readonly ILogger<CopySessions> _logger;
     private readonly ITimer _expiry;
     private readonly Meter _meter = new("OrleansFs.Grains");
@@ -22,10 +23,11 @@ public sealed partial class CopySessions : IDisposable
     private readonly VolumeSession _status;
     private bool _isClosed;
 
-    public CopySessions(IVolumeCopy copy, TimeProvider time, ILogger<CopySessions> logger)
+    public CopySessions(IVolumeCopy copy, TimeProvider time, bool exclusive, ILogger<CopySessions> logger)
     {
         _copy = copy;
         _time = time;
+        _isExclusive = exclusive;
         _logger = logger;
         _status = copy.OpenSession(HoldsNothing.Instance);
         _expired = _meter.CreateCounter<long>("orleansfs.sessions.expired", "{session}", "Sessions that ended because nothing was heard of their mount.");
@@ -51,6 +53,8 @@ public sealed partial class CopySessions : IDisposable
         {
             if (_isClosed)
                 return Errno.ENOTCONN;
+            if (_isExclusive)
+                return Errno.EBUSY;
             if (_sessions.TryRemove(id, out var earlier))
                 earlier.Dispose();
             if (_sessions.Count >= Limits.MaxSessions)

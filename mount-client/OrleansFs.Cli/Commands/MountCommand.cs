@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Control;
-using OrleansFs.Engine;
 using OrleansFs.Fuse;
 using OrleansFs.Hosting;
 using OrleansFs.Mount;
@@ -74,7 +73,7 @@ internal static class MountCommand
         }
         catch (Exception failure) when (starter is { IsWaiting: false })
         {
-            logger.LogCritical("The mount of {DataFolder} ended: {Reason}", request.DataFolder, Failure.Explain(failure) ?? failure.ToString());
+            logger.LogCritical("The mount at {MountPoint} ended: {Reason}", request.MountPoint, Failure.Explain(failure) ?? failure.ToString());
             throw;
         }
         finally
@@ -87,19 +86,21 @@ internal static class MountCommand
     {
         using var signals = new StopSignals();
         MountPointCheck.Prepare(request.MountPoint, request.DataFolder);
-        var volume = await EmbeddedVolume.OpenAsync(Volume(request), loggers, signals.Token);
+        IServedVolume volume = request.DataFolder is { } folder
+            ? await EmbeddedVolume.OpenAsync(request, folder, loggers, signals.Token)
+            : await RemoteVolume.OpenAsync(request, loggers, signals.Token);
         await using (var ending = new Ending(volume))
         {
             // The silo joins its cluster while the kernel is asked for the mount. Both are there before it is said so; neither is left half-started.
-            var silo = volume.StartSiloAsync(signals.Token);
-            var mounting = MountedVolume.MountAsync(request.MountPoint, volume.OpenSession, Options(request), loggers.CreateLogger("Mount"), signals.Token);
+            var silo = volume.StartAsync(signals.Token);
+            var mounting = MountedVolume.MountAsync(request.MountPoint, volume.OpenSession, Options(request, volume), loggers.CreateLogger("Mount"), signals.Token);
             await silo.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             var mounted = await mounting;
             await using (mounted)
             {
-                ending.Control = ControlServer.Start(request.DataFolder, new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
+                ending.Control = ControlServer.Start(volume.ControlFolder, new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
                 await silo;
-                string line = $"mounted volume {volume.Name} of {request.DataFolder} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
+                string line = $"mounted {volume.What} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
                 if (starter is null)
                     Console.WriteLine(line);
                 else
@@ -109,19 +110,12 @@ internal static class MountCommand
         }
     }
 
-    private static VolumeOptions Volume(MountRequest request) => new()
+    private static VolumeMountOptions Options(MountRequest request, IServedVolume volume) => new()
     {
-        DataFolder = request.DataFolder,
-        BlockSize = (int)Math.Min(request.BlockSize, int.MaxValue),
-        Memory = request.Memory,
-        ReadOnly = request.ReadOnly,
-    };
-
-    private static VolumeMountOptions Options(MountRequest request) => new()
-    {
-        Source = request.DataFolder,
+        Source = volume.ControlFolder,
+        Policy = volume.Policy,
         AllowOther = request.AllowOther,
-        ReadOnly = request.ReadOnly,
+        ReadOnly = volume.ReadOnly,
         IoUring = request.IoUring,
     };
 
@@ -145,7 +139,7 @@ internal static class MountCommand
     }
 
     /// <summary>What happens when the mount is gone, or never came to be.</summary>
-    private sealed class Ending(EmbeddedVolume volume) : IAsyncDisposable
+    private sealed class Ending(IServedVolume volume) : IAsyncDisposable
     {
         public ControlServer? Control { get; set; }
 

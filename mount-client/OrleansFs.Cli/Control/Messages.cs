@@ -60,7 +60,8 @@ internal sealed record MountStatus
 {
     public required string MountPoint { get; init; }
 
-    public required string DataFolder { get; init; }
+    /// <summary>The folder of the copy; null where a silo elsewhere serves it.</summary>
+    public string? DataFolder { get; init; }
 
     public required int ProcessId { get; init; }
 

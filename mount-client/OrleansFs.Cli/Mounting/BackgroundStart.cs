@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.IO.Pipes;
 using System.Runtime.InteropServices;
 using OrleansFs.Fuse;
@@ -104,17 +105,26 @@ internal sealed partial class BackgroundStart : IDisposable
             start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
         string[] arguments =
         [
-            "mount", "--data", request.DataFolder, "--block-size", $"{request.BlockSize}", "--memory", $"{request.Memory}", "--io-uring", request.IoUring switch { IoUringMode.On => "on", IoUringMode.Off => "off", _ => "auto" },
+            "mount", "--block-size", $"{request.BlockSize}", "--memory", $"{request.Memory}", "--io-uring", request.IoUring switch { IoUringMode.On => "on", IoUringMode.Off => "off", _ => "auto" },
+            .. Named("--data", request.DataFolder),
+            .. Named("--name", request.Name),
+            .. Named("--cluster", request.Network.Cluster),
+            .. Named("--copy", request.Copy),
+            .. Named("--advertise", request.Network.Advertise),
+            .. Named("--silo-port", request.Network.SiloPort?.ToString(CultureInfo.InvariantCulture)),
+            .. Named("--gateway-port", request.Network.GatewayPort?.ToString(CultureInfo.InvariantCulture)),
             .. request.ReadOnly ? ["--read-only"] : Array.Empty<string>(),
             .. request.AllowOther ? ["--allow-other"] : Array.Empty<string>(),
             .. request.Verbose ? ["--verbose"] : Array.Empty<string>(),
-            .. request.LogFile is { } log ? ["--log-file", log] : Array.Empty<string>(),
+            .. Named("--log-file", request.LogFile),
             ReadyOption, handle, "--", request.MountPoint,
         ];
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         return start;
     }
+
+    private static string[] Named(string option, string? value) => value is null ? [] : [option, value];
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int setsid();

@@ -4,13 +4,14 @@ using OrleansFs.Cli.Output;
 using OrleansFs.Engine;
 using OrleansFs.Engine.Check;
 using OrleansFs.Hosting;
+using OrleansFs.Hosting.Command;
 using OrleansFs.Model;
 using OrleansFs.Mount;
 
 namespace OrleansFs.Cli.Commands;
 
 /// <summary>A volume served by this process.</summary>
-internal sealed class EmbeddedVolume : IAsyncDisposable
+internal sealed class EmbeddedVolume : IServedVolume
 {
     private readonly OrleansFsHost _host;
     private readonly LocalSession _own;
@@ -21,24 +22,43 @@ internal sealed class EmbeddedVolume : IAsyncDisposable
         _own = host.Volume.OpenSession(new HoldsNothing());
     }
 
-    public string Name => _host.Volume.Name;
+    public string What => $"volume {_host.Volume.Name} of {_host.Volume.DataFolder}";
 
-    /// <summary>Completes, with the reason, when the silo can no longer be part of its cluster.</summary>
-    public Task<Exception> Lost => _host.Lost;
+    public string ControlFolder => _host.Volume.DataFolder;
+
+    /// <summary>In a cluster others may mount the copy too; in none, its silo admits nobody.</summary>
+    public MountPolicy Policy { get; private init; } = MountPolicy.Alone;
+
+    public bool ReadOnly => _host.Volume.ReadOnly;
 
     /// <summary>Opens the volume of a folder; makes one only where the options say so.</summary>
     public static async Task<EmbeddedVolume> OpenAsync(VolumeOptions options, ILoggerFactory loggers, CancellationToken cancellation) =>
-        new(await OrleansFsHost.OpenAsync(new OrleansFsHostOptions { Volume = options, Loggers = loggers, Time = KernelTime.Instance }, cancellation));
+        new(await OpenHostAsync(new OrleansFsHostOptions { Volume = options, Loggers = loggers }, cancellation));
+
+    /// <summary>Opens the volume that a mount serves.</summary>
+    /// <exception cref="HostException">One line that says what is wrong with which option.</exception>
+    public static async Task<EmbeddedVolume> OpenAsync(MountRequest request, string folder, ILoggerFactory loggers, CancellationToken cancellation)
+    {
+        var volume = new VolumeOptions
+        {
+            DataFolder = folder,
+            Copy = request.Name is { } name ? SiloNetwork.ParseName("--name", name) : null,
+            BlockSize = (int)Math.Min(request.BlockSize, int.MaxValue),
+            Memory = request.Memory,
+            ReadOnly = request.ReadOnly,
+        };
+        bool isAlone = request.Network.Cluster is null;
+        var host = await OpenHostAsync(request.Network.ApplyTo(new OrleansFsHostOptions { Volume = volume, Loggers = loggers, Exclusive = isAlone }), cancellation);
+        return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.SharedSession };
+    }
 
     /// <summary>Starts the silo: from then on the volume's grains can be called.</summary>
-    public Task StartSiloAsync(CancellationToken cancellation) => _host.StartAsync(cancellation);
+    public Task StartAsync(CancellationToken cancellation) => _host.StartAsync(cancellation);
 
-    /// <summary>The volume for one mount.</summary>
     public IVolumeAccess OpenSession(IInodeHolder holder) => _host.Volume.OpenSession(holder);
 
     public ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation) => _own.GetStatusAsync(cancellation);
 
-    /// <summary>Deletes what nothing refers to.</summary>
     public async Task<CollectResult> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation)
     {
         var steps = new Relay<CollectionReport>(r => progress.Report(new("collecting blocks", r.Blocks + r.Strays, null)));
@@ -46,12 +66,14 @@ internal sealed class EmbeddedVolume : IAsyncDisposable
         return new CollectResult(report.Blocks, report.Strays, report.Bytes);
     }
 
-    /// <summary>Commits everything and lets the folder go.</summary>
     public async ValueTask DisposeAsync()
     {
         _own.Dispose();
         await _host.StopAsync();
     }
+
+    private static Task<OrleansFsHost> OpenHostAsync(OrleansFsHostOptions options, CancellationToken cancellation) =>
+        OrleansFsHost.OpenAsync(options with { Time = KernelTime.Instance }, cancellation);
 
     /// <summary>A session that asks about the volume and never about an inode.</summary>
     private sealed class HoldsNothing : IInodeHolder

@@ -6,7 +6,7 @@ using OrleansFs.Mount;
 namespace OrleansFs.Cli.Commands;
 
 /// <summary>What the control socket asks of a running mount.</summary>
-internal sealed class MountControl(EmbeddedVolume volume, MountedVolume mounted, MountRequest request) : IControlHandler
+internal sealed class MountControl(IServedVolume volume, MountedVolume mounted, MountRequest request) : IControlHandler
 {
     private readonly DateTimeOffset _started = TimeProvider.System.GetUtcNow();
 
@@ -24,7 +24,7 @@ internal sealed class MountControl(EmbeddedVolume volume, MountedVolume mounted,
         {
             return new ControlReply { Collected = await volume.CollectAsync(dryRun, progress, cancellation) };
         }
-        catch (IOException failure)
+        catch (Exception failure) when (failure is IOException or CommandException)
         {
             return new ControlReply { Error = failure.Message };
         }
@@ -54,7 +54,7 @@ internal sealed class MountControl(EmbeddedVolume volume, MountedVolume mounted,
             ProcessId = Environment.ProcessId,
             Version = ProgramVersion.Text,
             Transport = statistics.Transport == FuseTransport.IoUring ? "io_uring" : "device",
-            ReadOnly = request.ReadOnly,
+            ReadOnly = volume.ReadOnly,
             Started = _started,
             Requests = statistics.TotalRequests,
             KnownInodes = mounted.KnownNodes,

@@ -7,7 +7,7 @@ internal static class MountPointCheck
 {
     /// <summary>Takes a dead mount away, and refuses what cannot be mounted on.</summary>
     /// <exception cref="CommandException">It cannot; the message says why.</exception>
-    public static void Prepare(string mountPoint, string dataFolder)
+    public static void Prepare(string mountPoint, string? dataFolder)
     {
         if (DeadMount.DetachIfAt(mountPoint))
             Console.Error.WriteLine($"orleansfs: {mountPoint} was left behind by a process that died; it is taken away");
@@ -18,7 +18,7 @@ internal static class MountPointCheck
         if (!Directory.Exists(mountPoint))
             throw new CommandException($"{mountPoint} does not exist; make it with 'mkdir {mountPoint}'");
         // The volume's own files would be reached through the mount that they serve.
-        if (IsWithin(dataFolder, mountPoint) || IsWithin(mountPoint, dataFolder))
+        if (dataFolder is not null && (IsWithin(dataFolder, mountPoint) || IsWithin(mountPoint, dataFolder)))
             throw new CommandException($"the data folder {dataFolder} and the mount point {mountPoint} lie in each other; choose two that do not");
     }
 

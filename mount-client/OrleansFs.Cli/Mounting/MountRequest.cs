@@ -1,11 +1,22 @@
 using OrleansFs.Fuse;
+using OrleansFs.Hosting.Command;
 
 namespace OrleansFs.Cli.Commands;
 
 /// <summary>What <c>orleansfs mount</c> was asked for. Paths are absolute.</summary>
 internal sealed record MountRequest
 {
-    public required string DataFolder { get; init; }
+    /// <summary>The folder whose volume this process serves; null where a silo elsewhere serves it.</summary>
+    public string? DataFolder { get; init; }
+
+    /// <summary>The name of the copy in <see cref="DataFolder"/>, and of its silo; null to leave the one it has.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>Of the silo in this process; or, where there is none, the cluster in which the copy is found.</summary>
+    public required SiloNetwork Network { get; init; }
+
+    /// <summary>The copy to mount where a silo elsewhere serves it; null for the master's.</summary>
+    public string? Copy { get; init; }
 
     public required string MountPoint { get; init; }
 

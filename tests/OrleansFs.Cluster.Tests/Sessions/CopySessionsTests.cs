@@ -20,7 +20,7 @@ public sealed class CopySessionsTests : IDisposable
     public CopySessionsTests()
     {
         _copy = new MemoryCopy(_time);
-        _sessions = new CopySessions(_copy, _time, _log.Factory.CreateLogger<CopySessions>());
+        _sessions = new CopySessions(_copy, _time, exclusive: false, _log.Factory.CreateLogger<CopySessions>());
     }
 
     [Fact]

@@ -1,0 +1,33 @@
+using OrleansFs.Cli.Control;
+using OrleansFs.Model;
+using OrleansFs.Mount;
+
+namespace OrleansFs.Cli.Commands;
+
+/// <summary>A volume that this process mounts, served by itself or by a silo elsewhere. Disposing of it commits what it holds and lets it go.</summary>
+internal interface IServedVolume : IAsyncDisposable
+{
+    /// <summary>What is mounted, for people: "volume V of DIR".</summary>
+    string What { get; }
+
+    /// <summary>Where the control socket is, and what the mount table shows as the source.</summary>
+    string ControlFolder { get; }
+
+    /// <summary>What the kernel may keep of it.</summary>
+    MountPolicy Policy { get; }
+
+    /// <summary>Whether every change is refused.</summary>
+    bool ReadOnly { get; }
+
+    /// <summary>Does what may be done while the kernel is asked for the mount.</summary>
+    Task StartAsync(CancellationToken cancellation);
+
+    /// <summary>The volume for the mount.</summary>
+    IVolumeAccess OpenSession(IInodeHolder holder);
+
+    ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation);
+
+    /// <summary>Deletes what nothing refers to.</summary>
+    /// <exception cref="CommandException">It cannot be done from here.</exception>
+    Task<CollectResult> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation);
+}

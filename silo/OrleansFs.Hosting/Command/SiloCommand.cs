@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine;
+
+namespace OrleansFs.Hosting.Command;
+
+/// <summary>
+/// The command that serves one copy until it gets SIGTERM or SIGINT: <c>orleansfs-silo</c>, and <c>orleansfs silo</c>, which is the same. Exit codes: 0 stopped in order; 1 it could not start, lost
+/// its place in the cluster, or not everything reached the disk; 2 wrong arguments. Errors are one line on standard error.
+/// </summary>
+public static class SiloCommand
+{
+    /// <summary>Gives a command its options and what it does. Nothing of Orleans is touched before it runs.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="program">How it calls itself in its messages.</param>
+    /// <param name="log">Makes the log, verbose or not.</param>
+    public static T Build<T>(T command, string program, Func<bool, ILoggerFactory> log)
+        where T : System.CommandLine.Command
+    {
+        var data = new Option<string>("--data") { Description = "the folder that holds the copy; made where it is missing", Required = true, HelpName = "DIR" };
+        var name = new Option<string>("--name") { Description = "the name of the copy and of its silo, unlike that of every other in the cluster", Required = true, HelpName = "NAME" };
+        var role = new Option<string>("--role") { Description = "master, which takes changes, or replica, which follows it", Required = true, HelpName = "master|replica" };
+        var network = new SiloNetworkOptions();
+        var blockSize = new Option<string>("--block-size") { Description = "for a volume that is made now: a power of two from 4KiB to 4MiB", HelpName = "SIZE", DefaultValueFactory = _ => "128KiB" };
+        var memory = new Option<string>("--memory") { Description = "most that is in memory and not on disk yet", HelpName = "SIZE", DefaultValueFactory = _ => "256MiB" };
+        var verbose = new Option<bool>("--verbose", "-v") { Description = "say what happens, on standard error" };
+        command.Options.Add(data);
+        command.Options.Add(name);
+        command.Options.Add(role);
+        network.AddTo(command);
+        command.Options.Add(blockSize);
+        command.Options.Add(memory);
+        command.Options.Add(verbose);
+        command.SetAction((parsed, cancellation) =>
+        {
+            var arguments = new SiloArguments
+            {
+                Data = parsed.GetRequiredValue(data),
+                Name = parsed.GetRequiredValue(name),
+                Role = parsed.GetRequiredValue(role),
+                Network = network.Read(parsed),
+                BlockSize = parsed.GetRequiredValue(blockSize),
+                Memory = parsed.GetRequiredValue(memory),
+            };
+            return ServeAsync(program, arguments, log, parsed.GetValue(verbose), cancellation);
+        });
+        return command;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static async Task<int> ServeAsync(string program, SiloArguments arguments, Func<bool, ILoggerFactory> log, bool isVerbose, CancellationToken cancellation)
+    {
+        OrleansFsHostOptions options;
+        try
+        {
+            options = arguments.ToOptions();
+        }
+        catch (HostException e)
+        {
+            await Console.Error.WriteLineAsync($"{program}: {e.Message}");
+            return 2;
+        }
+        using var loggers = log(isVerbose);
+        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        try
+        {
+            await using var host = await OrleansFsHost.StartAsync(options with { Loggers = loggers }, cancellation);
+            Console.WriteLine($"{host.Volume.Copy}: serving {host.Volume.DataFolder}, gateway {host.Silo!.Gateway}");
+            var ended = await Task.WhenAny(stop.Task, host.Lost);
+            await host.StopAsync();
+            if (ended == stop.Task)
+                return 0;
+            await Console.Error.WriteLineAsync($"{program}: the silo lost its place in the cluster: {(await host.Lost).Message}");
+            return 1;
+        }
+        catch (Exception e) when (e is VolumeException or HostException)
+        {
+            await Console.Error.WriteLineAsync($"{program}: {e.Message}");
+            return 1;
+        }
+
+        void OnSignal(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            stop.TrySetResult();
+        }
+    }
+}

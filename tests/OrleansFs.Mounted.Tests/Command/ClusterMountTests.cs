@@ -1,0 +1,118 @@
+using OrleansFs.Mounted.Tests.Mounts;
+using Xunit;
+
+namespace OrleansFs.Mounted.Tests.Command;
+
+/// <summary>The program with a cluster: mounts that share a copy, silos without a mount, and what is refused.</summary>
+public sealed class ClusterMountTests(MountPool mounts) : IAsyncLifetime
+{
+    private readonly List<string> _mounted = [];
+    private string _folder = "";
+
+    private string Conn => $"sqlite:{_folder}/cluster.db";
+
+    public ValueTask InitializeAsync()
+    {
+        Assert.SkipWhen(!File.Exists("/dev/fuse"), "there is no /dev/fuse here");
+        _folder = mounts.Scratch("cluster");
+        return ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task Two_mounts_of_one_copy_see_each_others_changes()
+    {
+        string one = await MountAsync("one", "--data", $"{_folder}/data", "--name", "laptop", "--cluster", Conn);
+        string two = await MountAsync("two", "--cluster", Conn);
+        await File.WriteAllTextAsync($"{one}/a", "from one", Cancellation);
+        Assert.Equal("from one", await File.ReadAllTextAsync($"{two}/a", Cancellation));
+        await File.AppendAllTextAsync($"{two}/a", ", from two", Cancellation);
+        Assert.Equal("from one, from two", await File.ReadAllTextAsync($"{one}/a", Cancellation));
+        File.Move($"{one}/a", $"{one}/b");
+        Assert.False(File.Exists($"{two}/a"));
+        Directory.CreateDirectory($"{two}/d");
+        Assert.True(Directory.Exists($"{one}/d"));
+        string status = await OrleansFsCommand.SucceedAsync("status", two, "--json");
+        Assert.Contains("\"copy\": \"laptop\"", status, StringComparison.Ordinal);
+        await UnmountAsync(two);
+        Assert.Equal("from one, from two", await File.ReadAllTextAsync($"{one}/b", Cancellation));
+    }
+
+    [Fact]
+    public async Task A_silo_without_a_mount_serves_mounts_by_the_name_of_its_copy()
+    {
+        await using (await SiloCommandProcess.StartAsync("silo", "--data", $"{_folder}/data", "--name", "nas", "--role", "master", "--cluster", Conn))
+        {
+            string one = await MountAsync("one", "--cluster", Conn, "--copy", "nas");
+            await File.WriteAllTextAsync($"{one}/a", "kept", Cancellation);
+            string readOnly = await MountAsync("two", "--cluster", Conn, "--copy", "nas", "--read-only");
+            Assert.Equal("kept", await File.ReadAllTextAsync($"{readOnly}/a", Cancellation));
+            Assert.Throws<IOException>(() => File.WriteAllText($"{readOnly}/a", "no"));
+            await RefusedAsync("'other' is not in the cluster", "mount", "--cluster", Conn, "--copy", "other", mounts.Scratch("mnt"));
+            await RefusedAsync("served by the silo 'nas'", "gc", one);
+            await UnmountAsync(readOnly);
+            await UnmountAsync(one);
+        }
+        Assert.Equal(0, (await OrleansFsCommand.RunAsync("fsck", "--data", $"{_folder}/data", "--verify-data")).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_second_master_of_a_volume_is_refused()
+    {
+        string one = await MountAsync("one", "--data", $"{_folder}/data", "--name", "laptop", "--cluster", Conn);
+        await UnmountAsync(one);
+        await OrleansFsCommand.RunAsync(new System.Diagnostics.ProcessStartInfo("cp", ["-a", $"{_folder}/data", $"{_folder}/second"]));
+        await RefusedAsync("has a master already, the copy 'laptop'", "mount", "--data", $"{_folder}/second", "--name", "desktop", "--cluster", Conn, mounts.Scratch("mnt"));
+        await RefusedAsync("has a master already, the copy 'laptop'", "silo", "--data", $"{_folder}/second", "--name", "desktop", "--role", "master", "--cluster", Conn);
+        // The first may have another name, and is still the first.
+        await UnmountAsync(await MountAsync("one", "--data", $"{_folder}/data", "--name", "workshop", "--cluster", Conn));
+    }
+
+    [Fact]
+    public async Task A_folder_mounted_without_a_cluster_is_not_shared()
+    {
+        await MountAsync("one", "--data", $"{_folder}/data");
+        await RefusedAsync("by its own process alone", "mount", "--cluster", $"sqlite:{_folder}/data/cluster.db", mounts.Scratch("mnt"));
+    }
+
+    [Theory]
+    [InlineData("--data", "mount", "MNT")]
+    [InlineData("--copy is for", "mount", "--data", "D", "--copy", "a", "MNT")]
+    [InlineData("--name is for", "mount", "--cluster", "sqlite:/c", "--name", "a", "MNT")]
+    [InlineData("no such file", "mount", "--cluster", "sqlite:/nowhere/c.db", "MNT")]
+    [InlineData("neither sqlite", "mount", "--cluster", "nonsense", "MNT")]
+    [InlineData("a port is", "mount", "--data", "D", "--gateway-port", "70000", "MNT")]
+    [InlineData("--advertise", "mount", "--data", "D", "--advertise", "everywhere", "MNT")]
+    [InlineData("roles are", "silo", "--data", "D", "--name", "a", "--role", "king")]
+    public Task What_is_wrong_is_said_in_one_line(string says, params string[] arguments) =>
+        RefusedAsync(says, [.. arguments.Select(a => a switch { "D" => $"{_folder}/new", "MNT" => mounts.Scratch("mnt"), _ => a })]);
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (string mount in Enumerable.Reverse(_mounted).ToList())
+            await UnmountAsync(mount);
+    }
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    private static async Task RefusedAsync(string says, params string[] arguments)
+    {
+        var outcome = await OrleansFsCommand.RunAsync(arguments);
+        Assert.True(outcome.ExitCode is 1 or 2, outcome.All);
+        Assert.Contains(says, outcome.Error, StringComparison.Ordinal);
+        Assert.Single(outcome.Error.TrimEnd().Split('\n'));
+    }
+
+    private async Task<string> MountAsync(string name, params string[] arguments)
+    {
+        string path = mounts.Scratch(name);
+        await OrleansFsCommand.SucceedAsync(["mount", .. arguments, "--background", "--log-file", $"{_folder}/{name}.log", path]);
+        _mounted.Add(path);
+        return path;
+    }
+
+    private async Task UnmountAsync(string path)
+    {
+        await OrleansFsCommand.SucceedAsync("umount", path);
+        _mounted.Remove(path);
+    }
+}
