@@ -39,7 +39,7 @@ internal static class ByteSize
         return true;
     }
 
-    /// <summary>Three digits and a binary unit: "1.50 GiB".</summary>
+    /// <summary>Three digits and a binary unit: "1.50 GiB"; a whole number as it is: "64 KiB".</summary>
     public static string Format(long bytes)
     {
         int unit = 0;
@@ -49,7 +49,7 @@ internal static class ByteSize
             value /= 1024;
             unit++;
         }
-        string digits = unit == 0 || value >= 100 ? "0" : value >= 10 ? "0.0" : "0.00";
+        string digits = value >= 100 || value == Math.Floor(value) ? "0" : value >= 10 ? "0.0" : "0.00";
         return string.Create(CultureInfo.InvariantCulture, $"{value.ToString(digits, CultureInfo.InvariantCulture)} {s_units[unit]}");
     }
 
