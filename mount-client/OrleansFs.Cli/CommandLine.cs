@@ -36,7 +36,7 @@ internal static class CommandLine
         var blockSize = BlockSize("S of a new volume: a power of two from 4KiB to 4MiB");
         var memory = Size("--memory", "how much written data may wait in memory to be hashed and stored; past it writers wait", 256L << 20);
         var readOnly = new Option<bool>("--read-only") { Description = "no change through this mount" };
-        var allowOther = new Option<bool>("--allow-other") { Description = "let other users in; they are checked by mode, owner and ACL" };
+        var allowOther = new Option<bool>("--allow-other") { Description = "let other users in, as every mount of root does; they are checked by mode, owner and ACL" };
         var ioUring = new Option<IoUringMode>("--io-uring")
         {
             Description = "how requests travel: auto uses io_uring where the kernel has it on, on turns it on (as root), off uses /dev/fuse",
@@ -72,7 +72,8 @@ internal static class CommandLine
             BlockSize = parsed.GetValue(blockSize),
             Memory = parsed.GetValue(memory),
             ReadOnly = parsed.GetValue(readOnly),
-            AllowOther = parsed.GetValue(allowOther),
+            // As with any file system that root mounts: modes, owners and ACLs say who may do what, and the kernel enforces them.
+            AllowOther = parsed.GetValue(allowOther) || Environment.IsPrivilegedProcess,
             IoUring = parsed.GetValue(ioUring),
             Background = parsed.GetValue(background),
             LogFile = parsed.GetValue(log) is { } file ? Path.GetFullPath(file) : null,
