@@ -19,7 +19,13 @@ public sealed partial class MemoryVolume
         var error = Find(number, out var node);
         if (error != Errno.None)
             return error;
-        if (node.Has(InodeFlags.Immutable) && (change.Mask & ~AttributeMask.Flags) != 0)
+        // Modify and change time alone are the page cache's, which stamps what a program was allowed to write.
+        const AttributeMask Stamps = AttributeMask.ModifyTime | AttributeMask.ChangeTime;
+        const AttributeMask Present = AttributeMask.AccessTimeNow | AttributeMask.ModifyTimeNow | AttributeMask.ChangeTime;
+        bool stamps = (change.Mask & AttributeMask.ChangeTime) != 0 && (change.Mask & ~Stamps) == 0;
+        if (node.Has(InodeFlags.Immutable) && (change.Mask & ~AttributeMask.Flags) != 0 && !stamps)
+            return Errno.EPERM;
+        if (node.Has(InodeFlags.AppendOnly) && (change.Mask & ~(AttributeMask.Flags | Present)) != 0 && !stamps)
             return Errno.EPERM;
         if ((change.Mask & AttributeMask.Size) != 0)
         {

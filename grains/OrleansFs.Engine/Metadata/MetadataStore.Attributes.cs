@@ -61,8 +61,9 @@ internal sealed partial class MetadataStore
         const AttributeMask Guarded = AttributeMask.Mode | Owner | ExplicitTimes;
         if ((change.Mask & AttributeMask.Flags) != 0 && (change.Flags & ~SettableFlags) != 0)
             return Errno.EOPNOTSUPP;
-        // With a change time it is the kernel that writes back the times of a file it has cached: who wrote was allowed to.
-        if ((change.Mask & AttributeMask.ChangeTime) != 0)
+        // The kernel writes back the modify and the change time of a file that it has cached, and nothing else with them: who wrote was allowed to. (A utimensat of the modify time alone
+        // looks the same.) With anything else a change time is the kernel's stamp on a caller's change.
+        if ((change.Mask & AttributeMask.ChangeTime) != 0 && (change.Mask & ~(AttributeMask.ModifyTime | AttributeMask.ChangeTime)) == 0)
             return Errno.None;
         if ((flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0 && (change.Mask & (Guarded | AttributeMask.Size)) != 0)
             return Errno.EPERM;
