@@ -46,10 +46,34 @@ internal sealed partial class VolumeFileSystem
         static async ValueTask<FuseResult<StatFsReply>> Wait(ValueTask<FsResult<SpaceReport>> pending) => Reply(await pending);
     }
 
-    public override ValueTask<FuseResult<int>> GetXAttr(FuseContext context, ReadOnlyMemory<byte> name, Memory<byte> destination) =>
-        IsKnownClass(name.Span)
-            ? Copy(_volume.GetXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)), destination)
-            : new(Errno.EOPNOTSUPP);
+    public override ValueTask<FuseResult<int>> GetXAttr(FuseContext context, ReadOnlyMemory<byte> name, Memory<byte> destination)
+    {
+        if (!IsKnownClass(name.Span))
+            return new(Errno.EOPNOTSUPP);
+        var call = Copy(_volume.GetXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)), destination);
+        return _policy.WritebackCache && destination.IsEmpty && name.Span.SequenceEqual("security.capability"u8) ? GuardImmutable(context, call) : call;
+    }
+
+    /// <summary>
+    /// Nobody is asked whether an immutable file may be written by who had it open before, or where opens are silent: the page cache takes the write. But before the first write after the
+    /// attributes were fetched the kernel asks how long the file capabilities are, in order to remove them (fs/inode.c, file_remove_privs). An immutable file says that it has some; that
+    /// they cannot be removed, EPERM, is then the outcome of the write.
+    /// </summary>
+    private ValueTask<FuseResult<int>> GuardImmutable(FuseContext context, ValueTask<FuseResult<int>> call)
+    {
+        if (!call.IsCompletedSuccessfully)
+            return Wait(call);
+        var result = call.Result;
+        if (result.Error != Errno.ENODATA)
+            return new(result);
+        var attributes = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
+        return attributes.IsCompletedSuccessfully ? new(Guarded(attributes.Result)) : WaitForFlags(attributes);
+
+        static FuseResult<int> Guarded(FsResult<Attributes> result) =>
+            result.TryGet(out var attributes, out _) && (attributes.Flags & InodeFlags.Immutable) != 0 ? 1 : Errno.ENODATA;
+        static async ValueTask<FuseResult<int>> WaitForFlags(ValueTask<FsResult<Attributes>> pending) => Guarded(await pending);
+        async ValueTask<FuseResult<int>> Wait(ValueTask<FuseResult<int>> pending) => await GuardImmutable(context, new(await pending));
+    }
 
     public override ValueTask<FuseResult<int>> ListXAttr(FuseContext context, Memory<byte> destination) =>
         Copy(_volume.ListXattrAsync(Translate.Inode(context.Node), Cancellation(context)), destination);
@@ -93,6 +117,9 @@ internal sealed partial class VolumeFileSystem
             return Errno.EOPNOTSUPP;
         var change = new AttributeChange { Mask = AttributeMask.Flags, Flags = flags };
         var result = await _volume.SetAttributesAsync(Translate.Inode(context.Node), change, CallerOf(context, umask: 0), Cancellation(context));
+        // What the kernel remembers of the file's capabilities goes with its attributes: see GuardImmutable.
+        if (result.IsOk)
+            Notifier?.TryInvalidateInode(context.Node, offset: -1);
         return result.IsOk ? new IoctlReply(0, 0) : Translate.Error(result.Error);
     }
 }

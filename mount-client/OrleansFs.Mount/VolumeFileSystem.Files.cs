@@ -9,8 +9,22 @@ internal sealed partial class VolumeFileSystem
 {
     private const FAllocateMode KnownAllocation = FAllocateMode.KeepSize | FAllocateMode.PunchHole | FAllocateMode.ZeroRange;
 
-    public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request) =>
-        new(_policy.SilentOpen ? Errno.ENOSYS : new OpenReply(default));
+    /// <summary>What the kernel decides at an open from the flags of an inode in its own file systems (fs/namei.c, may_open and inode_permission) is decided here: a FUSE inode has no flags.</summary>
+    public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request)
+    {
+        if (_silentOpen)
+            return new(Errno.ENOSYS);
+        if (!request.Flags.CanWrite)
+            return new(_opened);
+        var call = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
+        return call.IsCompletedSuccessfully ? new(Allowed(call.Result, request.Flags)) : Wait(call, request.Flags);
+
+        FuseResult<OpenReply> Allowed(FsResult<Attributes> result, OpenFlags flags) =>
+            !result.TryGet(out var attributes, out var error) ? Translate.Error(error)
+            : (attributes.Flags & InodeFlags.Immutable) != 0 || ((attributes.Flags & InodeFlags.AppendOnly) != 0 && !flags.Append) ? Errno.EPERM
+            : _opened;
+        async ValueTask<FuseResult<OpenReply>> Wait(ValueTask<FsResult<Attributes>> pending, OpenFlags flags) => Allowed(await pending, flags);
+    }
 
     public override ValueTask<FuseResult> Release(FuseContext context, ReleaseRequest request)
     {
@@ -22,7 +36,7 @@ internal sealed partial class VolumeFileSystem
 
     /// <summary>Where opens are silent the kernel makes files with MKNOD, which costs the same one message.</summary>
     public override ValueTask<FuseResult<CreateReply>> Create(FuseContext context, CreateRequest request) =>
-        _policy.SilentOpen ? new(Errno.ENOSYS) : CreateOrOpen(context, request);
+        _silentOpen ? new(Errno.ENOSYS) : CreateOrOpen(context, request);
 
     private async ValueTask<FuseResult<CreateReply>> CreateOrOpen(FuseContext context, CreateRequest request)
     {
@@ -108,7 +122,7 @@ internal sealed partial class VolumeFileSystem
     }
 
     public override ValueTask<FuseResult> Flush(FuseContext context, FlushRequest request) =>
-        _policy is { SilentOpen: true, KernelLocks: true }
+        _policy.KernelLocks
             ? new(FuseResult.Fail(Errno.ENOSYS))
             : Done(_volume.FlushAsync(Translate.Inode(context.Node), request.LockOwner, Cancellation(context)));
 

@@ -12,14 +12,23 @@ namespace OrleansFs.Mount;
 /// 1. A call that the volume completes at once is answered at once, on the thread that brought it, without an allocation: a state machine exists only in the <c>Wait</c> functions.
 /// 2. Each node in an answer is counted before the answer leaves, and given back by FORGET or at the end of the mount. <see cref="Holds"/> is that count: no
 ///    unlinked inode goes while the kernel can still name it.
-/// 3. Nothing is decided here. Permission is the kernel's (default_permissions, POSIX ACLs), everything else the volume's.
+/// 3. Nothing is decided here that the volume decides. Permission is the kernel's (default_permissions, POSIX ACLs); what it decides by the flags of an inode of its own is in
+///    <see cref="Open"/> and <see cref="GetXAttr"/>.
 /// </remarks>
 internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
 {
     private readonly LookupCounts _known = new();
     private readonly MountPolicy _policy;
     private readonly IVolumeAccess _volume;
+
+    /// <summary>Alone, what is cached stays true. Among others an open begins anew.</summary>
+    private readonly OpenReply _opened;
+
     private EntryReply _absent;
+
+    /// <summary>OPEN and CREATE are answered with ENOSYS, which ends them for the life of the mount.</summary>
+    private bool _silentOpen;
+
     private uint _preferredIO = Limits.SpaceUnit;
 
     /// <param name="openSession">Gives the volume to a session whose knowledge of inodes is asked of its argument.</param>
@@ -27,6 +36,8 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
     public VolumeFileSystem(Func<IInodeHolder, IVolumeAccess> openSession, MountPolicy policy)
     {
         _policy = policy;
+        _silentOpen = policy.SilentOpen;
+        _opened = new OpenReply(default, policy.WritebackCache ? OpenReplyFlags.KeepCache : OpenReplyFlags.None);
         _absent = new EntryReply { Node = NodeId.None, EntryTimeout = policy.EntryTimeout };
         _volume = openSession(this);
     }
@@ -49,6 +60,8 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
             if (!space.TryGet(out var report, out var error))
                 return Translate.Error(error);
             _preferredIO = (uint)Math.Clamp(report.BlockSize, (int)Limits.SpaceUnit, Limits.MaxPreferredIO);
+            // What is to be refused at an open is refused from the first one on: the kernel asks for all of them or for none.
+            _silentOpen &= !report.HasGuardedInodes;
             return request.Proposal;
         }
     }

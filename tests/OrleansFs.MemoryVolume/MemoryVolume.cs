@@ -194,6 +194,15 @@ public sealed partial class MemoryVolume
     private SpaceReport Space()
     {
         long free = Capacity - _nodes.Values.Sum(node => node.Content.Allocated);
-        return new() { BlockSize = _blockSize, TotalBytes = Capacity, FreeBytes = free, AvailableBytes = free, Inodes = _nodes.Count, FreeInodes = InodeCapacity - _nodes.Count };
+        return new()
+        {
+            BlockSize = _blockSize,
+            TotalBytes = Capacity,
+            FreeBytes = free,
+            AvailableBytes = free,
+            Inodes = _nodes.Count,
+            FreeInodes = InodeCapacity - _nodes.Count,
+            HasGuardedInodes = _nodes.Values.Any(node => node.Has(InodeFlags.Immutable | InodeFlags.AppendOnly)),
+        };
     }
 }

@@ -25,6 +25,8 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement GetTarget = database.Prepare("SELECT target FROM inode WHERE ino = ?1");
     public readonly Statement Orphans = database.Prepare("SELECT ino FROM inode WHERE nlink = 0 ORDER BY ino");
 
+    public readonly Statement Guarded = database.Prepare("SELECT EXISTS (SELECT 1 FROM inode INDEXED BY inode_guarded WHERE flags & 48 <> 0)");
+
     public readonly Statement GetDentry = database.Prepare("SELECT cookie, ino, type FROM dentry WHERE parent = ?1 AND name = ?2");
     public readonly Statement AddDentry = database.Prepare("INSERT INTO dentry (parent, name, cookie, ino, type) VALUES (?1, ?2, ?3, ?4, ?5)");
     public readonly Statement PutDentry = database.Prepare("UPDATE dentry SET ino = ?3, type = ?4 WHERE parent = ?1 AND name = ?2");

@@ -90,6 +90,7 @@ public sealed class ContentHashTests : IDisposable
             DROP TABLE manifest;
             ALTER TABLE old RENAME TO manifest;
             UPDATE inode SET hash = NULL;
+            DROP INDEX inode_guarded;
             DROP TABLE epoch;
             ALTER TABLE replica DROP COLUMN held;
             ALTER TABLE volume DROP COLUMN role;
@@ -98,7 +99,7 @@ public sealed class ContentHashTests : IDisposable
             ALTER TABLE volume DROP COLUMN local_bytes;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(5, Store.Volume.FormatVersion);
+        Assert.Equal(6, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         var again = Store.Acquire(inode.Number)!;
         Commit(again, 300 * S, [(299, "changed")]);

@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using OrleansFs.Mounted.Tests.Command;
+using OrleansFs.Mounted.Tests.Mounts;
+using Xunit;
+
+namespace OrleansFs.Mounted.Tests;
+
+/// <summary>chattr(1) +i and +a, as on ext4. On a mount that is alone what is set while it is mounted holds for opens from the next mount on, and for everything else at once.</summary>
+public sealed class FlagTests(MountPool mounts)
+{
+    /// <summary>What holds on each kind of mount as soon as the flag is set.</summary>
+    private const string AtOnce = """
+        no() { ! "$@" 2> error || { echo "done: $*"; exit 1; }; grep -q 'not permitted' error || { cat error; exit 1; }; }
+        write() { bash -c "$1"; }
+        cd "$1"; echo fixed > file; echo line > log; mkdir closed grows; echo x > grows/old; echo y > other
+        exec 7<> file
+        chattr +i file closed; chattr +a log grows
+        lsattr -d file | grep -q '^----i'; lsattr -d log | grep -q '^-----a'
+        for f in file log; do
+            no rm -f $f; no mv $f moved; no mv other $f; no ln $f link; no chmod 600 $f; no chown 1:1 $f; no truncate -s 1 $f; no setfattr -n user.a -v b $f; no touch -d 2001-01-01 $f
+        done
+        no write 'echo over > file'
+        no write 'echo more >> file'
+        no bash -c 'echo held >&7'              # open before it became immutable: ext4 refuses the write too
+        test "$(cat file)" = fixed
+        no touch closed/new; no mkdir closed/new; no mv other closed/
+        touch grows/new; no rm -f grows/old; no mv grows/old grows/older
+        no write 'echo over > log'
+        bash -c 'echo more >> log'; test "$(tr '\n' ' ' < log)" = 'line more '
+        """;
+
+    /// <summary>What an open decides.</summary>
+    private const string AtOpens = """
+        no python3 -c 'import os; os.open("file", os.O_WRONLY)'
+        no python3 -c 'import os; os.open("file", os.O_RDWR | os.O_APPEND)'
+        no python3 -c 'import os; os.open("log", os.O_WRONLY)'
+        no python3 -c 'import os; os.open("log", os.O_RDWR)'
+        no python3 -c 'import os; os.open("log", os.O_WRONLY | os.O_APPEND | os.O_TRUNC)'
+        python3 -c 'import os; os.open("log", os.O_RDWR | os.O_APPEND); os.open("log", os.O_RDONLY); os.open("file", os.O_RDONLY)'
+        no dd if=/dev/zero of=log conv=notrunc bs=1 count=1 status=none
+        echo again >> log; test "$(tr '\n' ' ' < log)" = 'line more again '
+        """;
+
+    private const string After = """
+        chattr -i file closed; chattr -a log grows
+        echo more >> file; echo over > log; touch closed/new; rm -r closed grows file log; test "$(ls)" = "$(printf 'error\nother')"
+        """;
+
+    [Theory, OnEveryMount]
+    public async Task Flags_hold(string kind)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/chattr"), "chattr is not installed");
+        bool opens = MountKind.Named(kind) is { Shared: true } or { Volume: VolumeKind.Plain };
+        await RunAsync($"{AtOnce}\n{(opens ? AtOpens : "")}\n{After}", await mounts.EnterAsync(kind));
+    }
+
+    [Theory]
+    [InlineData("on")]
+    [InlineData("off")]
+    public async Task After_the_next_mount_opens_are_refused_too(string ioUring)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/chattr"), "chattr is not installed");
+        string data = mounts.Scratch("data"), mountPoint = mounts.Scratch("mnt");
+        string[] mount = ["mount", "--data", data, mountPoint, "--background", "--io-uring", ioUring];
+        await OrleansFsCommand.SucceedAsync(mount);
+        await RunAsync(AtOnce, mountPoint);
+        await OrleansFsCommand.SucceedAsync("umount", mountPoint);
+        await OrleansFsCommand.SucceedAsync(mount);
+        string functions = string.Join('\n', AtOnce.Split('\n')[..2]);
+        await RunAsync($"{functions}\ncd \"$1\"\n{AtOpens}\n{After}", mountPoint);
+        await OrleansFsCommand.SucceedAsync("umount", mountPoint);
+        await OrleansFsCommand.SucceedAsync("fsck", "--data", data);
+    }
+
+    private static async Task RunAsync(string script, string folder)
+    {
+        var outcome = await OrleansFsCommand.RunAsync(new ProcessStartInfo("bash", ["-euc", script, "bash", folder]));
+        Assert.True(outcome.ExitCode == 0, outcome.All);
+    }
+}
