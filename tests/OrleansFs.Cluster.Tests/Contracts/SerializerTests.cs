@@ -100,7 +100,34 @@ public sealed class SerializerTests : IDisposable
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = null, WeakChecksum = ulong.MaxValue, Residency = BlockResidency.Missing, IsPinned = true },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = new Timestamp(4), WeakChecksum = 0, Residency = BlockResidency.Local, IsPinned = false },
         BlockResidency.Evicted, new CopyAwayException(Nas),
+        .. Replication(),
     ];
+
+    private static IEnumerable<object> Replication()
+    {
+        var block = new ShippedBlock { Hash = Hash, Length = 3, IsCompressed = true, Payload = new byte[] { 4, 0, 255 } };
+        var entry = new JournalEntry { Lsn = new Lsn(7), Count = 2, Time = new Timestamp(-9), Effects = new byte[] { 1, 9 } };
+        return
+        [
+            new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), EpochStart = new Lsn(5) },
+            ReplicaOutcome.Refused, ReplicaState.Ahead, block, entry,
+            new ReplicaReply { Outcome = ReplicaOutcome.Ok, Hashes = [], Damaged = [] },
+            new ReplicaReply
+            {
+                Outcome = ReplicaOutcome.Lacking, Epoch = new Epoch(3), EpochStart = new Lsn(5), Position = new Lsn(long.MaxValue), Hashes = [Hash, BlockHash.Hole], Damaged = [Hash],
+                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none",
+            },
+            new JournalShipment { Epoch = new Epoch(3), Entries = [entry], Gone = [Hash], Needed = new Lsn(6) },
+            new CopyOffer { Copy = Guid.NewGuid(), Epoch = new Epoch(3), Bytes = long.MaxValue, Sha256 = Hash, Lsn = new Lsn(8), Discard = true },
+            new FetchReply { Blocks = [block, block] },
+            new ReplicaReport { Name = "nas", State = ReplicaState.Away, Lsn = 1, LagMutations = 2 },
+            new ReplicaReport
+            {
+                Name = "nas", State = ReplicaState.Following, Lsn = 1, LagMutations = 2, LagBytes = 3, LagSeconds = 0.5, Blocks = 4, StoredBytes = 5, LastContact = DateTimeOffset.UnixEpoch,
+                LastVerification = DateTimeOffset.MaxValue, DamagedBlocks = 6, SentBytes = 7, Trouble = "none",
+            },
+        ];
+    }
 
     /// <summary>A value as text that shows every field; memory as its bytes.</summary>
     private static string Describe(object value) => value switch
@@ -110,6 +137,11 @@ public sealed class SerializerTests : IDisposable
         NewInode n => $"{n with { SymlinkTarget = default }} {Convert.ToHexString(n.SymlinkTarget.Span)}",
         SessionPulse p => string.Join(',', p.Orphans),
         DirectoryPage p => $"{string.Join(',', p.Rows)} {Convert.ToHexString(p.Names)} {(p.Attributes is null ? "null" : string.Join(',', p.Attributes))} {p.IsLast}",
+        ShippedBlock b => $"{b with { Payload = default }} {Convert.ToHexString(b.Payload.Span)}",
+        JournalEntry e => $"{e with { Effects = default }} {Convert.ToHexString(e.Effects.Span)}",
+        JournalShipment s => $"{s} {string.Join(',', s.Entries.Select(e => Describe(e)))} {string.Join(',', s.Gone)}",
+        ReplicaReply r => $"{r} {string.Join(',', r.Hashes)} {string.Join(',', r.Damaged)}",
+        FetchReply f => string.Join(',', f.Blocks.Select(b => Describe(b))),
         _ => value.ToString()!,
     };
 }
