@@ -1,4 +1,3 @@
-using System.Buffers;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -31,7 +30,7 @@ public sealed partial class GrainVolumeAccess
         for (int done = 0; done == 0 || done < data.Length;)
         {
             int length = Math.Min(data.Length - done, GrainInterfaces.Limits.MaxTransfer);
-            var result = await WriteStepAsync(inode, position, data.Slice(done, length), flags, cancellation);
+            var result = await _session.WriteAsync(inode, position, data.Slice(done, length), flags, cancellation);
             if (!result.TryGet(out long at, out var error))
                 return error;
             if (done == 0)
@@ -47,13 +46,18 @@ public sealed partial class GrainVolumeAccess
     }
 
     public ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
-        _session.ChangeAsync((request, token) => File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
+        _session.ReshapeAsync(
+            new UnstableChange(0, inode, UnstableKind.Allocate, offset, length, null, mode), (request, token) => File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
 
     public ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
 
-    public ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation) =>
-        _session.ChangeAsync((request, token) => File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
+    /// <remarks>Made again later it could copy something else, so it is not kept as a write is, but brought to disk.</remarks>
+    public async ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation)
+    {
+        var result = await _session.ChangeAsync((request, token) => File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
+        return result.IsOk && await _session.SyncAsync(target, true, CancellationToken.None) is { IsOk: false, Error: var error } ? error : result;
+    }
 
     public async ValueTask<FsResult> FlushAsync(InodeNumber inode, ulong lockOwner, CancellationToken cancellation)
     {
@@ -64,7 +68,7 @@ public sealed partial class GrainVolumeAccess
     }
 
     public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);
+        _session.SyncAsync(inode, dataOnly, cancellation);
 
     public ValueTask<FsResult<FileLock>> GetLockAsync(InodeNumber inode, FileLock wanted, CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => _session.Grain.GetLockAsync(ticket, inode, wanted, token), cancellation);
@@ -83,23 +87,4 @@ public sealed partial class GrainVolumeAccess
     }
 
     private IFileGrain File(InodeNumber inode) => _session.Grains.GetGrain<IFileGrain>(new FileKey(inode, Copy.Copy).ToString());
-
-    private async ValueTask<FsResult<long>> WriteStepAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
-    {
-        byte[] rented = ArrayPool<byte>.Shared.Rent(data.Length);
-        data.CopyTo(rented);
-        var sent = rented.AsMemory(0, data.Length);
-        int attempts = 0;
-        var result = await _session.ChangeAsync(
-            (request, token) =>
-            {
-                attempts++;
-                return File(inode).WriteAsync(request, offset, sent, flags, token);
-            },
-            cancellation);
-        // Answered at the first attempt: nobody reads it any more. After a lost answer a message may still be on its way out, and the array is left to the collector.
-        if (attempts == 1 && result.Error != Errno.EINTR)
-            ArrayPool<byte>.Shared.Return(rented);
-        return result;
-    }
 }

@@ -43,7 +43,10 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
         _session.AskAsync((ticket, token) => _names.GetAttributesAsync(ticket, inode, token), cancellation);
 
     public ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
-        _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation);
+        (change.Mask & AttributeMask.Size) == 0
+            ? _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation)
+            : _session.ReshapeAsync(
+                new UnstableChange(0, inode, UnstableKind.Truncate, change.Size, 0, null, default), (request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation);
@@ -138,7 +141,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => _names.GetSpaceAsync(ticket, token), cancellation);
 
-    public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _session.AskAsync((ticket, token) => _names.SyncAllAsync(ticket, token), cancellation);
+    public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _session.SyncAllAsync(cancellation);
 
     public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) =>
         _session.AskAsync((_, token) => _names.GetStatusAsync(token), cancellation);

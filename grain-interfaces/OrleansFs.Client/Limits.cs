@@ -18,11 +18,29 @@ internal static class Limits
     /// <summary>Heartbeat while the copy has questions open: so that unlinked files are freed soon.</summary>
     public static readonly TimeSpan BusyHeartbeat = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long a heartbeat waits for its answer before another is sent: the copy answers at once, so a message that is not answered went to a silo that is no more.</summary>
+    public static readonly TimeSpan HeartbeatTimeout = TimeSpan.FromSeconds(5);
+
     /// <summary>Inodes without a name that are given up at once rather than with the next heartbeat.</summary>
     public const int ForgetBatch = 256;
 
     /// <summary>How long the end of a session waits to tell the copy. Afterwards the lease ends by itself.</summary>
     public static readonly TimeSpan DetachTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>Bytes that a session keeps because the copy may have them in memory only. A second or two of writing; past it writers wait for a sync.</summary>
+    public const long UnstableBytes = 128L << 20;
+
+    /// <summary>Bytes kept at which a sync is asked for: early enough that writers go on while it is done.</summary>
+    public const long UnstableSyncAt = 48L << 20;
+
+    /// <summary>Files of which it is remembered that something was lost.</summary>
+    public const int LostFiles = 4096;
+
+    /// <summary>How long a change is kept before a sync is asked for. The copy itself brings content to blocks after 5 s.</summary>
+    public static readonly TimeSpan UnstableAge = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long the end of a session waits for what was written to be on disk: as long as the longest call.</summary>
+    public static readonly TimeSpan LastSync = TimeSpan.FromMinutes(2);
 
     /// <summary>How long the other end of a new connection may take to prove that it belongs to the cluster. A round trip, on a machine that may be busy.</summary>
     public static readonly TimeSpan Handshake = TimeSpan.FromSeconds(10);

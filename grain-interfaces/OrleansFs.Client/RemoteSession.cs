@@ -14,26 +14,33 @@ namespace OrleansFs.Client;
 /// </remarks>
 internal sealed partial class RemoteSession : IAsyncDisposable
 {
+    private const int RecoverySlot = GrainInterfaces.Limits.MaxSlots - 1;
+
     private readonly ISessionGrain _grain;
-    private readonly SessionId _id;
+    private readonly VolumeConnection _connection;
     private readonly RemoteVolumeOptions _options;
     private readonly IInodeHolder _holder;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly SlotPool _slots = new(GrainInterfaces.Limits.MaxSlots);
+    // The last slot is for bringing a session back: all others may be taken by calls that wait for just that.
+    private readonly SlotPool _slots = new(RecoverySlot);
     private readonly SemaphoreSlim _attaching = new(1);
     private readonly SemaphoreSlim _wake = new(0);
     private readonly CancellationTokenSource _ended = new();
     private readonly Orphans _orphans = new();
-    private SessionGrant _grant;
+    private volatile Attachment _attachment;
+    private TaskCompletionSource _moved = NewMove();
+    private long _recoverySequence;
     private Task _beating = Task.CompletedTask;
+    private Task _stabilizing = Task.CompletedTask;
     private int _isAway;
 
-    private RemoteSession(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options)
+    private RemoteSession(VolumeConnection connection, SessionId id, SessionGrant grant, IInodeHolder holder, RemoteVolumeOptions options)
     {
-        _id = SessionId.New();
+        _attachment = new Attachment(grant);
+        _connection = connection;
         Grains = connection.Grains;
-        _grain = Grains.GetGrain<ISessionGrain>(new SessionKey(_id, copy).ToString());
+        _grain = Grains.GetGrain<ISessionGrain>(new SessionKey(id, grant.Copy.Copy).ToString());
         _options = options;
         _holder = holder;
         _time = connection.Time;
@@ -45,25 +52,31 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     public ISessionGrain Grain => _grain;
 
     /// <summary>The copy, as it described itself when the session was attached last.</summary>
-    public CopyDescription Copy => _grant.Copy;
+    public CopyDescription Copy => _attachment.Grant.Copy;
 
     /// <summary>File locks granted to this session.</summary>
     public HeldLocks Locks { get; } = new();
 
+    private SessionTicket Ticket => _attachment.Grant.Ticket;
+
     public static async Task<RemoteSession> AttachAsync(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options, CancellationToken cancellation)
     {
-        var session = new RemoteSession(connection, copy, holder, options);
+        var id = SessionId.New();
+        SessionGrant grant;
         try
         {
-            var result = await session._grain.AttachAsync(new SessionStart { Client = options.Client }, cancellation);
-            if (!result.TryGet(out session._grant, out var error))
+            var grain = connection.Grains.GetGrain<ISessionGrain>(new SessionKey(id, copy).ToString());
+            var result = await grain.AttachAsync(new SessionStart { Client = options.Client }, cancellation);
+            if (!result.TryGet(out grant, out var error))
                 throw new VolumeConnectionException(Refusal(copy, error));
         }
         catch (Exception e) when (Interruption.Is(e))
         {
             throw new VolumeConnectionException(e.Message, e);
         }
+        var session = new RemoteSession(connection, id, grant, holder, options);
         session._beating = Task.Run(session.BeatAsync, CancellationToken.None);
+        session._stabilizing = Task.Run(session.StabilizeAsync, CancellationToken.None);
         return session;
     }
 
@@ -132,10 +145,11 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             return;
         await _ended.CancelAsync();
         await _beating;
+        await _stabilizing;
         try
         {
             using var patience = new CancellationTokenSource(Limits.DetachTimeout, _time);
-            await _grain.DetachAsync(_grant.Ticket, CancellationToken.None).AsTask().WaitAsync(patience.Token);
+            await _grain.DetachAsync(Ticket, CancellationToken.None).AsTask().WaitAsync(patience.Token);
         }
         catch (Exception e) when (Interruption.Is(e) || e is OperationCanceledException)
         {
@@ -143,7 +157,24 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         }
         _attaching.Dispose();
         _wake.Dispose();
+        _stabilize.Dispose();
         _ended.Dispose();
+    }
+
+    /// <summary>The answer to a call; <see cref="CopyAwayException"/> as soon as the connection by which it was to come may be lost, or the copy is known to be another run.</summary>
+    private async ValueTask<TResult> AnsweredAsync<TResult>(Func<CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
+    {
+        var disruption = _connection.Disruption;
+        var moved = Volatile.Read(ref _moved).Task;
+        var answer = call(cancellation);
+        if (answer.IsCompleted)
+            return await answer;
+        var task = answer.AsTask();
+        if (await Task.WhenAny(task, disruption, moved) == task)
+            return await task;
+        // Whatever becomes of it: nobody waits for it any more.
+        _ = task.ContinueWith(lost => lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        throw new CopyAwayException(Copy.Copy);
     }
 
     private static string Refusal(CopyName copy, Errno error) => error switch
@@ -156,15 +187,15 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private async ValueTask<TResult> RepeatAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
         where TResult : struct, IFsResult<TResult>
     {
-        long began = _time.GetTimestamp();
+        long? away = null;
         var pause = Limits.FirstRetry;
         while (true)
         {
-            var ticket = _grant.Ticket;
+            var ticket = Ticket;
             string reason;
             try
             {
-                var result = await call(ticket, cancellation);
+                var result = await AnsweredAsync(token => call(ticket, token), cancellation);
                 if (result.Error != Errno.ENOTCONN)
                 {
                     Back();
@@ -179,7 +210,9 @@ internal sealed partial class RemoteSession : IAsyncDisposable
                 reason = e.Message;
             }
             Away(reason);
-            if (_options.Patience != Timeout.InfiniteTimeSpan && _time.GetElapsedTime(began) > _options.Patience)
+            // From the first failure: a call that took long before it was lost is made again like any other.
+            away ??= _time.GetTimestamp();
+            if (_options.Patience != Timeout.InfiniteTimeSpan && _time.GetElapsedTime(away.Value) > _options.Patience)
             {
                 LogGaveUp(_logger, Copy.Copy, _options.Patience.TotalSeconds, reason);
                 return TResult.Failed(Errno.EIO);
@@ -195,16 +228,17 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         await _attaching.WaitAsync(cancellation);
         try
         {
-            if (_grant.Ticket != gone)
+            if (Ticket != gone)
                 return true;
-            var result = await _grain.AttachAsync(new SessionStart { Client = _options.Client }, CancellationToken.None);
+            var result = await AnsweredAsync(token => _grain.AttachAsync(new SessionStart { Client = _options.Client }, token), CancellationToken.None)
+                .AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
             if (!result.TryGet(out var grant, out var error))
             {
                 LogAttachRefused(_logger, Copy.Copy, error);
                 return false;
             }
             await ReclaimLocksAsync(grant.Ticket);
-            _grant = grant;
+            await MoveToAsync(grant);
             LogAttachedAnew(_logger, Copy.Copy);
             return true;
         }
@@ -219,19 +253,11 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     {
         foreach (var (inode, held) in Locks.All())
         {
-            var (slot, sequence) = await _slots.TakeAsync(CancellationToken.None);
-            try
+            var result = await AnsweredAsync(token => _grain.SetLockAsync(Recovery(ticket), inode, held, wait: false, token), CancellationToken.None);
+            if (!result.IsOk)
             {
-                var result = await _grain.SetLockAsync(new ChangeRequest(ticket, slot, sequence), inode, held, wait: false, CancellationToken.None);
-                if (!result.IsOk)
-                {
-                    Locks.Apply(inode, held with { Kind = LockKind.Unlock });
-                    LogLockLost(_logger, inode, result.Error);
-                }
-            }
-            finally
-            {
-                _slots.Return(slot);
+                Locks.Apply(inode, held with { Kind = LockKind.Unlock });
+                LogLockLost(_logger, inode, result.Error);
             }
         }
     }
@@ -243,8 +269,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         {
             try
             {
-                await WaitAsync(pause);
-                pause = await BeatOnceAsync() ? Limits.BusyHeartbeat : GrainInterfaces.Limits.HeartbeatPeriod;
+                await WaitAsync(_wake, pause);
+                pause = await BeatOnceAsync() ? Limits.BusyHeartbeat : Volatile.Read(ref _isAway) != 0 ? Limits.LongestRetry : GrainInterfaces.Limits.HeartbeatPeriod;
             }
             catch (OperationCanceledException) when (_ended.IsCancellationRequested)
             {
@@ -262,14 +288,14 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits for the next beat, or for enough inodes to be given up.</summary>
-    private async Task WaitAsync(TimeSpan pause)
+    /// <summary>Waits for a time, or until it is to be done sooner.</summary>
+    private async Task WaitAsync(SemaphoreSlim sooner, TimeSpan pause)
     {
         using var timer = new CancellationTokenSource(pause, _time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, _ended.Token);
         try
         {
-            await _wake.WaitAsync(linked.Token);
+            await sooner.WaitAsync(linked.Token);
         }
         catch (OperationCanceledException) when (!_ended.IsCancellationRequested)
         {
@@ -280,8 +306,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     /// <returns>Whether the copy has asked something whose answer is still open.</returns>
     private async Task<bool> BeatOnceAsync()
     {
-        var ticket = _grant.Ticket;
-        var result = await _grain.HeartbeatAsync(ticket, _ended.Token);
+        var ticket = Ticket;
+        var result = await AnsweredAsync(token => _grain.HeartbeatAsync(ticket, token), _ended.Token).AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, _ended.Token);
         if (result.Error == Errno.ENOTCONN)
         {
             await TryAttachAsync(ticket, _ended.Token);
@@ -293,17 +319,26 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             isOpen = _orphans.Ask(pulse.Orphans, _holder);
         while (_orphans.TakeForgotten(GrainInterfaces.Limits.MaxInodesPerCall) is { Length: > 0 } forgotten)
         {
-            var told = await _grain.ForgetAsync(ticket, forgotten, _ended.Token);
+            var told = await AnsweredAsync(token => _grain.ForgetAsync(ticket, forgotten, token), _ended.Token);
             if (!told.IsOk)
                 break;
         }
         return isOpen;
     }
 
+    private static TaskCompletionSource NewMove() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Names a request of those that bring the session back, one at a time: <see cref="_attaching"/> is held.</summary>
+    private ChangeRequest Recovery(SessionTicket ticket) => new(ticket, RecoverySlot, ++_recoverySequence);
+
     private void Away(string reason)
     {
-        if (Interlocked.Exchange(ref _isAway, 1) == 0)
-            LogAway(_logger, Copy.Copy, reason);
+        if (Interlocked.Exchange(ref _isAway, 1) != 0)
+            return;
+        LogAway(_logger, Copy.Copy, reason);
+        // The heart beats faster while the copy is away, and finds out when it is back for all who wait.
+        if (_wake.CurrentCount == 0)
+            _wake.Release();
     }
 
     private void Back()
@@ -311,6 +346,9 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         if (Volatile.Read(ref _isAway) != 0 && Interlocked.Exchange(ref _isAway, 0) != 0)
             LogBack(_logger, Copy.Copy);
     }
+
+    /// <summary>A grant, as one reference: read by many while one is put in its place.</summary>
+    private sealed record Attachment(SessionGrant Grant);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "the copy '{Copy}' cannot be reached; calls wait: {Reason}")]
     private static partial void LogAway(ILogger logger, CopyName copy, string reason);

@@ -16,10 +16,12 @@ namespace OrleansFs.Client;
 public sealed class VolumeConnection : IAsyncDisposable
 {
     private readonly IHost _host;
+    private readonly Disruptions _disruptions;
 
-    private VolumeConnection(IHost host, VolumeConnectionOptions options)
+    private VolumeConnection(IHost host, VolumeConnectionOptions options, Disruptions disruptions)
     {
         _host = host;
+        _disruptions = disruptions;
         Loggers = options.Loggers ?? NullLoggerFactory.Instance;
         Time = options.Time;
         Grains = host.Services.GetRequiredService<IGrainFactory>();
@@ -32,6 +34,11 @@ public sealed class VolumeConnection : IAsyncDisposable
 
     internal TimeProvider Time { get; }
 
+    /// <summary>
+    /// Completes when a connection to a silo is lost: an answer that was to come by it will not. Orleans itself would have the caller wait for its time-out. Taken before a call is made.
+    /// </summary>
+    internal Task Disruption => _disruptions.Next;
+
     /// <exception cref="VolumeConnectionException">No silo answered in time.</exception>
     public static async Task<VolumeConnection> ConnectAsync(VolumeConnectionOptions options, CancellationToken cancellation)
     {
@@ -40,13 +47,14 @@ public sealed class VolumeConnection : IAsyncDisposable
         if (cluster.File is { } file && !File.Exists(file))
             throw new VolumeConnectionException($"{file}: there is no such file, so no silo has ever run on it");
         var secret = await ClusterSecret.ReadAsync(cluster, cancellation);
-        var host = Build(options, new Handshake(secret, options.Time));
+        var disruptions = new Disruptions();
+        var host = Build(options, new Handshake(secret, options.Time), disruptions);
         try
         {
             using var patience = new CancellationTokenSource(options.ConnectTimeout, options.Time);
             using var linked = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellation);
             await host.StartAsync(linked.Token);
-            return new VolumeConnection(host, options);
+            return new VolumeConnection(host, options, disruptions);
         }
         catch (Exception e)
         {
@@ -109,7 +117,7 @@ public sealed class VolumeConnection : IAsyncDisposable
         }
     }
 
-    private static IHost Build(VolumeConnectionOptions options, Handshake handshake)
+    private static IHost Build(VolumeConnectionOptions options, Handshake handshake, Disruptions disruptions)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Services.AddSingleton<ILoggerFactory>(new ExpectedLosses(options.Loggers ?? NullLoggerFactory.Instance));
@@ -126,6 +134,11 @@ public sealed class VolumeConnection : IAsyncDisposable
                 o.Invariant = options.Cluster.Invariant;
                 o.ConnectionString = options.Cluster.ConnectionString;
             });
+            client.AddGatewayCountChangedHandler((_, change) =>
+            {
+                if (change.NumberOfConnectedGateways < change.PreviousNumberOfConnectedGateways)
+                    disruptions.Occur();
+            });
             client.Configure<ClientConnectionOptions>(o => o.ConfigureConnection(handshake.Call));
             client.Configure<GatewayOptions>(o => o.GatewayListRefreshPeriod = Limits.GatewayRefresh);
             client.Configure<ClientMessagingOptions>(o =>
@@ -141,5 +154,17 @@ public sealed class VolumeConnection : IAsyncDisposable
             });
         });
         return builder.Build();
+    }
+
+    private sealed class Disruptions
+    {
+        private TaskCompletionSource _next = New();
+
+        public Task Next => Volatile.Read(ref _next).Task;
+
+        public void Occur() => Interlocked.Exchange(ref _next, New()).SetResult();
+
+        /// <summary>Who waits is woken on threads of the pool: what occurs is told by Orleans' own thread.</summary>
+        private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -53,6 +53,12 @@ public readonly record struct SessionGrant
     [Id(2)] public required int Slots { get; init; }
 
     [Id(3)] public required CopyDescription Copy { get; init; }
+
+    /// <summary>
+    /// Which run of the copy this is. Another than before: the copy was started anew, and content that was written before and not synced since may be gone. As the verifier of NFS's WRITE and
+    /// COMMIT.
+    /// </summary>
+    [Id(4)] public required Guid Run { get; init; }
 }
 
 /// <summary>What a copy asks of a session that showed itself.</summary>

@@ -42,6 +42,9 @@ public sealed partial class VolumeCopy
         }
     }
 
+    /// <summary>Commits what was done to names, attributes and settled content: it survives a kill of the process, not a loss of power.</summary>
+    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => ReadOnly ? new(FsResult.Ok) : _committer.CommitAsync(cancellation);
+
     internal FsResult<Attributes> SetAttributes(InodeNumber number, in AttributeChange change, in Caller caller)
     {
         if (ReadOnly)

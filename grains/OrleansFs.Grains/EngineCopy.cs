@@ -24,6 +24,8 @@ public sealed class EngineCopy(VolumeCopy volume, CopyRole role) : IVolumeCopy
         return new(session, session.Dispose);
     }
 
+    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => volume.CommitAsync(cancellation);
+
     public FsResult<BlockInfo> GetBlock(BlockHash hash)
     {
         if (!volume.GetBlock(hash).TryGet(out var block, out var error))

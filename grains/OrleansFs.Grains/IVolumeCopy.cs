@@ -11,6 +11,9 @@ public interface IVolumeCopy
     /// <param name="holder">Asked whether the session still knows an inode that has lost its last name.</param>
     VolumeSession OpenSession(IInodeHolder holder);
 
+    /// <summary>What was done to names and attributes before survives a kill of the process.</summary>
+    ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => new(FsResult.Ok);
+
     /// <summary><c>ENOENT</c> for a hash that names no block here.</summary>
     FsResult<BlockInfo> GetBlock(BlockHash hash);
 

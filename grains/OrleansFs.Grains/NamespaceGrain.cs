@@ -110,6 +110,20 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     /// <summary>A key that names another volume is one of a copy that was made anew: its inode numbers mean other files.</summary>
     private ClientSession? Find(SessionTicket ticket) => _isOfThisVolume ? _sessions.Find(ticket) : null;
 
+    /// <remarks>
+    /// Answered when it is committed: what a client was told of names and attributes is there when this process was killed and started again. (Content the client keeps itself until it is on disk.)
+    /// </remarks>
     private ValueTask<TResult> Once<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> operation)
-        where TResult : struct, IFsResult<TResult> => _isOfThisVolume ? _sessions.RunOnceAsync(request, operation) : new(TResult.Failed(Unknown));
+        where TResult : struct, IFsResult<TResult>
+    {
+        return _isOfThisVolume ? _sessions.RunOnceAsync(request, Committed) : new(TResult.Failed(Unknown));
+
+        async ValueTask<TResult> Committed(ClientSession session)
+        {
+            var result = await operation(session);
+            if (result.Error == Errno.None)
+                await _sessions.Commits.JoinAsync();
+            return result;
+        }
+    }
 }

@@ -14,6 +14,7 @@ public sealed partial class CopySessions : IDisposable
     private readonly Lock _attaching = new();
     private readonly IVolumeCopy _copy;
     private readonly TimeProvider _time;
+    private readonly Guid _run = Guid.NewGuid();
     private readonly bool _isExclusive;
     private readonly ILogger<CopySessions> _logger;
     private readonly ITimer _expiry;
@@ -26,6 +27,7 @@ public sealed partial class CopySessions : IDisposable
     public CopySessions(IVolumeCopy copy, TimeProvider time, bool exclusive, ILogger<CopySessions> logger)
     {
         _copy = copy;
+        Commits = new SharedCommit(copy);
         _time = time;
         _isExclusive = exclusive;
         _logger = logger;
@@ -38,6 +40,8 @@ public sealed partial class CopySessions : IDisposable
     }
 
     internal IVolumeCopy Copy => _copy;
+
+    internal SharedCommit Commits { get; }
 
     internal WorkLane Reads { get; } = new(Limits.ConcurrentReads, Limits.QueuedRequests);
 
@@ -74,6 +78,7 @@ public sealed partial class CopySessions : IDisposable
             Lease = GrainInterfaces.Limits.SessionLease,
             Slots = session.Replies.Count,
             Copy = _copy.Description,
+            Run = _run,
         };
     }
 

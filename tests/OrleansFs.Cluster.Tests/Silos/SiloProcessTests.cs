@@ -69,6 +69,52 @@ public sealed class SiloProcessTests : IDisposable
         log.AssertQuiet("cannot be reached", "answers again");
     }
 
+    /// <summary>Names, sizes and content that a client was told of are all there after the silo was killed and started under it, though nothing was synced.</summary>
+    [Fact]
+    public async Task What_a_client_was_answered_survives_a_kill_of_the_silo()
+    {
+        int seed = Environment.TickCount;
+        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
+        var random = new Random(seed);
+        var silo = await SiloProcess.StartAsync(_folder["data"]);
+        using var log = new TestLog();
+        await using var connection = await VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = Private, Loggers = log.Factory }, Cancellation);
+        await using var volume = await MountAsync(connection, "master");
+        var expected = new Dictionary<InodeNumber, MemoryStream>();
+        for (int round = 0; round < 3; round++)
+        {
+            var killed = Task.Run(async () =>
+            {
+                await Task.Yield();
+                while (expected.Count < (round + 1) * 20)
+                    await Task.Delay(1, Cancellation);
+                await silo.KillAsync();
+                silo = await SiloProcess.StartAsync(_folder["data"]);
+            }, Cancellation);
+            for (int i = 0; !killed.IsCompleted; i++)
+            {
+                var made = await volume.CreateAsync(InodeNumber.Root, Encoding.UTF8.GetBytes($"{round}-{i}"), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation);
+                Assert.True(made.IsOk || (made.Error == Errno.EEXIST && killed.Status != TaskStatus.Created), made.ToString());
+                if (!made.IsOk)
+                    continue;
+                var content = new MemoryStream();
+                lock (expected)
+                    expected.Add(made.Value.Inode, content);
+                for (int step = random.Next(6); step >= 0; step--)
+                    await ChangeAsync(volume, made.Value.Inode, content, random);
+            }
+            await killed;
+        }
+        foreach (var (inode, content) in expected)
+        {
+            byte[] back = new byte[content.Length + 1];
+            Assert.Equal(content.Length, (await volume.ReadAsync(inode, 0, back, Cancellation)).Value);
+            Assert.True(back.AsSpan(0, (int)content.Length).SequenceEqual(content.ToArray()), $"inode {inode}, seed {seed}");
+        }
+        log.AssertQuiet("cannot be reached", "answers again");
+        await silo.DisposeAsync();
+    }
+
     [Fact]
     public async Task Two_processes_and_this_one_share_a_database()
     {
@@ -130,6 +176,32 @@ public sealed class SiloProcessTests : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
+
+    /// <summary>A write, an append or a truncation, on the file and on what is expected of it.</summary>
+    private static async Task ChangeAsync(GrainVolumeAccess volume, InodeNumber file, MemoryStream expected, Random random)
+    {
+        byte[] data = new byte[random.Next(1, 300_000)];
+        random.NextBytes(data);
+        switch (random.Next(3))
+        {
+            case 0:
+                long size = random.Next(400_000);
+                var change = new AttributeChange { Mask = AttributeMask.Size, Size = size };
+                Assert.True((await volume.SetAttributesAsync(file, change, default, Cancellation)).IsOk);
+                expected.SetLength(size);
+                break;
+            case 1:
+                expected.Position = random.Next(400_000);
+                Assert.Equal(expected.Position, (await volume.WriteAsync(file, expected.Position, data, WriteFlags.None, Cancellation)).Value);
+                expected.Write(data);
+                break;
+            default:
+                expected.Position = expected.Length;
+                Assert.Equal(expected.Position, (await volume.WriteAsync(file, expected.Position, data, WriteFlags.None, Cancellation)).Value);
+                expected.Write(data);
+                break;
+        }
+    }
 
     private static Task<VolumeConnection> ConnectAsync(ClusterConnection cluster) => VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = cluster }, Cancellation);
 

@@ -1,0 +1,216 @@
+using System.Buffers;
+using Microsoft.Extensions.Logging;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <content>Content that the copy has taken and not yet brought to disk.</content>
+internal sealed partial class RemoteSession
+{
+    private readonly UnstableChanges _unstable = new();
+    private readonly SemaphoreSlim _stabilize = new(0);
+
+    private INamespaceGrain Names => Grains.GetGrain<INamespaceGrain>(new NamespaceKey(Copy.Volume, Copy.Copy).ToString());
+
+    /// <summary>Writes, and keeps what was written until it is on disk there.</summary>
+    /// <param name="inode">The file.</param>
+    /// <param name="offset">First byte; of no meaning in an append.</param>
+    /// <param name="data">At most <see cref="GrainInterfaces.Limits.MaxTransfer"/> bytes, lent: they are copied.</param>
+    /// <param name="flags">How.</param>
+    /// <param name="cancellation">Gives up where nothing was done yet.</param>
+    public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        int length = data.Length;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
+        data.CopyTo(buffer);
+        if (!await TryReserveAsync(length, cancellation))
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+            return Errno.EINTR;
+        }
+        int attempts = 0;
+        while (true)
+        {
+            SessionTicket sent = default;
+            var (at, how) = (offset, flags);
+            var result = await ChangeAsync((request, token) =>
+            {
+                attempts++;
+                sent = request.Ticket;
+                return File(inode).WriteAsync(request, at, buffer.AsMemory(0, length), how, token);
+            }, cancellation);
+            // Answered at the first attempt: nobody reads the buffer any more. After a lost answer a message may still be on its way out, and the array is left to the collector.
+            bool isLent = attempts != 1 || result.Error == Errno.EINTR;
+            if (!result.TryGet(out offset, out _))
+            {
+                _unstable.Unreserve(length);
+                if (!isLent)
+                    ArrayPool<byte>.Shared.Return(buffer);
+                return result;
+            }
+            if (_unstable.TryKeep(new(0, inode, UnstableKind.Write, offset, length, buffer, default) { IsLent = isLent }, () => sent == Ticket))
+            {
+                if (_unstable.Bytes >= Limits.UnstableSyncAt)
+                    RequestSync();
+                return offset;
+            }
+            // The session was attached anew between the answer and now, maybe to another run of the copy: the same write goes to the place that it was given.
+            flags &= ~WriteFlags.Append;
+        }
+    }
+
+    /// <summary>Truncates or allocates, and keeps that it was done until it is on disk there. Done again it does no harm.</summary>
+    public async ValueTask<TResult> ReshapeAsync<TResult>(UnstableChange change, Func<ChangeRequest, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
+        where TResult : struct, IFsResult<TResult>
+    {
+        while (true)
+        {
+            SessionTicket sent = default;
+            var result = await ChangeAsync((request, token) =>
+            {
+                sent = request.Ticket;
+                return call(request, token);
+            }, cancellation);
+            if (result.Error != Errno.None || _unstable.TryKeep(change, () => sent == Ticket))
+                return result;
+        }
+    }
+
+    /// <summary>fsync of a file: what was kept of it is on disk.</summary>
+    public async ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation)
+    {
+        long? newest = _unstable.Newest;
+        var result = await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);
+        if (_unstable.TakeLoss(inode))
+            return Errno.EIO;
+        if (result.IsOk && newest is { } upTo)
+            _unstable.Drop(upTo, inode);
+        return result;
+    }
+
+    /// <summary>syncfs: everything kept is on disk.</summary>
+    public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
+    {
+        // A change that is kept was answered before, and is in this run of the copy or is written to it again before the session's ticket for it is there.
+        long? newest = _unstable.Newest;
+        var result = await AskAsync((ticket, token) => Names.SyncAllAsync(ticket, token), cancellation);
+        if (result.IsOk && newest is { } upTo)
+            _unstable.Drop(upTo);
+        return result;
+    }
+
+    private IFileGrain File(InodeNumber inode) => Grains.GetGrain<IFileGrain>(new FileKey(inode, Copy.Copy).ToString());
+
+    private void RequestSync()
+    {
+        if (_stabilize.CurrentCount == 0)
+            _stabilize.Release();
+    }
+
+    private async ValueTask<bool> TryReserveAsync(int length, CancellationToken cancellation)
+    {
+        try
+        {
+            while (_unstable.TryReserve(length) is { } room)
+            {
+                RequestSync();
+                await room.WaitAsync(cancellation);
+            }
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Puts the session on a new attachment. Where the copy is another run, what it may have lost is written again first, in order. <see cref="_attaching"/> is held.</summary>
+    private async Task MoveToAsync(SessionGrant grant)
+    {
+        if (grant.Run == _attachment.Grant.Run)
+        {
+            _attachment = new Attachment(grant);
+            return;
+        }
+        bool isDone = false;
+        try
+        {
+            var changes = _unstable.Freeze();
+            foreach (var change in changes)
+                await MakeAgainAsync(grant.Ticket, change);
+            if (changes.Count > 0)
+                LogWrittenAgain(_logger, changes.Count, Copy.Copy);
+            isDone = true;
+        }
+        finally
+        {
+            _unstable.Thaw(() => _attachment = isDone ? new Attachment(grant) : _attachment);
+        }
+        // What was asked of the run before is not answered any more.
+        Interlocked.Exchange(ref _moved, NewMove()).SetResult();
+    }
+
+    private async Task MakeAgainAsync(SessionTicket ticket, UnstableChange change)
+    {
+        var file = File(change.Inode);
+        var truncation = new AttributeChange { Mask = AttributeMask.Size, Size = change.Offset };
+        Errno error;
+        do
+        {
+            error = change.Kind switch
+            {
+                UnstableKind.Write => (await AnsweredAsync(t => file.WriteAsync(Recovery(ticket), change.Offset, change.Data, WriteFlags.None, t), default)).Error,
+                UnstableKind.Allocate => (await AnsweredAsync(t => file.AllocateAsync(Recovery(ticket), change.Mode, change.Offset, change.Length, t), default)).Error,
+                _ => (await AnsweredAsync(t => Names.SetAttributesAsync(Recovery(ticket), change.Inode, truncation, default, t), default)).Error,
+            };
+        }
+        while (error == Errno.EBUSY);
+        if (error == Errno.ENOTCONN)
+            throw new CopyAwayException(Copy.Copy);
+        // ESTALE: the file is gone by now, and what was written to it with it.
+        if (error is not (Errno.None or Errno.ESTALE))
+        {
+            _unstable.Lose(change.Inode);
+            LogLost(_logger, change.Inode, change.Offset, change.Length, error);
+        }
+    }
+
+    /// <summary>Asks for a sync when something was kept for long, or much of it.</summary>
+    private async Task StabilizeAsync()
+    {
+        while (!_ended.IsCancellationRequested)
+        {
+            try
+            {
+                await WaitAsync(_stabilize, Limits.UnstableAge);
+                if (_unstable.Newest is not null)
+                    await SyncAllAsync(_ended.Token);
+            }
+            catch (OperationCanceledException) when (_ended.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception e)
+            {
+                LogSyncFailed(_logger, e);
+            }
+        }
+        // The end of the session: what was written is left on disk. A copy that is away cannot be waited for.
+        using var patience = new CancellationTokenSource(Limits.LastSync, _time);
+        if (_unstable.Newest is not null && await SyncAllAsync(patience.Token) is { IsOk: false, Error: var error })
+            LogNotSynced(_logger, Copy.Copy, error);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Count} changes of content were made again at the copy '{Copy}', which was restarted")]
+    private static partial void LogWrittenAgain(ILogger logger, int count, CopyName copy);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "inode {Inode}: a change of {Length} bytes at {Offset} was lost with the copy's memory and could not be made again: {Error}")]
+    private static partial void LogLost(ILogger logger, InodeNumber inode, long offset, long length, Errno error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "a sync of what was written failed")]
+    private static partial void LogSyncFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the session ends before the copy '{Copy}' has brought to disk all that was written: {Error}")]
+    private static partial void LogNotSynced(ILogger logger, CopyName copy, Errno error);
+}
