@@ -66,6 +66,22 @@ internal sealed partial class VolumeFileSystem
 
     public override ValueTask<FuseResult<int>> Write(FuseContext context, WriteRequest request)
     {
+        var call = WriteToVolume(context, request);
+        bool direct = request.Flags.Direct && (request.WriteFlags & Fuse.WriteFlags.Cache) == 0;
+        return direct && Notifier is { } notifier ? PastTheCache(notifier, context.Node, request.Offset, request.Data.Length) : call;
+
+        // The kernel drops the pages that a direct write made stale, but not those of an asynchronous one (io_submit(2)), and does not tell the two apart: a reader would see what was there before.
+        async ValueTask<FuseResult<int>> PastTheCache(FuseNotifier notifier, NodeId node, long offset, int length)
+        {
+            var result = await call;
+            if (result.IsSuccess && notifier.TryInvalidateInode(node, offset, length))
+                await notifier.FlushAsync(CancellationToken.None);
+            return result;
+        }
+    }
+
+    private ValueTask<FuseResult<int>> WriteToVolume(FuseContext context, WriteRequest request)
+    {
         if ((request.WriteFlags & Fuse.WriteFlags.KillSuidGid) != 0 && HasPrivileges(context.Node))
             return WriteWithout();
         var call = _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context));

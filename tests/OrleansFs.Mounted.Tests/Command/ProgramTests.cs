@@ -78,6 +78,11 @@ public sealed class ProgramTests(MountPool mounts)
         """);
 
     [Theory, OnProgramMounts]
+    public Task A_reader_sees_what_was_written_past_the_cache(string kind) => RunAsync(kind, ["gcc"], """
+        gcc -O2 -Wall -o "$SCRATCH/direct" "$PROGRAMS/direct.c" && "$SCRATCH/direct" "$HERE/file"
+        """);
+
+    [Theory, OnProgramMounts]
     public Task Range_locks_are_between_processes(string kind) => RunAsync(kind, ["gcc"], """
         gcc -O2 -Wall -o "$SCRATCH/locks" "$PROGRAMS/locks.c" && "$SCRATCH/locks" "$HERE/file"
         """);
