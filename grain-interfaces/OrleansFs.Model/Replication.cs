@@ -89,6 +89,9 @@ public readonly record struct ReplicaReply
 
     /// <summary>What is wrong, in one line; null when all is well.</summary>
     [Id(13)] public string? Trouble { get; init; }
+
+    /// <summary>Bytes that its disk can still take.</summary>
+    [Id(14)] public long FreeBytes { get; init; }
 }
 
 /// <summary>A block on its way: the payload as it is stored, so that what is compressed on disk is so on the wire.</summary>
@@ -229,4 +232,43 @@ public readonly record struct ReplicaReport
 
     /// <summary>What is wrong, in one line; null when all is well.</summary>
     [Id(12)] public string? Trouble { get; init; }
+}
+
+/// <summary>Where the committed blocks of a file are, each distinct block counted once.</summary>
+[GenerateSerializer, Immutable, Alias("ofs.FileResidency")]
+public readonly record struct FileResidency
+{
+    /// <summary>Of the file, bytes.</summary>
+    [Id(0)] public required long Size { get; init; }
+
+    [Id(1)] public long Blocks { get; init; }
+
+    /// <summary>In files here.</summary>
+    [Id(2)] public long LocalBlocks { get; init; }
+
+    /// <summary>Kept here whatever the cache needs.</summary>
+    [Id(3)] public long PinnedBlocks { get; init; }
+
+    /// <summary>Other files, or other places in this one, have them too.</summary>
+    [Id(4)] public long SharedBlocks { get; init; }
+
+    /// <summary>What deleting the file would free here, bytes on disk.</summary>
+    [Id(5)] public long FreedBytes { get; init; }
+
+    /// <summary>Content newer than that is in memory.</summary>
+    [Id(6)] public required bool IsInFlight { get; init; }
+
+    /// <summary>Replicas that have every block, at least: of the block that the fewest have.</summary>
+    [Id(7)] public int Copies { get; init; }
+
+    [Id(8)] public required ReplicaHolds[] Replicas { get; init; }
+}
+
+/// <summary>How many blocks of a file a replica has.</summary>
+[GenerateSerializer, Immutable, Alias("ofs.ReplicaHolds")]
+public readonly record struct ReplicaHolds
+{
+    [Id(0)] public required string Name { get; init; }
+
+    [Id(1)] public long Blocks { get; init; }
 }

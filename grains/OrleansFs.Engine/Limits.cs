@@ -12,6 +12,9 @@ internal static class Limits
     /// <summary>Smallest budget for in-flight content, bytes: a few of the largest requests, so that one can always go on while another is sealed.</summary>
     public const long MinMemory = 16L << 20;
 
+    /// <summary>Smallest bound on block files, bytes: a few of the largest blocks, and room for writers beside them.</summary>
+    public const long MinCache = 8L << 20;
+
     /// <summary>Bytes taken from one write at a time. The kernel sends 1 MiB at most; a caller of the grains may send more, and is served in steps.</summary>
     public const int WriteStep = 1 << 20;
 
@@ -101,6 +104,27 @@ internal static class Limits
 
     /// <summary>Pause after a background task failed, before it is tried again.</summary>
     public static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Share of a bounded cache, in percent, above which eviction begins: before writers meet the bound.</summary>
+    public const int EvictAbovePercent = 95;
+
+    /// <summary>Share of a bounded cache, in percent, to which eviction goes on: rarely and in long runs.</summary>
+    public const int EvictToPercent = 90;
+
+    /// <summary>Share of a bounded cache, in percent, from which the user is told where nothing can be evicted.</summary>
+    public const int WarnPercent = 90;
+
+    /// <summary>Blocks marked in one transaction of an eviction, which ends with a sync: some milliseconds.</summary>
+    public const int EvictBatch = 512;
+
+    /// <summary>Blocks of a file fetched at a time when all of it is wanted: as many as are fetched ahead of readers.</summary>
+    public const int WarmBatch = 64;
+
+    /// <summary>How often it is looked whether eviction is due; writers that find no room ask at once.</summary>
+    public static readonly TimeSpan EvictTick = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often what was read is written down: a kill forgets the order of so long.</summary>
+    public static readonly TimeSpan TouchInterval = TimeSpan.FromSeconds(10);
 
     /// <summary>How often blocks that nothing refers to are looked for.</summary>
     public static readonly TimeSpan CollectInterval = TimeSpan.FromMinutes(1);

@@ -25,6 +25,12 @@ public sealed partial class VolumeCopy
     /// <summary>The disk seems full: what is deleted lets go of its blocks, what is in flight becomes as small as it can, and whatever is dead is collected, however lately it died.</summary>
     private async Task MakeRoomAsync(CancellationToken cancellation)
     {
+        if (_evictor is { } evictor && !_cache!.Admits(Limits.WriteStep))
+        {
+            await evictor.WaitForRoomAsync(_options.CacheFullTimeout, SettleForEvictionAsync, cancellation);
+            if (_space.AdmitsContent(Limits.WriteStep))
+                return;
+        }
         await _makingRoom.WaitAsync(cancellation);
         try
         {
@@ -42,6 +48,14 @@ public sealed partial class VolumeCopy
             _space.Forget();
             _makingRoom.Release();
         }
+    }
+
+    /// <summary>What is in memory becomes blocks that replicas can have; what is dead goes.</summary>
+    private async ValueTask SettleForEvictionAsync(CancellationToken cancellation)
+    {
+        await CollectDeadAsync(cancellation);
+        await _files.SettleAllAsync(_ => true, cancellation);
+        await _committer.CommitAsync(cancellation);
     }
 
     private async Task CollectDeadAsync(CancellationToken cancellation)

@@ -134,7 +134,10 @@ public sealed partial class VolumeCopy
             return Errno.ESTALE;
         try
         {
-            return await _files.SyncAsync(inode, cancellation);
+            var synced = await _files.SyncAsync(inode, cancellation);
+            if (synced.IsOk && _options.SyncCopies > 0)
+                await Replication.WaitForCopiesAsync(_metadata.Committed, _options.SyncCopies, cancellation);
+            return synced;
         }
         catch (OperationCanceledException)
         {
@@ -172,7 +175,8 @@ public sealed partial class VolumeCopy
     {
         var counters = _metadata.Counters;
         long used = counters.StoredBytes;
-        long free = _space.Room;
+        // What replicas can still take comes through the cache.
+        long free = Math.Min(_space.Room, _cache is null ? long.MaxValue : Math.Max(_cache.Room, Replication.FreeBytes(_options.Copies)));
         return new SpaceReport
         {
             BlockSize = BlockSize,
@@ -213,7 +217,7 @@ public sealed partial class VolumeCopy
             Orphans = counters.Orphans,
             MetadataBytes = _metadata.FileBytes,
             ResidentBytes = Environment.WorkingSet,
-            Trouble = _metadata.Poison ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
+            Trouble = _metadata.Poison ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
         };
     }
 }

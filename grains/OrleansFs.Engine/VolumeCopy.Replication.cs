@@ -28,8 +28,13 @@ public sealed partial class VolumeCopy
     /// <summary>On a replica: told after each batch of its master's mutations that readers see from now on. Must not take long.</summary>
     public event Action<VolumeChanges>? Changed;
 
+    /// <summary>Told when this copy has become the master. Must not take long.</summary>
+    public event Action<Epoch>? Promoted;
+
     /// <summary>When all blocks were last verified in this run; null where they were not.</summary>
     public DateTimeOffset? LastVerification { get; private set; }
+
+    internal long RoomOnDisk => _space.Room;
 
     internal BlockStore BlockStore => _blocks;
 
@@ -64,6 +69,7 @@ public sealed partial class VolumeCopy
             foreach (var orphan in _orphansFound)
                 _orphanage.Queue(orphan);
             _logger.LogInformation("the copy '{Copy}' is the master from now on, in epoch {Epoch}", Copy, epoch);
+            Promoted?.Invoke(epoch);
             return epoch;
         }
         finally
@@ -83,6 +89,10 @@ public sealed partial class VolumeCopy
             result = await _committer.DurableAsync(CancellationToken.None);
         _logger.LogError("another copy has become the master (epoch {By}, from mutation {At}): this one is read-only from now on{Problem}", by, at, result.IsOk ? "" : $"; that could not be written down: {result.Error}");
     }
+
+    private string? FenceTrouble =>
+        FencedBy is not { } by ? null
+        : $"another copy is the master since epoch {by}: this one is read-only, and {_metadata.Committed.Value - FencedAt!.Value.Value} of its mutations were never replicated";
 
     internal void Announce(VolumeChanges changes) => Changed?.Invoke(changes);
 
@@ -110,7 +120,7 @@ public sealed partial class VolumeCopy
             foreach (var row in _metadata.EnumerateBlocks())
             {
                 cancellation.ThrowIfCancellationRequested();
-                if (row.Residency != Residency.Local)
+                if (row.Residency == Residency.Absent)
                     continue;
                 var read = _blocks.Files.Verify(row.Hash);
                 blocks++;
@@ -132,6 +142,7 @@ public sealed partial class VolumeCopy
     private void StartReplica()
     {
         _replicaBlocks = new ReplicaBlocks(_metadata, _blocks.Files, Locks, _time, _logger);
+        _blocks.Source = new ReplicaRepair(this, _options.FetchTimeout, _time);
         _tasks.Run("tidy", TidyLoopAsync);
     }
 

@@ -39,6 +39,9 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private readonly SemaphoreSlim _pending = new(0, 1);
     private readonly SemaphoreSlim _makingRoom = new(1, 1);
     private IReadOnlyList<InodeNumber> _orphansFound = [];
+    private readonly BlockFetcher _fetcher;
+    private readonly CacheBound? _cache;
+    private readonly Evictor? _evictor;
     private bool _isMaster;
     private long _lastCollection;
     private int _closed;
@@ -59,12 +62,19 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         {
             ReadOnly = ReadOnly,
             MakeRoom = MakeRoomAsync,
+            SyncsAsBlocks = options.SyncCopies > 0,
         };
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
         Replication = new ReplicationMaster(this, time, loggers.CreateLogger<ReplicationMaster>());
         sealer.Sealed = Replication.NoteSealed;
+        _fetcher = new BlockFetcher(this, Locks, options.FetchTimeout, time, loggers.CreateLogger<BlockFetcher>());
+        if (options.CacheSize is { } bytes)
+        {
+            _cache = new CacheBound(bytes, metadata, Pending, _pool);
+            _evictor = new Evictor(this, _cache, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
+        }
         _committer.Committed = Replication.NoteCommitted;
         _lastCollection = time.GetTimestamp();
     }
@@ -112,7 +122,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
                     ReplicaOf = options.ReplicaOf,
                 }
                 : null;
-            metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>(), options.ReadOnly ? null : options.Copy);
+            bool evicts = options.CacheSize is not null && options.Role == VolumeRole.Master;
+            metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>(), options.ReadOnly ? null : options.Copy, options.ReadOnly ? null : evicts);
             CheckRole(options, metadata.Volume);
             blocks = BlockStore.Open(folder.Path, options.ReadCache, time, loggers.CreateLogger<BlockStore>());
             var copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time);
@@ -144,6 +155,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         if (Interlocked.Exchange(ref _closed, 1) != 0)
             return;
+        _fetcher.Dispose();
         await Replication.StopAsync();
         await _tasks.StopAsync(Limits.StopTimeout);
         var result = FsResult.Ok;
@@ -151,6 +163,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         {
             if (_isMaster)
             {
+                _evictor?.WriteUses();
                 result = await _files.SyncAllAsync(CancellationToken.None);
                 await _metadata.CheckpointAsync();
             }
@@ -163,6 +176,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         {
             _tasks.Dispose();
             _makingRoom.Dispose();
+            _evictor?.Dispose();
             _collector.Dispose();
             _files.Dispose();
             _metadata.Dispose();
@@ -180,6 +194,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         if (options.BlockSize is < Limits.MinBlockSize or > Limits.MaxBlockSize || (options.BlockSize & (options.BlockSize - 1)) != 0)
             throw new VolumeException($"a block size of {options.BlockSize} bytes cannot be used: a power of two from 4KiB to 4MiB is needed");
+        if (options.CacheSize < Limits.MinCache)
+            throw new VolumeException($"a cache of {options.CacheSize} bytes is too small: 8MiB or more are needed");
         if (options.Memory < Limits.MinMemory)
             throw new VolumeException($"{options.Memory} bytes of memory are too few: 16MiB or more are needed");
     }
@@ -230,6 +246,14 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private void StartMaster()
     {
         _isMaster = true;
+        _blocks.Source = _fetcher;
+        if (_evictor is { } evictor)
+        {
+            _space.Cache = _cache;
+            _blocks.Used = evictor.Note;
+            _fetcher.Stored = evictor.Wake;
+            _tasks.Run("evict", evictor.RunAsync);
+        }
         _orphansFound = _metadata.Orphans();
         for (int i = 0; i < Environment.ProcessorCount; i++)
             _tasks.Run("seal", _files.SealCompleteAsync);

@@ -32,6 +32,21 @@ public sealed record VolumeOptions
     /// <summary>What the copy is to be. A folder that holds something else is refused: only a promotion changes it.</summary>
     public VolumeRole Role { get; init; } = VolumeRole.Master;
 
+    /// <summary>Bound on what block files may take here, bytes, as the disk counts them; null where the disk is the bound. What does not fit is evicted where enough replicas have it. 8 MiB or more.</summary>
+    public long? CacheSize { get; init; }
+
+    /// <summary>Replicas that must have a block before it is evicted here. 1 by default.</summary>
+    public int Copies { get; init; } = 1;
+
+    /// <summary>Replicas that fsync waits for. None by default.</summary>
+    public int SyncCopies { get; init; }
+
+    /// <summary>How long a reader waits for a block that no replica can give, before EIO. 30 seconds by default.</summary>
+    public TimeSpan FetchTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a writer waits in a cache full of blocks that are not backed up, before ENOSPC. 30 seconds by default.</summary>
+    public TimeSpan CacheFullTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>The volume of which a replica is made where the folder holds none.</summary>
     internal VolumeId? ReplicaOf { get; init; }
 

@@ -32,6 +32,7 @@ internal sealed class PendingBlocks
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<BlockHash, Entry> _entries = [];
+    private long _storedBytes;
 
     /// <summary>Blocks pinned now.</summary>
     public int Count
@@ -43,12 +44,16 @@ internal sealed class PendingBlocks
         }
     }
 
+    /// <summary>What the files take on disk that were stored for blocks pinned now, bytes. Takes no lock.</summary>
+    public long StoredBytes => Volatile.Read(ref _storedBytes);
+
     /// <summary>Pins a block whose file is there: just stored, or found by its row. Called with the block's lock held. What is told of a block that is pinned already is the newer.</summary>
     public void Pin(BlockHash hash, PendingBlock block)
     {
         lock (_lock)
         {
             ref var entry = ref CollectionsMarshal.GetValueRefOrAddDefault(_entries, hash, out _);
+            _storedBytes += Stored(block) - (entry.Pins > 0 ? Stored(entry.Block) : 0);
             entry = new Entry(block, entry.Pins + 1);
         }
     }
@@ -87,11 +92,19 @@ internal sealed class PendingBlocks
             if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref entry))
                 throw new InvalidOperationException($"block {hash} is not pinned");
             if (entry.Pins == 1)
+            {
+                _storedBytes -= Stored(entry.Block);
                 _entries.Remove(hash);
+            }
             else
+            {
                 entry = entry with { Pins = entry.Pins - 1 };
+            }
         }
     }
+
+    /// <summary>One that was there before counts with its row.</summary>
+    private static long Stored(in PendingBlock block) => block.Stored.WriteSequence > 0 ? block.Stored.StoredBytes : 0;
 
     private readonly record struct Entry(PendingBlock Block, int Pins);
 }

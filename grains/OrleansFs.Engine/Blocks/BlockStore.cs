@@ -9,7 +9,7 @@ internal readonly record struct BlockReference(BlockHash Hash, int Length);
 
 /// <summary>The blocks of one copy as the content layer sees them: files, with a bounded cache of contents in memory before them. Thread-safe.</summary>
 /// <remarks>Invariants: 1. A block that is loaded into the cache is loaded once, however many want it. 2. What comes out of here has passed its checksum.</remarks>
-internal sealed class BlockStore : IDisposable
+internal sealed partial class BlockStore : IDisposable
 {
     private readonly BlockCache _cache;
     private readonly ILogger _logger;
@@ -53,7 +53,7 @@ internal sealed class BlockStore : IDisposable
     /// <param name="offset">First byte wanted.</param>
     /// <param name="destination">Filled up to the end of the block; the result's length says how far. Lent until completion.</param>
     /// <param name="cancellation">Ends a wait for another reader's load.</param>
-    public ValueTask<BlockReadResult> ReadAsync(BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation)
+    private ValueTask<BlockReadResult> ReadHereAsync(BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation)
     {
         if (block.Hash.IsHole)
         {
@@ -205,7 +205,9 @@ internal sealed class BlockStore : IDisposable
 
     private BlockReadResult Report(BlockReference block, BlockReadResult read)
     {
-        _logger.LogError("block {Hash} cannot be read: {Reason}", block.Hash, read.Reason);
+        // With another copy to ask, the read is not over.
+        if (Source is null)
+            _logger.LogError("block {Hash} cannot be read: {Reason}", block.Hash, read.Reason);
         return read;
     }
 }

@@ -141,7 +141,7 @@ public sealed class VolumeCheck
             new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = _cancellation },
             row =>
             {
-                if (row.Residency == Residency.Local)
+                if (row.Residency != Residency.Absent)
                     CheckBlock(row);
                 long done = Interlocked.Increment(ref _blocks);
                 if (done % 256 == 0)

@@ -20,6 +20,8 @@ internal sealed partial class FileData
         pieces.Clear();
         int length = ReadOnly ? ResolveReplicated(inode, offset, destination.Span, pieces) : Resolve(inode, offset, destination.Span, pieces);
         MarkRead(inode);
+        if (_blocks.Source is { IsAlone: false } source && length > 0)
+            FetchAhead(inode, offset, length, source);
         _metadata.Release(inode);
         for (int i = 0; i < pieces.Count; i++)
         {
@@ -103,6 +105,21 @@ internal sealed partial class FileData
             }
             return length;
         }
+    }
+
+    /// <summary>Where access is sequential, blocks that come next and are not here are fetched before they are asked for. Those that are here are the kernel's to read ahead.</summary>
+    private void FetchAhead(Inode inode, long offset, int length, IBlockSource source)
+    {
+        ReadAheadRange range;
+        lock (inode.Gate)
+            range = inode.ReadAhead.Observe(offset, length, _blockSize);
+        if (range.IsEmpty)
+            return;
+        var hashes = new BlockHash[range.Count];
+        _metadata.ReadManifest(inode.Number, range.FirstBlock, hashes);
+        var absent = hashes.Where(h => !h.IsHole && !_blocks.Files.Exists(h)).Distinct().ToList();
+        if (absent.Count > 0)
+            source.FetchAhead(absent);
     }
 
     /// <summary>On a replica inode and manifest change under the metadata lock, not under the gate.</summary>

@@ -12,7 +12,9 @@ internal sealed partial class FileData
     /// how programs make a file appear whole.</remarks>
     public async ValueTask<FsResult> SyncAsync(Inode inode, CancellationToken cancellation)
     {
-        if (CanBeFound(inode) && !TryLog(inode, out var settling) && (settling is null || !await TryLogAfterAsync(settling, inode, cancellation)))
+        // Redo rows are this copy's own: what is to be on replicas has to be blocks.
+        FileContent? settling = null;
+        if (CanBeFound(inode) && (SyncsAsBlocks || !TryLog(inode, out settling)) && (settling is null || !await TryLogAfterAsync(settling, inode, cancellation)))
         {
             var settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
             if (settled.Error == Errno.ENOSPC)
@@ -25,6 +27,9 @@ internal sealed partial class FileData
         }
         return await _committer.DurableAsync(cancellation);
     }
+
+    /// <summary>Never log: an fsync waits for replicas, which get blocks.</summary>
+    public bool SyncsAsBlocks { get; init; }
 
     /// <summary>syncfs(2): settles every file that is dirty now.</summary>
     public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)

@@ -91,7 +91,8 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
             block = new SealedBlock(hash, known.Stored.RawLength, known.Weak.Value, known.Stored.StoredBytes, known.Stored.WriteSequence);
             return true;
         }
-        if (!metadata.TryGetBlock(hash, out var row) || !blocks.Files.Exists(hash))
+        // One that is evicted is stored again: that its file may still be there is no promise.
+        if (!metadata.TryGetBlock(hash, out var row) || row.Residency == Residency.Absent || !blocks.Files.Exists(hash))
             return false;
         pending.Pin(hash, new PendingBlock(new StoredBlock(row.Length, (int)row.StoredBytes, BlockCodec.Raw, 0), new WeakChecksum(row.WeakChecksum)));
         block = new SealedBlock(hash, row.Length, row.WeakChecksum, row.StoredBytes, 0);

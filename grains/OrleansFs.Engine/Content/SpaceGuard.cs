@@ -20,6 +20,10 @@ namespace OrleansFs.Engine.Content;
 internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool, int blockSize)
 {
     private readonly Lock _lock = new();
+
+    /// <summary>The bound on block files; null where the disk is the only one.</summary>
+    public CacheBound? Cache { get; set; }
+
     private DiskSpace _space;
     private long? _probed;
 
@@ -61,6 +65,8 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
     /// <summary>Whether a write of so many bytes at any place may be taken.</summary>
     public bool AdmitsContent(long bytes)
     {
+        if (Cache is { } cache && !cache.Admits(bytes))
+            return false;
         var space = Space;
         long blocks = pool.Blocks + bytes / blockSize + 2;
         return space.FreeBytes - Reserve(space) >= blocks * (blockSize + Limits.BlockOverhead) && space.FreeInodes - Limits.InodeReserve >= blocks * Limits.BlockInodes;

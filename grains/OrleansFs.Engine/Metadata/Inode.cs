@@ -60,6 +60,9 @@ internal sealed class Inode(Attributes current)
     /// <summary>Found since the search for an inode to drop last came by. A hint: read and written without a lock.</summary>
     public bool Recent { get; set; }
 
+    /// <summary>What its readers will want next. Guarded by <see cref="Gate"/>.</summary>
+    public Blocks.ReadAhead ReadAhead;
+
     /// <summary>The file's content beyond what is committed; null while nothing of it is in memory.</summary>
     public FileContent? Content { get; set; }
 

@@ -113,7 +113,7 @@ internal sealed partial class MetadataStore
             _counters.ReferencedBytes += block.Length;
             return block.Length;
         }
-        var (length, stored, references, isLocal) = (s.Int64(0), s.Int64(1), s.Int64(2), s.Int64(3) == (long)Residency.Local);
+        var (length, stored, references, isLocal) = (s.Int64(0), s.Int64(1), s.Int64(2), s.Int64(3) != (long)Residency.Absent);
         s.Reset();
         bool anew = block.WriteSequence > 0;
         long storedNow = anew ? block.StoredBytes : stored;

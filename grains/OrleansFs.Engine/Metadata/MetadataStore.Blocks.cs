@@ -83,7 +83,10 @@ internal sealed partial class MetadataStore
     }
 
     /// <summary>Notes that a block should be in a file here, or not. Local; committed with the next transaction. False where there is no row, or it says so already.</summary>
-    public bool SetResidency(BlockHash hash, Residency residency)
+    /// <param name="hash">The block.</param>
+    /// <param name="residency">Where it is.</param>
+    /// <param name="writeSequence">Position of the write that must be synced before the transaction is committed; 0 where there is none.</param>
+    public bool SetResidency(BlockHash hash, Residency residency, long writeSequence = 0)
     {
         lock (Lock)
         {
@@ -94,6 +97,7 @@ internal sealed partial class MetadataStore
                 if (!ApplyResidency(hash, residency))
                     return false;
                 _effects.SetResidency(hash, residency);
+                RequiredBlockSequence = Math.Max(RequiredBlockSequence, writeSequence);
                 DoneLocal();
                 return true;
             }
@@ -102,6 +106,25 @@ internal sealed partial class MetadataStore
                 Undo(e);
                 throw;
             }
+        }
+    }
+
+    /// <summary>What the blocks that should be in files here take on disk, bytes. Takes no lock.</summary>
+    public long LocalBytes => Volatile.Read(ref _counters.LocalBytes);
+
+    /// <summary>Blocks that may be evicted as far as this copy is concerned, the longest unused first, after one that an earlier call gave. For a store that was opened to evict.</summary>
+    public IReadOnlyList<BlockRow> OldestLocal(BlockRow? after, int max)
+    {
+        lock (Lock)
+        {
+            var rows = new List<BlockRow>();
+            using var s = _database.Prepare(
+                $"SELECT {Statements.BlockColumns} FROM block INDEXED BY block_lru WHERE residency = 1 AND (last_use, hash) > (?1, ?2) ORDER BY last_use, hash");
+            s.Bind(1, after?.LastUse ?? new Timestamp(long.MinValue)).Bind(2, after?.Hash ?? BlockHash.Hole);
+            while (rows.Count < max && s.Step())
+                rows.Add(ReadBlock(s));
+            s.Reset();
+            return rows;
         }
     }
 
@@ -147,7 +170,7 @@ internal sealed partial class MetadataStore
         var s = _sql.CountBlock.Bind(1, hash);
         if (!s.Step())
             return false;
-        var (stored, references, isLocal) = (s.Int64(1), s.Int64(2), s.Int64(3) == (long)Residency.Local);
+        var (stored, references, isLocal) = (s.Int64(1), s.Int64(2), s.Int64(3) != (long)Residency.Absent);
         s.Reset();
         if (references != 0)
             return false;
@@ -168,7 +191,7 @@ internal sealed partial class MetadataStore
         if (was == residency)
             return false;
         _sql.SetResidency.Bind(1, hash).Bind(2, (long)residency).Run();
-        _counters.LocalBytes += residency == Residency.Local ? stored : -stored;
+        _counters.LocalBytes += (residency != Residency.Absent ? stored : 0) - (was != Residency.Absent ? stored : 0);
         return true;
     }
 

@@ -26,9 +26,10 @@ internal sealed partial class MetadataStore
     /// <param name="time">The wall clock.</param>
     /// <param name="logger">Told of everything that fails.</param>
     /// <param name="copy">The name that the copy has from now on; null to leave it.</param>
+    /// <param name="evicts">Whether blocks are evicted by their last use, which wants an index; null to leave that as it is.</param>
     /// <exception cref="NewerFormatException">A newer program has written it.</exception>
     /// <exception cref="NotAVolumeException">It is no volume.</exception>
-    public static MetadataStore Open(string path, NewVolume? create, TimeProvider time, ILogger logger, CopyName? copy = null)
+    public static MetadataStore Open(string path, NewVolume? create, TimeProvider time, ILogger logger, CopyName? copy = null, bool? evicts = null)
     {
         if (create is null && !File.Exists(path))
             throw new NotAVolumeException($"there is no volume at {path}");
@@ -36,6 +37,8 @@ internal sealed partial class MetadataStore
         try
         {
             int format = Prepare(database, path, create, copy, time);
+            if (evicts is { } wanted)
+                database.Execute(wanted ? "CREATE INDEX IF NOT EXISTS block_lru ON block (last_use, hash) WHERE residency = 1" : "DROP INDEX IF EXISTS block_lru");
             var sql = new Statements(database);
             var (volume, floor) = ReadVolume(database, format);
             var store = new MetadataStore(path, database, sql, volume, new VolumeClock(time, floor), time, logger);

@@ -10,6 +10,9 @@ internal sealed partial class MetadataStore
     /// <summary>The journal after this position is needed by a replica; null where there is none.</summary>
     private Lsn? LowestNeeded => _replicas.Count == 0 ? JournalNeeded : _replicas.Values.Min(r => r.Needs);
 
+    /// <summary>Replicas that are known. Takes no lock.</summary>
+    public int ReplicaCount => _replicas.Count;
+
     /// <summary>Every replica that is known, away or not.</summary>
     public IReadOnlyList<ReplicaRow> Replicas()
     {

@@ -91,7 +91,7 @@ internal sealed class Statements(Database database) : IDisposable
         """);
 
     private const string InodeColumns = "ino, mode, nlink, uid, gid, size, allocated, atime, mtime, ctime, btime, device, flags, parent, manifest, xattr_bytes, linkable";
-    private const string BlockColumns = "hash, length, stored, refs, last_use, weak, residency, birth, pins";
+    public const string BlockColumns = "hash, length, stored, refs, last_use, weak, residency, birth, pins";
 
     public void Dispose()
     {

@@ -141,6 +141,9 @@ internal enum Residency
 
     /// <summary>In a block file of this copy.</summary>
     Local = 1,
+
+    /// <summary>In a block file of this copy, and never to be evicted: someone wants it here.</summary>
+    Kept = 2,
 }
 
 /// <summary>The row of a block.</summary>

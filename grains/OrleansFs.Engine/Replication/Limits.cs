@@ -51,6 +51,18 @@ internal static class ReplicationLimits
     /// <summary>How long one replica may take to serve blocks before the next is asked.</summary>
     public static readonly TimeSpan FetchTimeout = TimeSpan.FromSeconds(10);
 
+    /// <summary>Pause before all replicas are asked again for a block that none could give.</summary>
+    public static readonly TimeSpan FetchPause = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Blocks that are fetched ahead of readers at a time: 8 MiB of default blocks, over all files.</summary>
+    public const int FetchedAhead = 64;
+
+    /// <summary>Blocks whose reading is noted between two times that it is written down: 1 GiB of default blocks in ten seconds, 80 ms of SQLite.</summary>
+    public const int UsedHashes = 8192;
+
+    /// <summary>Room in a bounded cache that lets waiting writers go on, bytes: a write of the largest size.</summary>
+    public const long RoomForWriters = Engine.Limits.WriteStep;
+
     /// <summary>How often blocks that a shipment turned out to lack are sent before the connection is given up.</summary>
     public const int LackingRounds = 4;
 

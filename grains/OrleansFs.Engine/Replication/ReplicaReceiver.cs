@@ -248,6 +248,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             Blocks = counters.Blocks + counters.DeadBlocks,
             StoredBytes = counters.LocalBytes,
             LastVerification = volume.LastVerification,
+            FreeBytes = volume.RoomOnDisk,
             Trouble = volume.Metadata.Poison,
         };
     }

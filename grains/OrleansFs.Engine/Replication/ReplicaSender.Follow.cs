@@ -12,7 +12,6 @@ internal sealed partial class ReplicaSender
 
     private async Task FollowAsync(Lsn from)
     {
-        State = from < _volume.Metadata.Committed ? ReplicaState.CatchingUp : ReplicaState.Following;
         var shipments = Channel.CreateBounded<Shipment>(ReplicationLimits.QueuedShipments);
         using var end = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         var shipping = ShipAsync(from, shipments.Writer, end.Token);
@@ -67,8 +66,6 @@ internal sealed partial class ReplicaSender
                     throw new ReplicaException($"the replica '{Name}' still lacks {reply.Hashes.Length} blocks that were sent to it");
                 gone = [.. gone, .. await ShipBlocksAsync(reply.Hashes, cancellation)];
             }
-            if (State == ReplicaState.CatchingUp && _acked >= _volume.Metadata.Committed)
-                State = ReplicaState.Following;
         }
     }
 

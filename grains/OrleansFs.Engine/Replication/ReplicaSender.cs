@@ -58,6 +58,9 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     /// <summary>What a fetch took lately, ticks: a moving average.</summary>
     public long FetchTime => Volatile.Read(ref _fetchTicks);
 
+    /// <summary>Bytes that it can still take, as it last said.</summary>
+    public long FreeBytes => State == ReplicaState.Away ? 0 : _last?.Reply.FreeBytes ?? 0;
+
     private Epoch Epoch => _volume.Epoch;
 
     public void Start() => _running = Task.Run(RunAsync);
@@ -229,6 +232,9 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         var tail = _volume.Metadata.Committed;
         _behind = tail <= position ? null : _behind is { } b && b.At > position ? b : (tail, _time.GetTimestamp());
         Trouble = null;
+        // Before those who wait for it are told.
+        if (State != ReplicaState.Following)
+            State = position < tail ? ReplicaState.CatchingUp : ReplicaState.Following;
         _master.Acknowledged(Name, position, null);
     }
 

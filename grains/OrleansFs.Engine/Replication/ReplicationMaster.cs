@@ -146,6 +146,35 @@ public sealed class ReplicationMaster
         }
     }
 
+    /// <summary>A drain in steps: waits for so long at most.</summary>
+    /// <param name="copies">On so many replicas.</param>
+    /// <param name="target">What an earlier step answered; null to bring everything to disk here first.</param>
+    /// <param name="patience">How long it may take when there is nothing new.</param>
+    /// <param name="cancellation">Ends it.</param>
+    public async Task<FsResult<DrainProgress>> DrainStepAsync(int copies, Lsn? target, TimeSpan patience, CancellationToken cancellation)
+    {
+        if (target is not { } wanted)
+        {
+            var synced = await _volume.SyncAllAsync(cancellation);
+            if (!synced.IsOk)
+                return synced.Error;
+            wanted = _volume.Metadata.Committed;
+        }
+        long began = _time.GetTimestamp();
+        while (true)
+        {
+            Task next;
+            lock (_lock)
+                next = _acknowledged.Task;
+            int have = _volume.Metadata.Replicas().Count(r => r.Acked >= wanted);
+            var left = patience - _time.GetElapsedTime(began);
+            if (have >= copies || left <= TimeSpan.Zero)
+                return new DrainProgress(wanted, ReachedBy(copies) ?? Lsn.Zero, have);
+            await Task.WhenAny(next, Task.Delay(left, _time, cancellation));
+            cancellation.ThrowIfCancellationRequested();
+        }
+    }
+
     /// <summary>Blocks from replicas, for who has not got them; those that none can give are left out.</summary>
     /// <param name="hashes">What is wanted.</param>
     /// <param name="except">A replica that is not to be asked; null to ask all.</param>
@@ -203,6 +232,29 @@ public sealed class ReplicationMaster
 
     /// <summary>Whether a block is, or may be, damaged on a replica that acknowledged it.</summary>
     internal bool IsDamaged(CopyName name, BlockHash hash) => _senders.TryGetValue(name, out var sender) && sender.IsDamaged(hash);
+
+    /// <summary>No replica is known.</summary>
+    internal bool IsAlone => _attached.Length == 0 && _volume.Metadata.ReplicaCount == 0;
+
+    /// <summary>Replicas that are known, or attached and about to be.</summary>
+    internal int Count => Math.Max(_attached.Length, _volume.Metadata.ReplicaCount);
+
+    /// <summary>Bytes that so many replicas can still take; 0 where there are not so many that answer.</summary>
+    internal long FreeBytes(int copies)
+    {
+        var free = _attached.Select(s => s.FreeBytes).OrderDescending().ToList();
+        return copies < 1 || free.Count < copies ? 0 : free[copies - 1];
+    }
+
+    /// <summary>Completes with the next acknowledgement of any replica, or after a time.</summary>
+    internal async Task AcknowledgedAsync(TimeSpan patience, CancellationToken cancellation)
+    {
+        Task next;
+        lock (_lock)
+            next = _acknowledged.Task;
+        await Task.WhenAny(next, Task.Delay(patience, _time, cancellation));
+        cancellation.ThrowIfCancellationRequested();
+    }
 
     /// <summary>Ends all senders.</summary>
     internal async Task StopAsync()

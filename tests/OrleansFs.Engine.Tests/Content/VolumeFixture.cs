@@ -10,9 +10,11 @@ internal sealed class VolumeFixture : IAsyncDisposable, IInodeHolder
 {
     private readonly bool _ownsFolder;
     private readonly HashSet<InodeNumber> _held = [];
+    private readonly Func<VolumeOptions, VolumeOptions> _configure;
 
-    private VolumeFixture(string folder, bool ownsFolder, VolumeCopy copy)
+    private VolumeFixture(string folder, bool ownsFolder, VolumeCopy copy, Func<VolumeOptions, VolumeOptions> configure)
     {
+        _configure = configure;
         Folder = folder;
         _ownsFolder = ownsFolder;
         Copy = copy;
@@ -29,17 +31,20 @@ internal sealed class VolumeFixture : IAsyncDisposable, IInodeHolder
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<VolumeFixture> CreateAsync(int blockSize = 128 << 10, string? folder = null, long memory = 32 << 20, ILoggerFactory? loggers = null)
+    public static async Task<VolumeFixture> CreateAsync(int blockSize = 128 << 10, string? folder = null, long memory = 32 << 20, ILoggerFactory? loggers = null,
+        Func<VolumeOptions, VolumeOptions>? configure = null)
     {
         string path = folder ?? Directory.CreateTempSubdirectory("ofs-content-").FullName;
-        var copy = await VolumeCopy.OpenAsync(new VolumeOptions { DataFolder = path, BlockSize = blockSize, Memory = memory }, loggers ?? NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
-        return new VolumeFixture(path, folder is null, copy);
+        configure ??= options => options;
+        var options = configure(new VolumeOptions { DataFolder = path, BlockSize = blockSize, Memory = memory });
+        var copy = await VolumeCopy.OpenAsync(options, loggers ?? NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
+        return new VolumeFixture(path, folder is null, copy, configure);
     }
 
     public async Task ReopenAsync()
     {
         await Copy.CloseAsync();
-        Copy = await VolumeCopy.OpenAsync(new VolumeOptions { DataFolder = Folder, Memory = 32 << 20 }, NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
+        Copy = await VolumeCopy.OpenAsync(_configure(new VolumeOptions { DataFolder = Folder, Memory = 32 << 20 }), NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
         Volume = Copy.OpenSession(this);
     }
 

@@ -83,6 +83,7 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
     private long _stored;
     private long _storedBytes;
     private long _copies;
+    private long _fetched;
 
     /// <summary>Null: nobody answers.</summary>
     public IReplicaLink? Target { get; set; } = target;
@@ -93,6 +94,8 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
     public long BlocksStored => Interlocked.Read(ref _stored);
 
     public long BytesStored => Interlocked.Read(ref _storedBytes);
+
+    public long BlocksAskedFor => Interlocked.Read(ref _fetched);
 
     public long Copies => Interlocked.Read(ref _copies);
 
@@ -131,7 +134,11 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
 
     public ValueTask<ReplicaReply> EndCopyAsync(Guid copy, CancellationToken cancellation) => CallAsync(t => t.EndCopyAsync(copy, cancellation));
 
-    public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) => CallAsync(t => t.FetchAsync(hashes, cancellation));
+    public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation)
+    {
+        Interlocked.Add(ref _fetched, hashes.Length);
+        return CallAsync(t => t.FetchAsync(hashes, cancellation));
+    }
 
     private async ValueTask<T> CallAsync<T>(Func<IReplicaLink, ValueTask<T>> call)
     {

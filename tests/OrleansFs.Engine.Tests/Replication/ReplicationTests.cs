@@ -38,7 +38,7 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         Assert.False(changes.Everything);
         Assert.Contains(later, changes.Inodes);
         Assert.Equal(1, replica.Link.Copies);
-        Assert.Equal(ReplicaState.Following, master.Copy.Replication.Reports().Single().State);
+        await EventuallyAsync(() => master.Copy.Replication.Reports().Single().State == ReplicaState.Following);
     }
 
     [Fact]

@@ -141,7 +141,7 @@ internal sealed partial class MetadataChecker : IDisposable
             coalesce(sum(stored) FILTER (WHERE refs > 0), 0) AS stored,
             count(*) FILTER (WHERE refs = 0) AS dead,
             coalesce(sum(stored) FILTER (WHERE refs = 0), 0) AS dead_bytes,
-            coalesce(sum(stored) FILTER (WHERE residency = 1), 0) AS local_bytes
+            coalesce(sum(stored) FILTER (WHERE residency <> 0), 0) AS local_bytes
           FROM block)
         SELECT v.files, i.files, v.directories, i.directories, v.others, i.others, v.logical_bytes, i.bytes, v.orphans, i.orphans, v.referenced_bytes, b.referenced, v.blocks, b.blocks,
           v.unique_bytes, b.bytes, v.stored_bytes, b.stored, v.dead_blocks, b.dead, v.dead_bytes, b.dead_bytes, v.local_bytes, b.local_bytes,

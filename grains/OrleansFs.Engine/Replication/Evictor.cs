@@ -1,0 +1,221 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Replication;
+
+/// <summary>Keeps the block files of a master within their bound: deletes the least recently used ones that enough replicas have.</summary>
+/// <remarks>
+/// Order, for each batch: choose under the metadata lock, by what is acknowledged at that moment; mark absent; commit and sync; unlink, each under its block's lock, where the row still says absent and nobody has
+/// pinned the block. Killed before the sync: nothing has happened. Killed after it: a file that no longer should be there, which is read as ever, and counted by nobody; the next eviction of the block, or storing it
+/// again, puts that right.
+/// </remarks>
+internal sealed class Evictor : IDisposable
+{
+    private readonly VolumeCopy _volume;
+    private readonly CacheBound _bound;
+    private readonly BlockLocks _locks;
+    private readonly PendingBlocks _pending;
+    private readonly int _copies;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly SemaphoreSlim _one = new(1, 1);
+    private readonly SemaphoreSlim _wake = new(0, 1);
+    private readonly ConcurrentDictionary<BlockHash, byte> _used = new();
+    private long _lastTouch;
+    private bool _warned;
+
+    public Evictor(VolumeCopy volume, CacheBound bound, BlockLocks locks, PendingBlocks pending, int copies, TimeProvider time, ILogger logger)
+    {
+        _volume = volume;
+        _bound = bound;
+        _locks = locks;
+        _pending = pending;
+        _copies = copies;
+        _time = time;
+        _logger = logger;
+        _lastTouch = time.GetTimestamp();
+    }
+
+    /// <summary>Why the cache is in danger of filling up, in one line; null while it is not.</summary>
+    public string? Trouble
+    {
+        get
+        {
+            if (!_bound.IsNearlyFull)
+                return null;
+            long percent = 100 * _bound.Used / _bound.Bytes;
+            int replicas = _volume.Replication.Count;
+            if (replicas < _copies)
+                return $"the cache is {percent} % full and nothing can leave it: attach {(replicas == 0 ? "a replica" : $"{_copies - replicas} more replicas")}, or allow it more with --cache-size";
+            return _bound.Room == 0 ? $"the cache is full of blocks that fewer than {_copies} replicas have: writing waits for them" : null;
+        }
+    }
+
+    /// <summary>A block was read. Bounded: what is read beyond that keeps its place.</summary>
+    public void Note(BlockHash hash)
+    {
+        if (_used.Count < ReplicationLimits.UsedHashes)
+            _used[hash] = 0;
+    }
+
+    /// <summary>Eviction may be due.</summary>
+    public void Wake()
+    {
+        try
+        {
+            if (_wake.CurrentCount == 0)
+                _wake.Release();
+        }
+        catch (Exception e) when (e is SemaphoreFullException or ObjectDisposedException)
+        {
+            // Another has just woken it, or it has ended.
+        }
+    }
+
+    /// <summary>Evicts while that is due, until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            await _wake.WaitAsync(Limits.EvictTick, cancellation);
+            if (_time.GetElapsedTime(_lastTouch) >= Limits.TouchInterval)
+                WriteUses();
+            if (_bound.IsHigh)
+                await EvictToGoalAsync(cancellation);
+            Warn();
+        }
+    }
+
+    /// <summary>Waits until new content can be taken: for eviction, and for replicas to acknowledge what can be evicted then.</summary>
+    /// <returns>False where there still is no room after the time-out, or nothing that would make any.</returns>
+    public async Task<bool> WaitForRoomAsync(TimeSpan patience, Func<CancellationToken, ValueTask> settle, CancellationToken cancellation)
+    {
+        long began = _time.GetTimestamp();
+        while (true)
+        {
+            await EvictToGoalAsync(cancellation);
+            if (_bound.Room > ReplicationLimits.RoomForWriters)
+                return true;
+            // What is in memory has to be blocks, and on replicas, before anything of it can leave.
+            await settle(cancellation);
+            if (_bound.Room > ReplicationLimits.RoomForWriters)
+                return true;
+            if (_volume.Replication.Count < _copies || _time.GetElapsedTime(began) >= patience)
+                return _bound.Room > 0;
+            await _volume.Replication.AcknowledgedAsync(Limits.EvictTick, cancellation);
+        }
+    }
+
+    /// <summary>Evicts one block, if that is allowed.</summary>
+    /// <returns>EBUSY where it is not.</returns>
+    public async Task<FsResult> EvictAsync(BlockHash hash, CancellationToken cancellation)
+    {
+        await _one.WaitAsync(cancellation);
+        try
+        {
+            if (!_volume.Metadata.TryGetBlock(hash, out var row))
+                return Errno.ENOENT;
+            if (row.Residency == Residency.Absent)
+                return FsResult.Ok;
+            if (!MayGo(row))
+                return Errno.EBUSY;
+            return await EvictAsync([row], cancellation) > 0 ? FsResult.Ok : Errno.EBUSY;
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>Writes down what was read lately: the order of eviction survives a restart.</summary>
+    public void WriteUses()
+    {
+        _lastTouch = _time.GetTimestamp();
+        BlockHash[] used = [.. _used.Keys];
+        foreach (var hash in used)
+            _used.TryRemove(hash, out _);
+        foreach (var batch in used.Chunk(MetadataLimits.TouchBatch))
+            _ = _volume.Metadata.Touch(batch);
+    }
+
+    public void Dispose()
+    {
+        _one.Dispose();
+        _wake.Dispose();
+    }
+
+    private async Task EvictToGoalAsync(CancellationToken cancellation)
+    {
+        await _one.WaitAsync(cancellation);
+        try
+        {
+            if (_bound.Excess > 0)
+                WriteUses();
+            BlockRow? after = null;
+            while (_bound.Excess > 0 && _volume.Replication.ReachedBy(_copies) is not null)
+            {
+                var rows = _volume.Metadata.OldestLocal(after, Limits.EvictBatch);
+                if (rows.Count == 0)
+                    return;
+                after = rows[^1];
+                var chosen = new List<BlockRow>();
+                long left = _bound.Excess;
+                foreach (var row in rows.Where(MayGo))
+                {
+                    if (left <= 0)
+                        break;
+                    chosen.Add(row);
+                    left -= row.StoredBytes;
+                }
+                if (chosen.Count > 0)
+                    await EvictAsync(chosen, cancellation);
+            }
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>Enough replicas have acknowledged the block's birth, and do not report it damaged; nobody here relies on its file; and the file has been synced without fault.</summary>
+    private bool MayGo(BlockRow row)
+    {
+        if (row.Residency != Residency.Local || row.Pins > 0 || _pending.Contains(row.Hash) || _volume.BlockStore.Files.IsSuspect(row.Hash))
+            return false;
+        int copies = _volume.Metadata.Replicas().Count(r => r.Acked >= row.Birth && !_volume.Replication.IsDamaged(r.Name, row.Hash));
+        return copies >= _copies;
+    }
+
+    private async Task<int> EvictAsync(IReadOnlyList<BlockRow> rows, CancellationToken cancellation)
+    {
+        foreach (var row in rows)
+            _volume.Metadata.SetResidency(row.Hash, Residency.Absent);
+        var durable = await _volume.BlockCommitter.DurableAsync(cancellation);
+        if (!durable.IsOk)
+            throw new BlockStoreException(durable.Error, "an eviction cannot be committed");
+        int gone = 0;
+        foreach (var row in rows)
+        {
+            lock (_locks.For(row.Hash))
+            {
+                if (_pending.Contains(row.Hash))
+                    _volume.Metadata.SetResidency(row.Hash, Residency.Local);
+                else if (_volume.Metadata.TryGetBlock(row.Hash, out var now) && now.Residency == Residency.Absent && _volume.BlockStore.Files.Delete(row.Hash))
+                    gone++;
+            }
+        }
+        return gone;
+    }
+
+    private void Warn()
+    {
+        string? trouble = Trouble;
+        if (trouble is not null && !_warned)
+            _logger.LogWarning("{Trouble}", trouble);
+        _warned = trouble is not null;
+    }
+}

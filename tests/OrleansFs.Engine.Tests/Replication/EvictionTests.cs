@@ -1,0 +1,264 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Check;
+using OrleansFs.Engine.Tests.Content;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Replication;
+
+/// <summary>A master whose disk holds less than its volume: eviction, fetching, waiting, refusing.</summary>
+public sealed class EvictionTests
+{
+    private const int S = 64 << 10;
+    private const int FileSize = 1 << 20;
+    private const long Cache = 8 << 20;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_volume_larger_than_its_cache_is_written_and_read()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        for (int i = 0; i < 24; i++)
+            await WriteFileAsync(master, i);
+        await DrainAsync(master);
+        await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
+        Assert.Equal(BytesOfBlocks(master), master.Copy.Metadata.LocalBytes);
+        Assert.Equal(24L * FileSize, replica.Volume.Metadata.Counters.UniqueBytes);
+
+        for (int i = 0; i < 24; i++)
+            Assert.Equal(Content(i), await master.ReadAllAsync(await master.FindAsync($"f{i}")));
+        Assert.True(replica.Link.BlocksAskedFor >= 24 * (FileSize / S) - Cache / S);
+        await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
+        var space = (await master.Volume.GetSpaceAsync(Cancellation)).Value;
+        Assert.True(space.TotalBytes - space.FreeBytes >= 24L * FileSize && space.FreeBytes > Cache);
+
+        // Evicted blocks are no fault, here or there.
+        await master.Copy.CloseAsync();
+        await AssertCleanAsync(master.Folder);
+        await master.ReopenAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Content(3), await master.ReadAllAsync(await master.FindAsync("f3")));
+    }
+
+    [Fact]
+    public async Task Without_a_replica_nothing_is_evicted_and_a_full_cache_says_so()
+    {
+        await using var master = await CreateAsync();
+        int written = 0;
+        Errno refused;
+        do
+            refused = await TryWriteFileAsync(master, written);
+        while (refused == Errno.None && ++written < 20);
+        Assert.Equal(Errno.ENOSPC, refused);
+        Assert.InRange(written, 5, 8);
+        await master.Volume.SyncAllAsync(Cancellation);
+        Assert.Contains("attach a replica", (await master.StatusAsync()).Trouble, StringComparison.Ordinal);
+        for (int i = 0; i < written; i++)
+            Assert.Equal(Content(i), await master.ReadAllAsync(await master.FindAsync($"f{i}")));
+        Assert.Equal(0, (await master.Volume.GetSpaceAsync(Cancellation)).Value.FreeBytes / FileSize);
+
+        for (int i = 0; i < 3; i++)
+            Assert.Equal(Errno.None, (await master.Volume.UnlinkAsync(InodeNumber.Root, Name(i), Cancellation)).Error);
+        await EventuallyAsync(async () => await TryWriteFileAsync(master, 50) == Errno.None);
+    }
+
+    [Fact]
+    public async Task While_the_replica_is_away_writers_wait_then_are_refused_and_readers_and_deleters_go_on()
+    {
+        await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(1) });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await WriteFileAsync(master, 0);
+        await DrainAsync(master);
+        replica.Link.Target = null;
+        int written = 1;
+        while (written < 20 && await TryWriteFileAsync(master, written) == Errno.None)
+            written++;
+        Assert.InRange(written, 5, 9);
+        Assert.Equal(Content(1), await master.ReadAllAsync(await master.FindAsync("f1")));
+        Assert.Equal(Errno.None, (await master.Volume.UnlinkAsync(InodeNumber.Root, Name(1), Cancellation)).Error);
+
+        // It comes back while a writer waits.
+        replica.Link.Target = replica.Receiver;
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await EventuallyAsync(async () => await TryWriteFileAsync(master, 60) == Errno.None);
+        await DrainAsync(master);
+    }
+
+    [Fact]
+    public async Task A_block_is_fetched_once_however_many_read_it()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await EvictedFileAsync(master, replica);
+        long before = replica.Link.BlocksAskedFor;
+        byte[][] read = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => Task.Run(async () =>
+        {
+            byte[] content = new byte[S];
+            Assert.Equal(S, (await master.Volume.ReadAsync(file, 5 * S, content, Cancellation)).Value);
+            return content;
+        })));
+        Assert.All(read, r => Assert.Equal(Content(0).AsSpan(5 * S, S).ToArray(), r));
+        Assert.Equal(1, replica.Link.BlocksAskedFor - before);
+        Assert.Equal(1, LocalBlocks(master));
+    }
+
+    [Fact]
+    public async Task A_damaged_copy_is_had_from_the_next_replica_and_mended()
+    {
+        await using var master = await CreateAsync(o => o with { Copies = 2 });
+        await using var bad = await ReplicaFixture.CreateAsync("bad");
+        await using var good = await ReplicaFixture.CreateAsync("good");
+        await master.Copy.Replication.AttachAsync(good.Name, good.Link);
+        var file = await EvictedFileAsync(master, bad, copies: 2);
+        foreach (string block in Directory.GetFiles(Path.Combine(bad.Folder, "blocks"), "*", SearchOption.AllDirectories))
+        {
+            byte[] bytes = await File.ReadAllBytesAsync(block, Cancellation);
+            bytes[^1] ^= 1;
+            await File.WriteAllBytesAsync(block, bytes, Cancellation);
+        }
+        Assert.Equal(Content(0), await master.ReadAllAsync(file));
+        await bad.Volume.VerifyAllAsync(null, Cancellation);
+        await EventuallyAsync(() => bad.Volume.ReplicaBlocks.DamagedCount == 0);
+        Assert.Equal((FileSize / S, 0L), await bad.Volume.VerifyAllAsync(null, Cancellation));
+    }
+
+    [Fact]
+    public async Task With_nobody_to_ask_a_read_ends_with_EIO_after_its_time_and_works_again_later()
+    {
+        await using var master = await CreateAsync(o => o with { FetchTimeout = TimeSpan.FromMilliseconds(300) });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await EvictedFileAsync(master, replica);
+        replica.Link.Target = null;
+        Assert.Equal(Errno.EIO, (await master.Volume.ReadAsync(file, 0, new byte[S], Cancellation)).Error);
+        Assert.Contains("no replica could give it", (await master.StatusAsync()).Trouble, StringComparison.Ordinal);
+        using var interrupt = new CancellationTokenSource();
+        var reading = master.Volume.ReadAsync(file, S, new byte[S], interrupt.Token).AsTask();
+        await interrupt.CancelAsync();
+        Assert.Contains((await reading).Error, new[] { Errno.EINTR, Errno.EIO });
+        replica.Link.Target = replica.Receiver;
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await EventuallyAsync(async () => (await master.Volume.ReadAsync(file, 0, new byte[S], Cancellation)).IsOk);
+        Assert.Equal(Content(0), await master.ReadAllAsync(file));
+    }
+
+    [Fact]
+    public async Task What_was_read_last_stays_longest_also_across_a_restart()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        for (int i = 0; i < 6; i++)
+            await WriteFileAsync(master, i);
+        await DrainAsync(master);
+        Assert.Equal(Content(0), await master.ReadAllAsync(await master.FindAsync("f0")));
+        await master.ReopenAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        for (int i = 6; i < 10; i++)
+            await WriteFileAsync(master, i);
+        await DrainAsync(master);
+        await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
+        Assert.Equal(FileSize / S, LocalBlocks(master, Content(0)));
+        Assert.Equal(0, LocalBlocks(master, Content(1)));
+    }
+
+    [Fact]
+    public async Task A_block_that_is_written_again_while_it_is_evicted_is_kept()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await EvictedFileAsync(master, replica);
+        // Partly over an evicted block: what lies under it is fetched for the seal.
+        await master.WriteAsync(file, 3 * S + 100, [1, 2, 3]);
+        byte[] expected = Content(0);
+        new byte[] { 1, 2, 3 }.CopyTo(expected, 3 * S + 100);
+        // The same content again, as another file: stored again, as the first is not here.
+        await WriteFileAsync(master, 0, "again");
+        await DrainAsync(master);
+        Assert.Equal(expected, await master.ReadAllAsync(file));
+        Assert.Equal(Content(0), await master.ReadAllAsync(await master.FindAsync("again")));
+        await master.ReopenAsync();
+        Assert.Equal(Content(0), await master.ReadAllAsync(await master.FindAsync("again")));
+        await master.Copy.CloseAsync();
+        await AssertCleanAsync(master.Folder);
+        await master.ReopenAsync();
+    }
+
+    private static Task<VolumeFixture> CreateAsync(Func<VolumeOptions, VolumeOptions>? more = null) =>
+        VolumeFixture.CreateAsync(S, configure: o => (more ?? (x => x))(o with { CacheSize = Cache, CollectGrace = TimeSpan.Zero }));
+
+    /// <summary>A file of which nothing is here.</summary>
+    private static async Task<InodeNumber> EvictedFileAsync(VolumeFixture master, ReplicaFixture replica, int copies = 1)
+    {
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await WriteFileAsync(master, 0);
+        await DrainAsync(master, copies);
+        var file = await master.FindAsync("f0");
+        Assert.Equal((long)FileSize / S, (await master.Copy.EvictFileAsync(file, Cancellation)).Value);
+        Assert.Equal(0, LocalBlocks(master));
+        return file;
+    }
+
+    private static byte[] Name(int number) => System.Text.Encoding.UTF8.GetBytes($"f{number}");
+
+    private static byte[] Content(int number)
+    {
+        byte[] data = new byte[FileSize];
+        new Random(number).NextBytes(data);
+        return data;
+    }
+
+    private static async Task WriteFileAsync(VolumeFixture master, int number, string? name = null)
+    {
+        var file = await master.CreateFileAsync(name ?? $"f{number}");
+        await master.WriteAsync(file, 0, Content(number));
+    }
+
+    private static async Task<Errno> TryWriteFileAsync(VolumeFixture master, int number)
+    {
+        var made = await master.Volume.CreateAsync(InodeNumber.Root, Name(number), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, VolumeFixture.Root, Cancellation);
+        var file = made.IsOk ? made.Value.Inode : await master.FindAsync($"f{number}");
+        var written = await master.Volume.WriteAsync(file, 0, Content(number), WriteFlags.None, Cancellation);
+        if (!written.IsOk)
+            await master.Volume.UnlinkAsync(InodeNumber.Root, Name(number), Cancellation);
+        return written.Error;
+    }
+
+    private static async Task DrainAsync(VolumeFixture master, int copies = 1)
+    {
+        var drained = await master.Copy.Replication.DrainAsync(copies, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(120), Cancellation);
+        Assert.Equal(Errno.None, drained.Error);
+    }
+
+    private static int LocalBlocks(VolumeFixture master) => Directory.GetFiles(Path.Combine(master.Folder, "blocks"), "*", SearchOption.AllDirectories).Length;
+
+    private static int LocalBlocks(VolumeFixture master, byte[] content) => content.Chunk(S).Count(b => master.Copy.BlockStore.Files.Exists(BlockHash.Of(b)));
+
+    private static long BytesOfBlocks(VolumeFixture master)
+    {
+        using var du = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("find", [Path.Combine(master.Folder, "blocks"), "-type", "f", "-printf", "%b\\n"]) { RedirectStandardOutput = true })!;
+        long units = 0;
+        while (du.StandardOutput.ReadLine() is { } line)
+            units += long.Parse(line, System.Globalization.CultureInfo.InvariantCulture);
+        du.WaitForExit();
+        return units * 512;
+    }
+
+    private static async Task AssertCleanAsync(string folder)
+    {
+        var report = await VolumeCheck.RunAsync(new CheckOptions { DataFolder = folder, VerifyData = true }, NullLoggerFactory.Instance, TimeProvider.System, null, Cancellation);
+        Assert.Empty(report.Faults);
+    }
+
+    private static async Task EventuallyAsync(Func<bool> condition) => await EventuallyAsync(() => Task.FromResult(condition()));
+
+    private static async Task EventuallyAsync(Func<Task<bool>> condition)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        patience.CancelAfter(TimeSpan.FromSeconds(60));
+        while (!await condition())
+            await Task.Delay(50, patience.Token);
+    }
+}
