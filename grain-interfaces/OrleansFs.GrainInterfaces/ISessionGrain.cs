@@ -52,4 +52,19 @@ public interface ICopyGrain : IGrainWithStringKey
 {
     [Alias("Describe"), ReadOnly]
     ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation);
+
+    /// <summary>The replicas of this copy, which is a master; <c>EROFS</c> where it is none.</summary>
+    [Alias("ListReplicas"), ReadOnly]
+    ValueTask<FsResult<ReplicaReport[]>> ListReplicasAsync(CancellationToken cancellation);
+
+    /// <summary>Brings everything to disk, here and on replicas; waits at most <see cref="Limits.DrainWait"/>, and is called again with the target that it answered until it is done.</summary>
+    /// <param name="copies">On so many replicas, 1 or more.</param>
+    /// <param name="target">What an earlier call answered; null to begin.</param>
+    /// <param name="cancellation">Cancels the wait.</param>
+    [Alias("Drain"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<DrainStep>> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
+
+    /// <summary>Makes this replica the master. <c>EEXIST</c> where it is one, <c>EAGAIN</c> where it has had no full copy yet, <c>EIO</c> where that cannot be written down. Answers with the new epoch.</summary>
+    [Alias("Promote"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<Epoch>> PromoteAsync(CancellationToken cancellation);
 }

@@ -73,6 +73,29 @@ public readonly record struct SessionKey(SessionId Session, CopyName Copy)
     public override string ToString() => CopyKey.Format(Session.ToString(), Copy);
 }
 
+/// <summary>Names <see cref="IReplicaGrain"/>: the replica and nothing else.</summary>
+public readonly record struct ReplicaKey(CopyName Copy)
+{
+    private const string Identity = "replica";
+
+    public static ReplicaKey Parse(string key) =>
+        CopyKey.Split(key) is (Identity, var copy) ? new(copy) : throw new FormatException($"'{key}' is not the key of a replica: {Identity}@name");
+
+    public override string ToString() => CopyKey.Format(Identity, Copy);
+}
+
+/// <summary>Names <see cref="IReplicationGrain"/>: which replica, on which master.</summary>
+public readonly record struct ReplicationKey(CopyName Replica, CopyName Master)
+{
+    public static ReplicationKey Parse(string key)
+    {
+        var (identity, copy) = CopyKey.Split(key);
+        return new(CopyName.Parse(identity), copy);
+    }
+
+    public override string ToString() => CopyKey.Format(Replica.Value, Master);
+}
+
 /// <summary>Names <see cref="ICopyGrain"/>: the copy and nothing else.</summary>
 public readonly record struct CopyGrainKey(CopyName Copy)
 {

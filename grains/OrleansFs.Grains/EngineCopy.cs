@@ -1,22 +1,27 @@
 using OrleansFs.Engine;
+using OrleansFs.Engine.Replication;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
 namespace OrleansFs.Grains;
 
 /// <summary>The engine, as the grains see it.</summary>
-public sealed class EngineCopy(VolumeCopy volume, CopyRole role) : IVolumeCopy
+public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated
 {
-    public CopyDescription Description { get; } = new()
+    public CopyDescription Description => new()
     {
         Copy = volume.Copy,
         Volume = volume.Id,
         VolumeName = volume.Name,
-        Role = role,
+        Role = volume.Role == VolumeRole.Master ? CopyRole.Master : CopyRole.Replica,
         BlockSize = volume.BlockSize,
         ReadOnly = volume.ReadOnly,
         Epoch = volume.Epoch,
     };
+
+    VolumeCopy? IReplicated.Volume => volume;
+
+    ReplicaReceiver? IReplicated.Receiver => null;
 
     public VolumeSession OpenSession(IInodeHolder holder)
     {

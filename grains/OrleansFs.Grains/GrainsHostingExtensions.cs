@@ -16,6 +16,7 @@ public static class GrainsHostingExtensions
     public static Orleans.Hosting.ISiloBuilder AddOrleansFsGrains(this Orleans.Hosting.ISiloBuilder silo, IVolumeCopy copy, TimeProvider time, bool exclusive = false)
     {
         silo.Services.AddSingleton(services => new CopySessions(copy, time, exclusive, services.GetRequiredService<ILogger<CopySessions>>()));
+        silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, ReplicationWatch>();
         silo.Services.AddPlacementDirector<CopyPlacement, CopyPlacementDirector>();
         silo.AddGrainDirectory(NoDirectory.Name, (_, _) => new NoDirectory());
         return silo;

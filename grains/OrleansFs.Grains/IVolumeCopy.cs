@@ -8,6 +8,9 @@ public interface IVolumeCopy
 {
     CopyDescription Description { get; }
 
+    /// <summary>Whether there is anything to be read: a replica has nothing before its first full copy.</summary>
+    bool IsReady => true;
+
     /// <param name="holder">Asked whether the session still knows an inode that has lost its last name.</param>
     VolumeSession OpenSession(IInodeHolder holder);
 

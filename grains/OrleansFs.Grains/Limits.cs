@@ -19,6 +19,12 @@ internal static class Limits
     /// is asked about once more, which costs a message.</summary>
     public const int RememberedForgotten = 65536;
 
+    /// <summary>How often a master looks for replicas that have come into the cluster.</summary>
+    public static readonly TimeSpan ReplicaTick = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often what a replica has acknowledged is written to grain storage, where it has changed.</summary>
+    public static readonly TimeSpan ReplicationSaved = TimeSpan.FromSeconds(30);
+
     /// <summary>How often sessions are looked through for ended leases.</summary>
     public static readonly TimeSpan ExpiryTick = TimeSpan.FromSeconds(2);
 }

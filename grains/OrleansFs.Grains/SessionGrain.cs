@@ -1,5 +1,7 @@
+using Microsoft.Extensions.Logging;
 using Orleans.Concurrency;
 using Orleans.GrainDirectory;
+using OrleansFs.Engine;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains.Placement;
 using OrleansFs.Grains.Sessions;
@@ -75,15 +77,51 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
 internal sealed class CopyGrain : IGrainBase, ICopyGrain
 {
     private readonly CopySessions _sessions;
+    private readonly ILogger _logger;
 
-    public CopyGrain(IGrainContext context, CopySessions sessions)
+    public CopyGrain(IGrainContext context, CopySessions sessions, ILogger<CopyGrain> logger)
     {
         GrainContext = context;
         _sessions = sessions;
+        _logger = logger;
         GrainKeys.RequireHere(CopyGrainKey.Parse(GrainKeys.Text(context)).Copy, sessions.Copy);
     }
 
     public IGrainContext GrainContext { get; }
 
+    private VolumeCopy? Volume => (_sessions.Copy as IReplicated)?.Volume;
+
     public ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation) => new(_sessions.Copy.Description);
+
+    public ValueTask<FsResult<ReplicaReport[]>> ListReplicasAsync(CancellationToken cancellation) =>
+        Volume is { Role: VolumeRole.Master } volume ? new(volume.Replication.Reports().ToArray()) : new(Errno.EROFS);
+
+    public async ValueTask<FsResult<DrainStep>> DrainAsync(int copies, Lsn? target, CancellationToken cancellation)
+    {
+        if (Volume is not { Role: VolumeRole.Master } volume)
+            return Errno.EROFS;
+        if (copies < 1)
+            return Errno.EINVAL;
+        var step = await Task.Run(() => volume.Replication.DrainStepAsync(copies, target, GrainInterfaces.Limits.DrainWait, cancellation), cancellation);
+        if (!step.TryGet(out var reached, out var error))
+            return error;
+        return new DrainStep { Target = reached.Target, Reached = reached.Reached, Copies = reached.Copies, IsDone = reached.Copies >= copies };
+    }
+
+    public async ValueTask<FsResult<Epoch>> PromoteAsync(CancellationToken cancellation)
+    {
+        if (Volume is not { } volume || volume.Epoch.Value == 0)
+            return Errno.EAGAIN;
+        if (volume.Role == VolumeRole.Master)
+            return Errno.EEXIST;
+        try
+        {
+            return await Task.Run(() => volume.PromoteAsync(cancellation), cancellation);
+        }
+        catch (VolumeException e)
+        {
+            _logger.LogError(e, "the promotion failed");
+            return Errno.EIO;
+        }
+    }
 }

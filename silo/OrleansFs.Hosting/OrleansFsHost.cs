@@ -10,9 +10,11 @@ using Orleans.Runtime;
 using OrleansFs.Client;
 using OrleansFs.Client.Security;
 using OrleansFs.Engine;
+using OrleansFs.Engine.Replication;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains;
 using OrleansFs.Hosting.Cluster;
+using OrleansFs.Model;
 
 namespace OrleansFs.Hosting;
 
@@ -31,20 +33,34 @@ public sealed class OrleansFsHost : IAsyncDisposable
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly VolumeCopy? _volume;
+    private readonly ReplicaReceiver? _receiver;
     private IHost? _host;
     private bool _isStopped;
 
-    private OrleansFsHost(OrleansFsHostOptions options, ILoggerFactory loggers, VolumeCopy volume)
+    private OrleansFsHost(OrleansFsHostOptions options, ILoggerFactory loggers, CopyName copy, string folder, VolumeCopy? volume, ReplicaReceiver? receiver)
     {
         _options = options;
         _loggers = loggers;
         _logger = loggers.CreateLogger<OrleansFsHost>();
-        _cluster = options.Cluster ?? ClusterConnection.Sqlite(Path.Combine(volume.DataFolder, "cluster.db"));
-        Volume = volume;
+        _cluster = options.Cluster ?? ClusterConnection.Sqlite(Path.Combine(folder, "cluster.db"));
+        Copy = copy;
+        DataFolder = folder;
+        _volume = volume;
+        _receiver = receiver;
     }
 
+    /// <summary>The name of the copy.</summary>
+    public CopyName Copy { get; }
+
+    public string DataFolder { get; }
+
     /// <summary>The copy. Open until <see cref="StopAsync"/>.</summary>
-    public VolumeCopy Volume { get; }
+    /// <exception cref="InvalidOperationException">A replica in an empty folder has had no contact with its master yet.</exception>
+    public VolumeCopy Volume => _volume ?? _receiver?.Volume ?? throw new InvalidOperationException($"the replica '{Copy}' holds nothing yet");
+
+    /// <summary>The receiving end of replication; null on the silo of a master.</summary>
+    public ReplicaReceiver? Receiver => _receiver;
 
     /// <summary>Where the cluster keeps its membership.</summary>
     public ClusterConnection Cluster => _cluster;
@@ -84,8 +100,21 @@ public sealed class OrleansFsHost : IAsyncDisposable
     public static async Task<OrleansFsHost> OpenAsync(OrleansFsHostOptions options, CancellationToken cancellation)
     {
         var loggers = options.Loggers ?? NullLoggerFactory.Instance;
+        if (options.Role == CopyRole.Replica)
+            return await OpenReplicaAsync(options, loggers, cancellation);
         var volume = await VolumeCopy.OpenAsync(options.Volume, loggers, options.Time, cancellation);
-        return new OrleansFsHost(options, loggers, volume);
+        return new OrleansFsHost(options, loggers, volume.Copy, volume.DataFolder, volume, null);
+    }
+
+    private static async Task<OrleansFsHost> OpenReplicaAsync(OrleansFsHostOptions options, ILoggerFactory loggers, CancellationToken cancellation)
+    {
+        if (options.Volume.Copy is not { } copy || options.Cluster is null)
+            throw new HostException("a replica needs a name, and a cluster in which its master finds it");
+        string folder = Path.GetFullPath(options.Volume.DataFolder);
+        var receiver = await ReplicaReceiver.OpenAsync(options.Volume, loggers, options.Time, cancellation);
+        // An empty folder becomes a copy when a master first says hello; what a silo writes down there it writes before.
+        Directory.CreateDirectory(folder);
+        return new OrleansFsHost(options, loggers, copy, folder, null, receiver);
     }
 
     /// <summary>Starts the silo: when this returns, grains of this copy can be called, here and through the gateway.</summary>
@@ -94,20 +123,22 @@ public sealed class OrleansFsHost : IAsyncDisposable
     {
         await ClusterSchema.PrepareAsync(_cluster, cancellation);
         var secret = await ReadSecretAsync(cancellation);
-        if (_options.Role == CopyRole.Master && !Volume.ReadOnly)
-            await new MasterClaim(Volume.Copy, Volume.Epoch, MasterClaim.FolderOf(Volume.DataFolder)).TakeAsync(_cluster, _options.ClusterId, Volume.Id, cancellation);
-        var earlier = SiloFile.Read(Volume.DataFolder);
+        if (_receiver is { } receiver)
+            ClaimWhenPromoted(receiver);
+        else if (!Volume.ReadOnly)
+            await ClaimAsync(Volume, cancellation);
+        var earlier = SiloFile.Read(DataFolder);
         for (int attempt = 1; ; attempt++)
         {
-            var host = SiloBuilding.Build(_options, _cluster, new EngineCopy(Volume, _options.Role), secret, _loggers);
+            var host = SiloBuilding.Build(_options, _cluster, _receiver is null ? new EngineCopy(Volume) : new ReplicaCopy(_receiver, Copy), secret, _loggers);
             try
             {
                 var table = host.Services.GetRequiredService<IMembershipTable>();
-                var retirement = new EarlierRun(table, _cluster, _options.Cluster is null, Volume.Copy, _logger);
+                var retirement = new EarlierRun(table, _cluster, _options.Cluster is null, Copy, _logger);
                 await retirement.RetireAsync(earlier?.MemberAddress, cancellation);
                 // Written before the silo joins: should it be killed in between, the next start knows its row.
                 Silo = Describe(host.Services);
-                Silo.Write(Volume.DataFolder);
+                Silo.Write(DataFolder);
                 await host.StartAsync(cancellation);
                 _host = host;
                 Watch(host.Services.GetRequiredService<FatalErrors>());
@@ -116,12 +147,12 @@ public sealed class OrleansFsHost : IAsyncDisposable
             catch (Exception e)
             {
                 await DisposeAsync(host);
-                SiloFile.Delete(Volume.DataFolder);
+                SiloFile.Delete(DataFolder);
                 Silo = null;
                 if (e is HostException or OperationCanceledException)
                     throw;
                 if (!IsPortTaken(e) || attempt == Limits.PortAttempts || (_options.SiloPort is not null && _options.GatewayPort is not null))
-                    throw new HostException($"the silo '{Volume.Copy}' cannot be started: {Reason(e)}", e);
+                    throw new HostException($"the silo '{Copy}' cannot be started: {Reason(e)}", e);
                 _logger.LogInformation("a port was taken by another process in the meantime; trying others");
             }
         }
@@ -142,8 +173,8 @@ public sealed class OrleansFsHost : IAsyncDisposable
         finally
         {
             // Removed while the folder's lock is still held: the next process writes its own.
-            SiloFile.Delete(Volume.DataFolder);
-            await Volume.CloseAsync();
+            SiloFile.Delete(DataFolder);
+            await (_receiver?.CloseAsync() ?? Volume.CloseAsync());
         }
     }
 
@@ -168,6 +199,18 @@ public sealed class OrleansFsHost : IAsyncDisposable
     }
 
     private static string Reason(Exception e) => e.GetBaseException().Message.ReplaceLineEndings(" ");
+
+    private Task ClaimAsync(VolumeCopy volume, CancellationToken cancellation) =>
+        new MasterClaim(Copy, volume.Epoch, MasterClaim.FolderOf(DataFolder)).TakeAsync(_cluster, _options.ClusterId, volume.Id, cancellation);
+
+    /// <summary>Where the replica becomes the master, the cluster's database says so from then on.</summary>
+    private void ClaimWhenPromoted(ReplicaReceiver receiver) =>
+        _ = receiver.Opened.ContinueWith(opened => opened.Result.Promoted += _ => Claim(opened.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+
+    private void Claim(VolumeCopy volume) =>
+        _ = ClaimAsync(volume, CancellationToken.None).ContinueWith(
+            claim => _logger.LogError(claim.Exception!.GetBaseException(), "the cluster's database does not say that '{Copy}' is the master now; the epoch fences the one before all the same", Copy),
+            CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
     private async Task<ClusterSecret> ReadSecretAsync(CancellationToken cancellation)
     {
@@ -209,9 +252,9 @@ public sealed class OrleansFsHost : IAsyncDisposable
         return new SiloFile
         {
             Pid = Environment.ProcessId,
-            Name = Volume.Copy.Value,
+            Name = Copy.Value,
             Role = _options.Role == CopyRole.Master ? "master" : "replica",
-            Volume = Volume.Id.ToString(),
+            Volume = (_volume ?? _receiver?.Volume)?.Id.ToString() ?? "",
             ClusterId = _options.ClusterId,
             Silo = silo.SiloAddress.Endpoint.ToString(),
             Gateway = $"{endpoints.AdvertisedIPAddress}:{endpoints.GatewayPort}",

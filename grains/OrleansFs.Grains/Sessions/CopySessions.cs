@@ -21,7 +21,7 @@ public sealed partial class CopySessions : IDisposable
     private readonly Meter _meter = new("OrleansFs.Grains");
     private readonly Counter<long> _expired;
     private readonly Counter<long> _replayed;
-    private readonly VolumeSession _status;
+    private VolumeSession? _status;
     private bool _isClosed;
 
     public CopySessions(IVolumeCopy copy, TimeProvider time, bool exclusive, ILogger<CopySessions> logger)
@@ -31,7 +31,6 @@ public sealed partial class CopySessions : IDisposable
         _time = time;
         _isExclusive = exclusive;
         _logger = logger;
-        _status = copy.OpenSession(HoldsNothing.Instance);
         _expired = _meter.CreateCounter<long>("orleansfs.sessions.expired", "{session}", "Sessions that ended because nothing was heard of their mount.");
         _replayed = _meter.CreateCounter<long>("orleansfs.requests.replayed", "{request}", "Requests that arrived again and were answered from the reply cache.");
         _meter.CreateObservableGauge("orleansfs.sessions", () => _sessions.Count, "{session}", "Mounts in processes of their own.");
@@ -59,6 +58,8 @@ public sealed partial class CopySessions : IDisposable
                 return Errno.ENOTCONN;
             if (_isExclusive)
                 return Errno.EBUSY;
+            if (!_copy.IsReady)
+                return Errno.EAGAIN;
             if (_sessions.TryRemove(id, out var earlier))
                 earlier.Dispose();
             if (_sessions.Count >= Limits.MaxSessions)
@@ -112,8 +113,16 @@ public sealed partial class CopySessions : IDisposable
         return FsResult.Ok;
     }
 
-    /// <summary>The volume's status, for whoever asks.</summary>
-    internal ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => _status.Access.GetStatusAsync(cancellation);
+    /// <summary>The volume's status, for whoever asks; <c>EAGAIN</c> where there is nothing yet to tell of.</summary>
+    internal ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation)
+    {
+        if (!_copy.IsReady)
+            return new(Errno.EAGAIN);
+        VolumeSession status;
+        lock (_attaching)
+            status = _status ??= _copy.OpenSession(HoldsNothing.Instance);
+        return status.Access.GetStatusAsync(cancellation);
+    }
 
     /// <summary>Ends all sessions: the silo stops. Their mounts attach again when it is back.</summary>
     public void Dispose()
@@ -128,7 +137,7 @@ public sealed partial class CopySessions : IDisposable
         foreach (var session in _sessions.Values)
             session.Dispose();
         _sessions.Clear();
-        _status.End();
+        _status?.End();
         _meter.Dispose();
         Reads.Dispose();
         Writes.Dispose();

@@ -18,20 +18,30 @@ internal sealed record SiloArguments
 
     public required string Memory { get; init; }
 
+    public required ReplicationArguments Replication { get; init; }
+
     /// <exception cref="HostException">One line that says what is wrong with which argument.</exception>
-    public OrleansFsHostOptions ToOptions() => Network.ApplyTo(new OrleansFsHostOptions
+    public OrleansFsHostOptions ToOptions()
     {
-        Volume = new VolumeOptions
+        var options = Parse();
+        if (options.Role == CopyRole.Replica && options.Cluster is null)
+            throw new HostException("--role replica: a replica needs --cluster, where its master finds it");
+        return options;
+    }
+
+    private OrleansFsHostOptions Parse() => Network.ApplyTo(new OrleansFsHostOptions
+    {
+        Volume = Replication.ApplyTo(new VolumeOptions
         {
             DataFolder = Data,
             Copy = SiloNetwork.ParseName("--name", Name),
             BlockSize = checked((int)Bytes("--block-size", BlockSize, int.MaxValue)),
             Memory = Bytes("--memory", Memory, long.MaxValue),
-        },
+        }),
         Role = Role switch
         {
             "master" => CopyRole.Master,
-            "replica" => throw new HostException("--role replica: this version serves masters only"),
+            "replica" => CopyRole.Replica,
             _ => throw new HostException($"--role {Role}: the roles are master and replica"),
         },
     });

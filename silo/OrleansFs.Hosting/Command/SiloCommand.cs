@@ -25,6 +25,7 @@ public static class SiloCommand
         var network = new SiloNetworkOptions();
         var blockSize = new Option<string>("--block-size") { Description = "for a volume that is made now: a power of two from 4KiB to 4MiB", HelpName = "SIZE", DefaultValueFactory = _ => "128KiB" };
         var memory = new Option<string>("--memory") { Description = "most that is in memory and not on disk yet", HelpName = "SIZE", DefaultValueFactory = _ => "256MiB" };
+        var replication = new ReplicationOptions();
         var verbose = new Option<bool>("--verbose", "-v") { Description = "say what happens, on standard error" };
         command.Options.Add(data);
         command.Options.Add(name);
@@ -32,6 +33,7 @@ public static class SiloCommand
         network.AddTo(command);
         command.Options.Add(blockSize);
         command.Options.Add(memory);
+        replication.AddTo(command);
         command.Options.Add(verbose);
         command.SetAction((parsed, cancellation) =>
         {
@@ -43,6 +45,7 @@ public static class SiloCommand
                 Network = network.Read(parsed),
                 BlockSize = parsed.GetRequiredValue(blockSize),
                 Memory = parsed.GetRequiredValue(memory),
+                Replication = replication.Read(parsed),
             };
             return ServeAsync(program, arguments, log, parsed.GetValue(verbose), cancellation);
         });
@@ -69,7 +72,7 @@ public static class SiloCommand
         try
         {
             await using var host = await OrleansFsHost.StartAsync(options with { Loggers = loggers }, cancellation);
-            Console.WriteLine($"{host.Volume.Copy}: serving {host.Volume.DataFolder}, gateway {host.Silo!.Gateway}");
+            Console.WriteLine($"{host.Copy}: serving {host.DataFolder}, gateway {host.Silo!.Gateway}");
             var ended = await Task.WhenAny(stop.Task, host.Lost);
             await host.StopAsync();
             if (ended == stop.Task)

@@ -115,12 +115,17 @@ public sealed class SerializerTests : IDisposable
             new ReplicaReply
             {
                 Outcome = ReplicaOutcome.Lacking, Epoch = new Epoch(3), EpochStart = new Lsn(5), Position = new Lsn(long.MaxValue), Hashes = [Hash, BlockHash.Hole], Damaged = [Hash],
-                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none",
+                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4,
             },
             new JournalShipment { Epoch = new Epoch(3), Entries = [entry], Gone = [Hash], Needed = new Lsn(6) },
             new CopyOffer { Copy = Guid.NewGuid(), Epoch = new Epoch(3), Bytes = long.MaxValue, Sha256 = Hash, Lsn = new Lsn(8), Discard = true },
             new FetchReply { Blocks = [block, block] },
             new ReplicaReport { Name = "nas", State = ReplicaState.Away, Lsn = 1, LagMutations = 2 },
+            new FileResidency
+            {
+                Size = 1, Blocks = 2, LocalBlocks = 3, PinnedBlocks = 4, SharedBlocks = 5, FreedBytes = 6, IsInFlight = true, Copies = 7, Replicas = [new ReplicaHolds { Name = "nas", Blocks = 8 }],
+            },
+            new ReplicaHolds { Name = "nas", Blocks = 8 }, new DrainStep { Target = new Lsn(1), Reached = new Lsn(2), Copies = 3, IsDone = true },
             new ReplicaReport
             {
                 Name = "nas", State = ReplicaState.Following, Lsn = 1, LagMutations = 2, LagBytes = 3, LagSeconds = 0.5, Blocks = 4, StoredBytes = 5, LastContact = DateTimeOffset.UnixEpoch,
@@ -142,6 +147,7 @@ public sealed class SerializerTests : IDisposable
         JournalShipment s => $"{s} {string.Join(',', s.Entries.Select(e => Describe(e)))} {string.Join(',', s.Gone)}",
         ReplicaReply r => $"{r} {string.Join(',', r.Hashes)} {string.Join(',', r.Damaged)}",
         FetchReply f => string.Join(',', f.Blocks.Select(b => Describe(b))),
+        FileResidency f => $"{f with { Replicas = [] }} {string.Join(',', f.Replicas)}",
         _ => value.ToString()!,
     };
 }

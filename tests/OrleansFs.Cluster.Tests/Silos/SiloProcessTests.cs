@@ -161,7 +161,7 @@ public sealed class SiloProcessTests : IDisposable
     [InlineData(2, "'--data' is required", "--name", "a", "--role", "master")]
     [InlineData(2, "a name is", "--data", "D", "--name", "A B", "--role", "master")]
     [InlineData(2, "roles are", "--data", "D", "--name", "a", "--role", "king")]
-    [InlineData(2, "masters only", "--data", "D", "--name", "a", "--role", "replica")]
+    [InlineData(2, "needs --cluster", "--data", "D", "--name", "a", "--role", "replica")]
     [InlineData(2, "neither sqlite", "--data", "D", "--name", "a", "--role", "master", "--cluster", "nonsense")]
     [InlineData(2, "a port is", "--data", "D", "--name", "a", "--role", "master", "--silo-port", "70000")]
     [InlineData(2, "a size is", "--data", "D", "--name", "a", "--role", "master", "--memory", "lots")]

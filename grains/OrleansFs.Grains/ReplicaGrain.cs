@@ -1,0 +1,51 @@
+using Orleans.Concurrency;
+using Orleans.GrainDirectory;
+using OrleansFs.Engine.Replication;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Grains.Placement;
+using OrleansFs.Grains.Sessions;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains;
+
+/// <summary>The receiver of a replica, for its master. Calls interleave: the receiver orders what must be ordered. All of it hashes or works on a disk, and is done by threads of the pool.</summary>
+[GrainType("ofs.replica"), CopyPlacement, GrainDirectory(NoDirectory.Name), Reentrant]
+internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
+{
+    private readonly ReplicaReceiver? _receiver;
+
+    public ReplicaGrain(IGrainContext context, CopySessions sessions)
+    {
+        GrainContext = context;
+        GrainKeys.RequireHere(ReplicaKey.Parse(GrainKeys.Text(context)).Copy, sessions.Copy);
+        _receiver = (sessions.Copy as IReplicated)?.Receiver;
+    }
+
+    public IGrainContext GrainContext { get; }
+
+    public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) => Run(r => r.HelloAsync(hello, cancellation));
+
+    public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => Run(r => r.OfferAsync(epoch, hashes, cancellation));
+
+    public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) => Run(r => r.StoreAsync(epoch, blocks, cancellation));
+
+    public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation) => Run(r => r.ApplyAsync(shipment, cancellation));
+
+    public ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation) => Run(r => r.PulseAsync(epoch, cancellation));
+
+    public ValueTask<ReplicaReply> BeginCopyAsync(CopyOffer offer, CancellationToken cancellation) => Run(r => r.BeginCopyAsync(offer, cancellation));
+
+    public ValueTask<ReplicaReply> PutCopyAsync(Guid copy, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellation) => Run(r => r.PutCopyAsync(copy, offset, data, cancellation));
+
+    public ValueTask<ReplicaReply> WantedAsync(Guid copy, BlockHash after, CancellationToken cancellation) => Run(r => r.WantedAsync(copy, after, cancellation));
+
+    public ValueTask<ReplicaReply> EndCopyAsync(Guid copy, CancellationToken cancellation) => Run(r => r.EndCopyAsync(copy, cancellation));
+
+    public async ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) =>
+        _receiver is { } receiver ? await Task.Run(() => receiver.FetchAsync(hashes, cancellation).AsTask(), cancellation) : new FetchReply { Blocks = [] };
+
+    private async ValueTask<ReplicaReply> Run(Func<ReplicaReceiver, ValueTask<ReplicaReply>> call) =>
+        _receiver is { } receiver
+            ? await Task.Run(() => call(receiver).AsTask())
+            : new ReplicaReply { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Trouble = $"the copy in {GrainKeys.Text(GrainContext)} is no replica" };
+}

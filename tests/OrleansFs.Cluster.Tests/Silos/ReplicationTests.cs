@@ -1,0 +1,106 @@
+using System.Diagnostics;
+using OrleansFs.Cluster.Tests.Support;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+using Xunit;
+
+namespace OrleansFs.Cluster.Tests.Silos;
+
+/// <summary>Replication between silos: a replica is found, filled, followed, read, and promoted.</summary>
+public sealed class ReplicationTests(ITestOutputHelper output) : IDisposable
+{
+    private static readonly Caller s_root = new(0, 0, 1, 0x12);
+    private readonly TestFolder _folder = new();
+
+    private static CancellationToken Cancellation => RunningSilo.Cancellation;
+
+    [Fact]
+    public async Task A_replica_that_joins_is_filled_and_can_be_read_and_promoted()
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        var file = await WriteAsync(master, "a", Pattern(1, 3_000_000));
+        await using var replica = await RunningReplica.StartAsync(_folder["r"], "nas", cluster);
+        await DrainAsync(replica, "master");
+
+        ReplicaReport report;
+        do
+            report = Assert.Single((await Copy(replica, "master").ListReplicasAsync(Cancellation)).Value);
+        while (report.State != ReplicaState.Following || report.LagMutations != 0);
+        Assert.Equal("nas", report.Name);
+        var described = (await Copy(replica, "nas").DescribeAsync(Cancellation)).Value;
+        Assert.Equal((CopyRole.Replica, master.Host.Volume.Id, true), (described.Role, described.Volume, described.ReadOnly));
+        Assert.Equal(Errno.EROFS, (await Copy(replica, "nas").DrainAsync(1, null, Cancellation)).Error);
+
+        using var session = replica.Receiver.Volume!.OpenSession(new Holder());
+        byte[] content = new byte[3_000_000];
+        Assert.Equal(content.Length, (await session.ReadAsync(file, 0, content, Cancellation)).Value);
+        Assert.Equal(Pattern(1, 3_000_000), content);
+
+        await master.DisposeAsync();
+        var epoch = await Copy(replica, "nas").PromoteAsync(Cancellation);
+        Assert.Equal(new Epoch(2), epoch.Value);
+        Assert.Equal(Errno.EEXIST, (await Copy(replica, "nas").PromoteAsync(Cancellation)).Error);
+        var made = await session.CreateAsync(InodeNumber.Root, "b"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_root, Cancellation);
+        Assert.Equal(Errno.None, made.Error);
+        Assert.Equal(CopyRole.Master, (await Copy(replica, "nas").DescribeAsync(Cancellation)).Value.Role);
+        master.Log.AssertQuiet();
+        replica.Log.AssertQuiet();
+    }
+
+    [Fact(Explicit = true)]
+    public async Task Speed_of_a_full_copy_and_of_following()
+    {
+        const int Size = 256 << 20;
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        await using var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        await WriteAsync(master, "before", Pattern(1, Size));
+        var watch = Stopwatch.StartNew();
+        await using var replica = await RunningReplica.StartAsync(_folder["r"], "nas", cluster);
+        await DrainAsync(replica, "master");
+        output.WriteLine($"full copy: {Size / 1048576.0 / watch.Elapsed.TotalSeconds:F0} MiB/s, the start of the silo included ({watch.Elapsed.TotalSeconds:F1} s)");
+        watch.Restart();
+        await WriteAsync(master, "after", Pattern(2, Size));
+        var written = watch.Elapsed;
+        await DrainAsync(replica, "master");
+        output.WriteLine($"following: written in {written.TotalSeconds:F1} s ({Size / 1048576.0 / written.TotalSeconds:F0} MiB/s), drained after {watch.Elapsed.TotalSeconds:F1} s ({Size / 1048576.0 / watch.Elapsed.TotalSeconds:F0} MiB/s)");
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private static ICopyGrain Copy(RunningReplica from, string name) => from.Grains.GetGrain<ICopyGrain>(new CopyGrainKey(CopyName.Parse(name)).ToString());
+
+    private static async Task DrainAsync(RunningReplica from, string master)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        patience.CancelAfter(TimeSpan.FromSeconds(120));
+        Lsn? target = null;
+        while (true)
+        {
+            var step = await Copy(from, master).DrainAsync(1, target, patience.Token);
+            Assert.Equal(Errno.None, step.Error);
+            if (step.Value.IsDone)
+                return;
+            target = step.Value.Target;
+        }
+    }
+
+    private static async Task<InodeNumber> WriteAsync(RunningSilo silo, string name, byte[] content)
+    {
+        using var session = silo.Host.Volume.OpenSession(new Holder());
+        var made = await session.CreateAsync(InodeNumber.Root, System.Text.Encoding.UTF8.GetBytes(name), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_root, Cancellation);
+        for (int at = 0; at < content.Length; at += 1 << 20)
+        {
+            var piece = content.AsMemory(at, Math.Min(1 << 20, content.Length - at));
+            Assert.Equal(Errno.None, (await session.WriteAsync(made.Value.Inode, at, piece, WriteFlags.None, Cancellation)).Error);
+        }
+        return made.Value.Inode;
+    }
+
+    private static byte[] Pattern(int seed, int length)
+    {
+        byte[] data = new byte[length];
+        new Random(seed).NextBytes(data);
+        return data;
+    }
+}
