@@ -12,7 +12,7 @@ public sealed class UsageTests(MountPool mounts)
     [Theory]
     [InlineData(1, "name a command", "")]
     [InlineData(1, "'moutn' is not known here", "moutn")]
-    [InlineData(1, "Option '--data' is required", "mount MNT")]
+    [InlineData(1, "name a folder with --data, or a cluster", "mount MNT")]
     [InlineData(1, "Required argument missing", "mount --data DATA")]
     [InlineData(1, "'more' is not known here", "mount --data DATA MNT more")]
     [InlineData(1, "'--fast' is not known here", "mount --data DATA MNT --fast")]
