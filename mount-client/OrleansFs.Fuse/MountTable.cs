@@ -40,6 +40,31 @@ public static class MountTable
         return null;
     }
 
+    /// <summary>Processes whose mount namespace has a mount, one for each namespace: what was unmounted here goes on being served for as long as another namespace has a copy of it (mount_namespaces(7)).</summary>
+    /// <param name="deviceMinor">The mount, see <see cref="MountTableLine.DeviceMinor"/>.</param>
+    public static IReadOnlyList<int> Holders(uint deviceMinor)
+    {
+        var holders = new Dictionary<string, int>();
+        foreach (string folder in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out int process))
+                continue;
+            try
+            {
+                string? space = File.ResolveLinkTarget($"{folder}/ns/mnt", returnFinalTarget: false)?.Name;
+                if (space is null || holders.ContainsKey(space))
+                    continue;
+                if (File.ReadLines($"{folder}/mountinfo").Any(text => Parse(text) is { IsFuse: true } line && line.DeviceMinor == deviceMinor))
+                    holders.Add(space, process);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It has ended meanwhile, or is another user's.
+            }
+        }
+        return [.. holders.Values];
+    }
+
     /// <summary>"36 35 0:98 / /mnt rw,noatime shared:1 - fuse.orleansfs orleansfs rw,user_id=0": optional fields end at the lone hyphen.</summary>
     internal static MountTableLine? Parse(string text)
     {

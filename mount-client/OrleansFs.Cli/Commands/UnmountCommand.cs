@@ -6,6 +6,9 @@ namespace OrleansFs.Cli.Commands;
 /// <summary><c>orleansfs umount</c>: asks the serving process to unmount, and returns when it has committed everything.</summary>
 internal static class UnmountCommand
 {
+    /// <summary>How long the process may take to end before it is looked whether something keeps it.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
     public static async Task<int> RunAsync(string mountPoint)
     {
         using var interrupt = new Interrupt();
@@ -18,8 +21,23 @@ internal static class UnmountCommand
         string folder = VolumeLocation.OfMount(path);
         using var client = await ControlClient.TryConnectAsync(folder, interrupt.Token)
             ?? throw new CommandException($"the process that serves {path} cannot be reached; 'umount {path}' unmounts without waiting for it");
+        using var done = CancellationTokenSource.CreateLinkedTokenSource(interrupt.Token);
+        var note = MountTable.At(path) is { } mount ? TellWhoHoldsAsync(path, mount.DeviceMinor, done.Token) : Task.CompletedTask;
+        try
+        {
+            return await UnmountAsync(path, client, interrupt.Token);
+        }
+        finally
+        {
+            await done.CancelAsync();
+            await note;
+        }
+    }
+
+    private static async Task<int> UnmountAsync(string path, ControlClient client, CancellationToken cancellation)
+    {
         // Without a time-out: how long a commit takes is for the disk to say.
-        await foreach (var reply in client.AskAsync(new(ControlRequest.CurrentVersion, ControlVerb.Unmount), interrupt.Token))
+        await foreach (var reply in client.AskAsync(new(ControlRequest.CurrentVersion, ControlVerb.Unmount), cancellation))
         {
             if (reply.Error is { } error)
                 throw new CommandException(error);
@@ -27,5 +45,15 @@ internal static class UnmountCommand
                 return ExitCode.Success;
         }
         throw new CommandException($"the process that served {path} ended before it said that everything is committed; what was synced is safe, and the next mount recovers the rest");
+    }
+
+    /// <summary>The kernel ends a connection with the last mount of it, in whichever namespace that is (of a container, of a service): until then the process has to serve it.</summary>
+    private static async Task TellWhoHoldsAsync(string path, uint device, CancellationToken cancellation)
+    {
+        await Task.Delay(s_patience, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (cancellation.IsCancellationRequested || MountTable.At(path)?.DeviceMinor == device)
+            return;
+        if (MountTable.Holders(device) is [var holder, ..])
+            await Console.Error.WriteLineAsync($"orleansfs: {path} is unmounted here, but process {holder} has it in a mount namespace of its own; waiting for that to end (interrupting this leaves the volume served)");
     }
 }

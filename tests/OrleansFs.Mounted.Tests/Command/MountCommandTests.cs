@@ -11,6 +11,22 @@ public sealed class MountCommandTests(MountPool mounts)
     private static CancellationToken Ending => TestContext.Current.CancellationToken;
 
     [Fact]
+    public async Task An_unmount_that_waits_for_another_mount_namespace_says_so()
+    {
+        string data = mounts.Scratch("held"), mountPoint = mounts.Scratch("mnt");
+        await OrleansFsCommand.SucceedAsync("mount", "--data", data, mountPoint, "--background");
+        using var holder = OrleansFsCommand.Start(new ProcessStartInfo("unshare", ["--mount", "--propagation", "private", "sh", "-c", "echo ready; exec cat"]));
+        Assert.Equal("ready", await holder.StandardOutput.ReadLineAsync(Ending));
+        using var unmount = OrleansFsCommand.Start(new ProcessStartInfo(OrleansFsCommand.Path, ["umount", mountPoint]));
+        string? line = await unmount.StandardError.ReadLineAsync(Ending);
+        Assert.Equal($"orleansfs: {mountPoint} is unmounted here, but process {holder.Id} has it in a mount namespace of its own; waiting for that to end (interrupting this leaves the volume served)", line);
+        holder.StandardInput.Close();
+        await unmount.WaitForExitAsync(Ending);
+        Assert.Equal(0, unmount.ExitCode);
+        await OrleansFsCommand.SucceedAsync("fsck", "--data", data);
+    }
+
+    [Fact]
     public async Task A_background_mount_is_usable_when_the_command_returns_and_committed_when_umount_does()
     {
         string data = Path.Combine(mounts.Scratch("life"), "new", "data"), mountPoint = mounts.Scratch("mnt"), log = Path.Combine(mounts.Scratch("log"), "log");
