@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using OrleansFs.Mounted.Tests.Mounts;
 using Xunit;
 
@@ -38,6 +39,15 @@ public sealed class ClusterMountTests(MountPool mounts) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Appends_locks_and_unlinked_files_hold_between_mounts()
+    {
+        string one = await MountAsync("one", "--data", $"{_folder}/data", "--name", "laptop", "--cluster", Conn);
+        string two = await MountAsync("two", "--cluster", Conn);
+        var outcome = await OrleansFsCommand.RunAsync(new ProcessStartInfo("python3", [Path.Combine(AppContext.BaseDirectory, "Programs", "shared.py"), one, two]));
+        Assert.True(outcome.ExitCode == 0, outcome.All);
+    }
+
+    [Fact]
     public async Task A_silo_without_a_mount_serves_mounts_by_the_name_of_its_copy()
     {
         await using (await SiloCommandProcess.StartAsync("silo", "--data", $"{_folder}/data", "--name", "nas", "--role", "master", "--cluster", Conn))
@@ -60,7 +70,7 @@ public sealed class ClusterMountTests(MountPool mounts) : IAsyncLifetime
     {
         string one = await MountAsync("one", "--data", $"{_folder}/data", "--name", "laptop", "--cluster", Conn);
         await UnmountAsync(one);
-        await OrleansFsCommand.RunAsync(new System.Diagnostics.ProcessStartInfo("cp", ["-a", $"{_folder}/data", $"{_folder}/second"]));
+        await OrleansFsCommand.RunAsync(new ProcessStartInfo("cp", ["-a", $"{_folder}/data", $"{_folder}/second"]));
         await RefusedAsync("has a master already, the copy 'laptop'", "mount", "--data", $"{_folder}/second", "--name", "desktop", "--cluster", Conn, mounts.Scratch("mnt"));
         await RefusedAsync("has a master already, the copy 'laptop'", "silo", "--data", $"{_folder}/second", "--name", "desktop", "--role", "master", "--cluster", Conn);
         // The first may have another name, and is still the first.
