@@ -176,7 +176,7 @@ public sealed partial class VolumeCopy
         var counters = _metadata.Counters;
         long used = counters.StoredBytes;
         // What replicas can still take comes through the cache.
-        long free = Math.Min(_space.Room, _cache is null ? long.MaxValue : Math.Max(_cache.Room, Replication.FreeBytes(_options.Copies)));
+        long free = Math.Min(_space.RoomAfter(counters.DeadBytes), _cache is null ? long.MaxValue : Math.Max(_cache.Room, Replication.FreeBytes(_options.Copies)));
         return new SpaceReport
         {
             BlockSize = BlockSize,

@@ -136,7 +136,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             metadata?.Dispose();
             folder.Dispose();
             if (e is NewerFormatException or NotAVolumeException or MetadataException or BlockStoreException)
-                throw new VolumeException($"{options.DataFolder}: {e.Message}", e);
+                throw new VolumeException($"{options.DataFolder}: {e.Message}{HintOfSpace(options.DataFolder)}", e);
             throw;
         }
     }
@@ -189,6 +189,10 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await CloseAsync();
+
+    /// <summary>SQLite says "disk I/O error" where it cannot make the index of its log longer.</summary>
+    private static string HintOfSpace(string path) =>
+        Native.DiskSpace.Of(path) is var space && (space.FreeBytes < Limits.MinDiskReserve || space.FreeInodes == 0) ? "; the disk is full: make room on it" : "";
 
     private static void CheckOptions(VolumeOptions options)
     {

@@ -45,13 +45,13 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
     }
 
     /// <summary>Bytes that can still be taken, as statfs(2) tells them: what is in flight counted as it lies in memory.</summary>
-    public long Room
+    public long Room => RoomAfter(0);
+
+    /// <summary>The same, after so many bytes of dead blocks have been collected: which happens when they are asked for.</summary>
+    public long RoomAfter(long collected)
     {
-        get
-        {
-            var space = Space;
-            return Math.Max(0, space.FreeBytes - Reserve(space) - pool.BytesInUse);
-        }
+        var space = Space;
+        return Math.Max(0, space.FreeBytes + collected - Reserve(space) - pool.BytesInUse);
     }
 
     /// <summary>Blocks that can still be stored, as far as the disk has files and folders for them.</summary>
