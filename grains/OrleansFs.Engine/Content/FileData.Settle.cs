@@ -60,7 +60,8 @@ internal sealed partial class FileData
                     bool changed = content.Structure != frozen.Structure;
                     if (!ReferenceEquals(inode.Content, content))
                         return null;
-                    if (!changed)
+                    // What lay over a layer whose seal had failed before is newer than that layer, and belongs to the same state of the file: it is sealed in another round.
+                    if (!changed && !frozen.LeavesNewer)
                         return CommitSettled(inode, content, frozen, alongside, released);
                     if (round % Limits.SettleRounds == Limits.SettleRounds - 1)
                         _logger.LogWarning("inode {Inode}: truncations have interrupted its settling {Rounds} times", inode.Number, round + 1);
@@ -97,13 +98,17 @@ internal sealed partial class FileData
                 {
                     var attributes = inode.Snapshot();
                     var jobs = new List<SealJob>();
+                    bool leavesNewer = false;
                     foreach (var (index, slot) in content.Slots)
                     {
                         int length = LengthOf(index, attributes.Size);
                         if (slot.NeedsSeal && length > 0 && content.Freeze(index, slot, length) is { } job)
+                        {
                             jobs.Add(job);
+                            leavesNewer |= slot.Top is not null || slot.Reseal;
+                        }
                     }
-                    return new Frozen(jobs, content.Structure, attributes.Size, attributes.ModifyTime);
+                    return new Frozen(jobs, leavesNewer, content.Structure, attributes.Size, attributes.ModifyTime);
                 }
             }
             await others.WaitAsync(cancellation);
@@ -209,5 +214,10 @@ internal sealed partial class FileData
             inode.Current = inode.Current with { AllocatedBytes = inode.Committed.AllocatedBytes };
     }
 
-    private sealed record Frozen(List<SealJob> Jobs, long Structure, long Size, Timestamp ModifyTime);
+    /// <param name="Jobs">Layers to seal.</param>
+    /// <param name="LeavesNewer">Under some of them the seal had failed before, and what was written since lies over it and is not frozen yet.</param>
+    /// <param name="Structure">Of the content at that moment.</param>
+    /// <param name="Size">Of the file at that moment, bytes.</param>
+    /// <param name="ModifyTime">At that moment.</param>
+    private sealed record Frozen(List<SealJob> Jobs, bool LeavesNewer, long Structure, long Size, Timestamp ModifyTime);
 }

@@ -89,6 +89,7 @@ internal sealed partial class FileData
         if (due.Count == 0)
             return false;
         int failed = 0;
+        var error = Errno.None;
         await Parallel.ForEachAsync(due, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellation }, async (inode, token) =>
         {
             if (!inode.TryPin())
@@ -100,13 +101,15 @@ internal sealed partial class FileData
                 if (result.IsOk)
                     Trouble = null;
                 else
-                    Interlocked.Increment(ref failed);
+                    (_, error) = (Interlocked.Increment(ref failed), result.Error);
             }
             finally
             {
                 inode.Unpin();
             }
         });
+        if (failed == due.Count)
+            _pool.Fail(error);
         return failed == 0 && (due.Count == 64 || UnderPressure);
     }
 

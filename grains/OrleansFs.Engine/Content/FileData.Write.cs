@@ -38,7 +38,15 @@ internal sealed partial class FileData
                 if (missing > 0)
                 {
                     SignalPressure();
-                    await _pool.WaitForRoomAsync(missing, cancellation);
+                    try
+                    {
+                        await _pool.WaitForRoomAsync(missing, cancellation);
+                    }
+                    catch (BlockStoreException e) when (e.Error == Errno.ENOSPC && !collected)
+                    {
+                        await MakeRoom(cancellation);
+                        collected = true;
+                    }
                 }
                 else
                 {

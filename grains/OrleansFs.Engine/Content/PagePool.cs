@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Native;
+using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Content;
 
@@ -94,6 +96,7 @@ internal sealed unsafe class PagePool : IDisposable
     public void LeaveBlock() => Interlocked.Decrement(ref _blocks);
 
     /// <summary>Waits until pages have been returned since a failed <see cref="TryRent"/>.</summary>
+    /// <exception cref="BlockStoreException">They cannot be: see <see cref="Fail"/>.</exception>
     public Task WaitForRoomAsync(int pages, CancellationToken cancellation)
     {
         lock (_lock)
@@ -103,6 +106,22 @@ internal sealed unsafe class PagePool : IDisposable
             _room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             return _room.Task.WaitAsync(cancellation);
         }
+    }
+
+    /// <summary>Nothing can be stored now, and so no page will return: who waits is told, and not left waiting for as long as that lasts.</summary>
+    public void Fail(Errno error)
+    {
+        TaskCompletionSource? room;
+        lock (_lock)
+        {
+            room = _room;
+            _room = null;
+        }
+        if (room is null)
+            return;
+        room.TrySetException(new BlockStoreException(error, "in-flight memory is full, and nothing of it can be stored"));
+        // Each who waits may have been cancelled meanwhile: then nobody else looks.
+        _ = room.Task.Exception;
     }
 
     /// <summary>The bytes of a page that the caller owns.</summary>

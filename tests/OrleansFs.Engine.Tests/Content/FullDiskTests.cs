@@ -80,6 +80,28 @@ public sealed class FullDiskTests
         await ExpectSoundAsync(data);
     }
 
+    /// <summary>What lies over a layer that could not be stored belongs to the next fsync too.</summary>
+    [Fact]
+    public async Task A_sync_after_one_that_failed_has_all_that_was_written()
+    {
+        using var disk = new SmallDisk(DiskMebibytes);
+        await using var volume = await VolumeFixture.CreateAsync(S, Path.Combine(disk.Folder, "data"));
+        var file = await volume.CreateFileAsync("f");
+        byte[] expected = RandomNumberGenerator.GetBytes(2 * S + 300);
+        await volume.WriteAsync(file, 0, expected);
+        disk.FillUpTo(1 << 20);
+        Assert.Equal(Errno.ENOSPC, (await volume.Volume.SyncAsync(file, false, Cancellation)).Error);
+        File.Delete(Path.Combine(disk.Folder, "filler"));
+        byte[] newer = RandomNumberGenerator.GetBytes(5000);
+        newer.CopyTo(expected, 1000);
+        await volume.WriteAsync(file, 1000, newer);
+        await volume.SyncAsync(file);
+        string killed = volume.CopyAsKilled();
+        await using (var again = await VolumeFixture.CreateAsync(folder: killed))
+            Assert.Equal(expected, await again.ReadAllAsync(await again.FindAsync("f")));
+        Directory.Delete(killed, recursive: true);
+    }
+
     [Fact]
     public async Task A_volume_opens_on_a_full_disk_with_what_was_synced()
     {
