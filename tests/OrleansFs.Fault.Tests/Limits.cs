@@ -1,0 +1,47 @@
+namespace OrleansFs.Fault.Tests;
+
+/// <summary>Every bound of these tests. Each wait for a system or a process that may be broken ends here.</summary>
+internal static class Limits
+{
+    /// <summary>A tool of the system, like mkfs or losetup: takes milliseconds; a machine that is short of both cores and disk, seconds.</summary>
+    public static readonly TimeSpan Tool = TimeSpan.FromSeconds(60);
+
+    /// <summary>A mount until it is usable, recovery included.</summary>
+    public static readonly TimeSpan MountReady = TimeSpan.FromSeconds(60);
+
+    /// <summary>An orderly end of a mount: all that is in flight goes to disk.</summary>
+    public static readonly TimeSpan MountEnd = TimeSpan.FromSeconds(60);
+
+    /// <summary>A killed process until it is gone, and a worker until it has seen that its files are gone.</summary>
+    public static readonly TimeSpan ProcessEnd = TimeSpan.FromSeconds(30);
+
+    /// <summary>Filling a disk of <see cref="SmallDiskBytes"/> with files that are each synced.</summary>
+    public static readonly TimeSpan Fill = TimeSpan.FromSeconds(120);
+
+    /// <summary>From the deletion of files on a full disk until there is room again: a look a second, and a collection.</summary>
+    public static readonly TimeSpan RoomAgain = TimeSpan.FromSeconds(30);
+
+    /// <summary>From the failure of a disk until a program that works on the volume has been told.</summary>
+    public static readonly TimeSpan Told = TimeSpan.FromSeconds(60);
+
+    /// <summary>One reading of everything that the workers wrote.</summary>
+    public static readonly TimeSpan Verification = TimeSpan.FromSeconds(120);
+
+    /// <summary>A check of a volume of some hundred MiB, its content read.</summary>
+    public static readonly TimeSpan Check = TimeSpan.FromSeconds(120);
+
+    /// <summary>Size of the disk whose power is cut, bytes: room for some seconds of work, and little enough to copy for each cut.</summary>
+    public const long DiskBytes = 320L << 20;
+
+    /// <summary>Size of the disk that is filled, bytes.</summary>
+    public const long SmallDiskBytes = 64L << 20;
+
+    /// <summary>Bytes of writes that a disk keeps in its record; a round ends when they are reached.</summary>
+    public const long RecordedBytes = 384L << 20;
+
+    /// <summary>Lines of a program's output that are kept.</summary>
+    public const int OutputLines = 2000;
+
+    /// <summary>Violations of which a verification tells; more say nothing new.</summary>
+    public const int Violations = 40;
+}

@@ -1,0 +1,38 @@
+using OrleansFs.Model;
+using OrleansFs.Mounted.Tests.Posix;
+using Xunit;
+
+namespace OrleansFs.Fault.Tests.Product;
+
+/// <summary>Whether a volume serves again.</summary>
+internal static class Usable
+{
+    public static async Task WriteAgainAsync(string mountPoint, Random random)
+    {
+        byte[] data = new byte[1 << 20];
+        random.NextBytes(data);
+        string path = Path.Combine(mountPoint, "again");
+        await UntilAsync(() => TryWrite(path, data), Limits.RoomAgain, "writing after deleting");
+        Assert.Equal(data, await File.ReadAllBytesAsync(path));
+        File.Delete(path);
+    }
+
+    private static bool TryWrite(string path, byte[] data)
+    {
+        if (Sys.Open(path, Sys.O_RDWR | Sys.O_CREAT, 0x1A4, out var file) != Errno.None)
+            return false;
+        using (file)
+            return file.Write(0, data) == Errno.None && file.Sync() == Errno.None && file.Close() == Errno.None;
+    }
+
+    public static async Task UntilAsync(Func<bool> condition, TimeSpan patience, string what)
+    {
+        using var end = new CancellationTokenSource(patience);
+        // Nobody tells when a collection has made room: it is asked for.
+        while (!condition())
+        {
+            Assert.False(end.IsCancellationRequested, $"{what}: not possible within {patience}");
+            await Task.Delay(TimeSpan.FromMilliseconds(100), TestContext.Current.CancellationToken);
+        }
+    }
+}
