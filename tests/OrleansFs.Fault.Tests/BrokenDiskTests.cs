@@ -48,7 +48,8 @@ public sealed class BrokenDiskTests
             stack.Disk.Fault = writesFail ? DiskFault.Writes | DiskFault.Flushes : DiskFault.Flushes;
             var outcomes = await pool.EndAsync(tell: false, Limits.Told);
             Seed.Say($"{round.Steps} steps; then: {string.Join(", ", outcomes)}");
-            Assert.Equal(s_assignments.Length, outcomes.Count);
+            // The log of the appending one may have become full before the disk failed.
+            Assert.True(outcomes.Count >= s_assignments.Length - 1, "not all programs were told");
             Assert.All(outcomes, outcome => Assert.Matches("^(EIO|EROFS) ", outcome));
             await ExpectToldAsync(options, mounted);
         }
