@@ -90,6 +90,7 @@ internal sealed partial class FileData
             return false;
         int failed = 0;
         var error = Errno.None;
+        long returned = _pool.Returned;
         await Parallel.ForEachAsync(due, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellation }, async (inode, token) =>
         {
             if (!inode.TryPin())
@@ -103,12 +104,17 @@ internal sealed partial class FileData
                 else
                     (_, error) = (Interlocked.Increment(ref failed), result.Error);
             }
+            catch (MetadataException e)
+            {
+                _logger.LogError(e, "inode {Inode} cannot be settled; its content stays in memory", inode.Number);
+                (_, error) = (Interlocked.Increment(ref failed), e.Error);
+            }
             finally
             {
                 inode.Unpin();
             }
         });
-        if (failed == due.Count)
+        if (failed > 0 && _pool.Returned == returned)
             _pool.Fail(error);
         return failed == 0 && (due.Count == 64 || UnderPressure);
     }

@@ -30,6 +30,7 @@ internal sealed unsafe class PagePool : IDisposable
     private bool _used;
     private TimeSpan _idle;
     private int _blocks;
+    private long _returned;
 
     /// <param name="bytes">The budget; at least one page is kept.</param>
     public PagePool(long bytes)
@@ -81,12 +82,23 @@ internal sealed unsafe class PagePool : IDisposable
         {
             foreach (int page in pages)
                 _free[_freeCount++] = page;
+            _returned += pages.Length;
             if (_freeCount == _untouched && _untouched > _kept)
                 GiveBack(_kept);
             room = _room;
             _room = null;
         }
         room?.TrySetResult();
+    }
+
+    /// <summary>Pages that have been returned so far.</summary>
+    public long Returned
+    {
+        get
+        {
+            lock (_lock)
+                return _returned;
+        }
     }
 
     /// <summary>An in-flight block has its first page.</summary>
