@@ -31,6 +31,7 @@ internal static class CommandLine
         var data = new Option<string?>("--data") { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", HelpName = "DIR" };
         var name = new Option<string?>("--name") { Description = "with --data: the name of this copy in the cluster; without it, the one it has, or master", HelpName = "NAME" };
         var network = new SiloNetworkOptions();
+        var replication = new ReplicationOptions();
         var copy = new Option<string?>("--copy") { Description = "without --data: the copy to mount, by its name; without it, the master's", HelpName = "NAME" };
         var mountPoint = new Argument<string>("MOUNTPOINT") { Description = "an existing directory" };
         var blockSize = BlockSize("S of a new volume: a power of two from 4KiB to 4MiB");
@@ -53,20 +54,32 @@ internal static class CommandLine
             data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy,
         };
         network.AddTo(command);
+        replication.AddTo(command);
         command.Validators.Add(result =>
         {
-            bool isServedHere = result.GetResult(data) is not null;
-            if (!isServedHere && result.GetResult(network.Cluster) is null)
+            bool isServedHere = result.GetResult(data) is not null, hasCluster = result.GetResult(network.Cluster) is not null;
+            if (!isServedHere && !hasCluster)
                 result.AddError("name a folder with --data, or a cluster with --cluster");
-            Option[] others = isServedHere ? [copy] : [name, network.Advertise, network.SiloPort, network.GatewayPort];
-            if (others.FirstOrDefault(o => result.GetResult(o) is { Implicit: false }) is { } misplaced)
-                result.AddError(isServedHere ? $"{misplaced.Name} is for a copy that a silo serves: not with --data" : $"{misplaced.Name} is for a copy that this process serves: only with --data");
+            Option[] shared = [network.Advertise, network.SiloPort, network.GatewayPort, .. replication.All];
+            if (isServedHere)
+                Misplaced([copy], "is for a copy that a silo serves: not with --data");
+            else
+                Misplaced([name, .. shared], "is for a copy that this process serves: only with --data");
+            if (isServedHere && !hasCluster)
+                Misplaced(shared, "is for a copy that others can reach: only with --cluster");
+
+            void Misplaced(Option[] options, string why)
+            {
+                if (options.FirstOrDefault(o => result.GetResult(o) is { Implicit: false }) is { } misplaced)
+                    result.AddError($"{misplaced.Name} {why}");
+            }
         });
         command.SetAction((parsed, _) => MountCommand.RunAsync(new MountRequest
         {
             DataFolder = parsed.GetValue(data) is { } folder ? Path.GetFullPath(folder) : null,
             Name = parsed.GetValue(name),
             Network = AbsoluteCluster(network.Read(parsed)),
+            Replication = replication.Read(parsed),
             Copy = parsed.GetValue(copy),
             MountPoint = MountPath.Resolve(parsed.GetRequiredValue(mountPoint)),
             BlockSize = parsed.GetValue(blockSize),

@@ -113,6 +113,7 @@ internal sealed partial class BackgroundStart : IDisposable
             .. Named("--advertise", request.Network.Advertise),
             .. Named("--silo-port", request.Network.SiloPort?.ToString(CultureInfo.InvariantCulture)),
             .. Named("--gateway-port", request.Network.GatewayPort?.ToString(CultureInfo.InvariantCulture)),
+            .. request.Replication.ToCommandLine(),
             .. request.ReadOnly ? ["--read-only"] : Array.Empty<string>(),
             .. request.AllowOther ? ["--allow-other"] : Array.Empty<string>(),
             .. request.Verbose ? ["--verbose"] : Array.Empty<string>(),

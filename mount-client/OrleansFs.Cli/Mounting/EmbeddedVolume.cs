@@ -39,14 +39,14 @@ internal sealed class EmbeddedVolume : IServedVolume
     /// <exception cref="HostException">One line that says what is wrong with which option.</exception>
     public static async Task<EmbeddedVolume> OpenAsync(MountRequest request, string folder, ILoggerFactory loggers, CancellationToken cancellation)
     {
-        var volume = new VolumeOptions
+        var volume = request.Replication.ApplyTo(new VolumeOptions
         {
             DataFolder = folder,
             Copy = request.Name is { } name ? SiloNetwork.ParseName("--name", name) : null,
             BlockSize = (int)Math.Min(request.BlockSize, int.MaxValue),
             Memory = request.Memory,
             ReadOnly = request.ReadOnly,
-        };
+        });
         bool isAlone = request.Network.Cluster is null;
         var host = await OpenHostAsync(request.Network.ApplyTo(new OrleansFsHostOptions { Volume = volume, Loggers = loggers, Exclusive = isAlone }), cancellation);
         return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.SharedSession };

@@ -15,6 +15,9 @@ internal sealed record MountRequest
     /// <summary>Of the silo in this process; or, where there is none, the cluster in which the copy is found.</summary>
     public required SiloNetwork Network { get; init; }
 
+    /// <summary>How the copy in <see cref="DataFolder"/> uses its replicas.</summary>
+    public required ReplicationArguments Replication { get; init; }
+
     /// <summary>The copy to mount where a silo elsewhere serves it; null for the master's.</summary>
     public string? Copy { get; init; }
 

@@ -1,11 +1,15 @@
 using System.CommandLine;
+using System.Globalization;
 using OrleansFs.Engine;
 
 namespace OrleansFs.Hosting.Command;
 
 /// <summary>What a command line says of a master's cache and of how many copies it wants, not yet looked at.</summary>
-public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies)
+public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout)
 {
+    /// <summary>Nothing was said.</summary>
+    public static ReplicationArguments Default { get; } = new(null, 1, 0, null);
+
     /// <exception cref="HostException">One line that says what is wrong with which argument.</exception>
     public VolumeOptions ApplyTo(VolumeOptions options)
     {
@@ -13,11 +17,33 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
             throw new HostException($"--copies {Copies}: one replica at least has to have what is given up here");
         if (SyncCopies < 0)
             throw new HostException($"--sync-copies {SyncCopies}: a number of replicas, or 0");
-        if (CacheSize is null)
-            return options with { Copies = Copies, SyncCopies = SyncCopies };
-        if (!ByteSize.TryParse(CacheSize, out long bytes))
-            throw new HostException($"--cache-size {CacheSize}: a size is a number of bytes, or one with KiB, MiB, GiB or TiB");
-        return options with { CacheSize = bytes, Copies = Copies, SyncCopies = SyncCopies };
+        options = options with { Copies = Copies, SyncCopies = SyncCopies };
+        if (CacheSize is not null)
+        {
+            if (!ByteSize.TryParse(CacheSize, out long bytes))
+                throw new HostException($"--cache-size {CacheSize}: a size is a number of bytes, or one with KiB, MiB, GiB or TiB");
+            options = options with { CacheSize = bytes };
+        }
+        if (FetchTimeout is not null)
+        {
+            if (!Duration.TryParse(FetchTimeout, out var patience) || patience == TimeSpan.Zero)
+                throw new HostException($"--fetch-timeout {FetchTimeout}: a time is a number of seconds, or one with ms, s, min or h");
+            options = options with { FetchTimeout = patience };
+        }
+        return options;
+    }
+
+    /// <summary>The same on a command line.</summary>
+    public IEnumerable<string> ToCommandLine()
+    {
+        if (CacheSize is not null)
+            yield return $"--cache-size={CacheSize}";
+        if (Copies != Default.Copies)
+            yield return $"--copies={Copies.ToString(CultureInfo.InvariantCulture)}";
+        if (SyncCopies != Default.SyncCopies)
+            yield return $"--sync-copies={SyncCopies.ToString(CultureInfo.InvariantCulture)}";
+        if (FetchTimeout is not null)
+            yield return $"--fetch-timeout={FetchTimeout}";
     }
 }
 
@@ -25,15 +51,18 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
 public sealed class ReplicationOptions
 {
     private readonly Option<string?> _cacheSize = new("--cache-size") { Description = "most that blocks may take on this machine's disk; what replicas have is given up for it, and fetched again", HelpName = "SIZE" };
-    private readonly Option<int> _copies = new("--copies") { Description = "replicas that must have a block before it is given up here", HelpName = "N", DefaultValueFactory = _ => 1 };
-    private readonly Option<int> _syncCopies = new("--sync-copies") { Description = "replicas that an fsync waits for", HelpName = "N", DefaultValueFactory = _ => 0 };
+    private readonly Option<int> _copies = new("--copies") { Description = "replicas that must have a block before it is given up here", HelpName = "N", DefaultValueFactory = _ => ReplicationArguments.Default.Copies };
+    private readonly Option<int> _syncCopies = new("--sync-copies") { Description = "replicas that an fsync waits for", HelpName = "N", DefaultValueFactory = _ => ReplicationArguments.Default.SyncCopies };
+    private readonly Option<string?> _fetchTimeout = new("--fetch-timeout") { Description = "how long a reader waits for a block that no replica can give, before EIO; 30s where it is not said", HelpName = "TIME" };
+
+    /// <summary>All of them.</summary>
+    public IReadOnlyList<Option> All => [_cacheSize, _copies, _syncCopies, _fetchTimeout];
 
     public void AddTo(System.CommandLine.Command command)
     {
-        command.Options.Add(_cacheSize);
-        command.Options.Add(_copies);
-        command.Options.Add(_syncCopies);
+        foreach (var option in All)
+            command.Options.Add(option);
     }
 
-    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies));
+    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout));
 }

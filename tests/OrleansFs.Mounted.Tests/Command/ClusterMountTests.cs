@@ -90,8 +90,16 @@ public sealed class ClusterMountTests(MountPool mounts) : IAsyncLifetime
     [InlineData("--name is for", "mount", "--cluster", "sqlite:/c", "--name", "a", "MNT")]
     [InlineData("no such file", "mount", "--cluster", "sqlite:/nowhere/c.db", "MNT")]
     [InlineData("neither sqlite", "mount", "--cluster", "nonsense", "MNT")]
-    [InlineData("a port is", "mount", "--data", "D", "--gateway-port", "70000", "MNT")]
-    [InlineData("--advertise", "mount", "--data", "D", "--advertise", "everywhere", "MNT")]
+    [InlineData("a port is", "mount", "--data", "D", "--cluster", "sqlite:/c", "--gateway-port", "70000", "MNT")]
+    [InlineData("--advertise", "mount", "--data", "D", "--cluster", "sqlite:/c", "--advertise", "everywhere", "MNT")]
+    [InlineData("--cache-size is for a copy that others can reach", "mount", "--data", "D", "--cache-size", "1GiB", "MNT")]
+    [InlineData("--copies is for a copy that others can reach", "mount", "--data", "D", "--copies", "2", "MNT")]
+    [InlineData("--silo-port is for a copy that others can reach", "mount", "--data", "D", "--silo-port", "7000", "MNT")]
+    [InlineData("--sync-copies is for a copy that this process serves", "mount", "--cluster", "sqlite:/c", "--sync-copies", "1", "MNT")]
+    [InlineData("--cache-size much", "mount", "--data", "D", "--cluster", "sqlite:/c", "--cache-size", "much", "MNT", "--background")]
+    [InlineData("--fetch-timeout soon", "mount", "--data", "D", "--cluster", "sqlite:/c", "--fetch-timeout", "soon", "MNT")]
+    [InlineData("a cache of 4096 bytes is too small", "mount", "--data", "D", "--cluster", "sqlite:/c", "--cache-size", "4KiB", "MNT")]
+    [InlineData("--copies 0", "mount", "--data", "D", "--cluster", "sqlite:/c", "--copies", "0", "MNT")]
     [InlineData("roles are", "silo", "--data", "D", "--name", "a", "--role", "king")]
     public Task What_is_wrong_is_said_in_one_line(string says, params string[] arguments) =>
         RefusedAsync(says, [.. arguments.Select(a => a switch { "D" => $"{_folder}/new", "MNT" => mounts.Scratch("mnt"), _ => a })]);
