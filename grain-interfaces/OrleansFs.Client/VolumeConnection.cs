@@ -13,7 +13,7 @@ using OrleansFs.Model;
 namespace OrleansFs.Client;
 
 /// <summary>A connection to the gateways of a cluster, for any number of sessions. Lost connections are made anew by themselves.</summary>
-public sealed class VolumeConnection : IAsyncDisposable
+public sealed partial class VolumeConnection : IAsyncDisposable
 {
     private readonly IHost _host;
     private readonly Disruptions _disruptions;

@@ -55,7 +55,7 @@ public interface ICopyGrain : IGrainWithStringKey
 
     /// <summary>The replicas of this copy, which is a master; <c>EROFS</c> where it is none.</summary>
     [Alias("ListReplicas"), ReadOnly]
-    ValueTask<FsResult<ReplicaReport[]>> ListReplicasAsync(CancellationToken cancellation);
+    ValueTask<FsResult<MasterReport>> ListReplicasAsync(CancellationToken cancellation);
 
     /// <summary>Brings everything to disk, here and on replicas; waits at most <see cref="Limits.DrainWait"/>, and is called again with the target that it answered until it is done.</summary>
     /// <param name="copies">On so many replicas, 1 or more.</param>

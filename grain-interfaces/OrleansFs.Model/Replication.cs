@@ -194,6 +194,9 @@ public enum ReplicaState
 
     /// <summary>It knows a newer master than this one.</summary>
     Fenced = 6,
+
+    /// <summary>It is there, and no master is.</summary>
+    Waiting = 7,
 }
 
 /// <summary>A replica, as <c>orleansfs replicas</c> shows it.</summary>
@@ -210,7 +213,7 @@ public readonly record struct ReplicaReport
     /// <summary>Mutations that it lacks.</summary>
     [Id(3)] public required long LagMutations { get; init; }
 
-    /// <summary>Bytes of blocks that it may lack; null where that is more than is looked at.</summary>
+    /// <summary>Bytes of blocks that it may lack, as they are stored; null where that was not looked at.</summary>
     [Id(4)] public long? LagBytes { get; init; }
 
     /// <summary>For how long the oldest mutation that it lacks has been committed here; 0 where it lacks none, null where that is not known any more.</summary>
@@ -232,6 +235,29 @@ public readonly record struct ReplicaReport
 
     /// <summary>What is wrong, in one line; null when all is well.</summary>
     [Id(12)] public string? Trouble { get; init; }
+
+    /// <summary>It lacks more than <see cref="LagBytes"/>: not all of the journal that it lacks was looked at.</summary>
+    [Id(13)] public bool LagBytesIsLeast { get; init; }
+}
+
+/// <summary>A master and its replicas, as <c>orleansfs replicas</c> shows them.</summary>
+[GenerateSerializer, Immutable, Alias("ofs.MasterReport")]
+public readonly record struct MasterReport
+{
+    /// <summary>Name of the volume.</summary>
+    [Id(0)] public required string Volume { get; init; }
+
+    [Id(1)] public required string Uuid { get; init; }
+
+    /// <summary>The copy that is the master; null where none is there.</summary>
+    [Id(2)] public required string? Master { get; init; }
+
+    [Id(3)] public required long Epoch { get; init; }
+
+    /// <summary>Newest position of its journal.</summary>
+    [Id(4)] public required long Lsn { get; init; }
+
+    [Id(5)] public required ReplicaReport[] Replicas { get; init; }
 }
 
 /// <summary>Where the committed blocks of a file are, each distinct block counted once.</summary>

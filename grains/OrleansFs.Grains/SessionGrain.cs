@@ -93,8 +93,8 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
 
     public ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation) => new(_sessions.Copy.Description);
 
-    public ValueTask<FsResult<ReplicaReport[]>> ListReplicasAsync(CancellationToken cancellation) =>
-        Volume is { Role: VolumeRole.Master } volume ? new(volume.Replication.Reports().ToArray()) : new(Errno.EROFS);
+    public async ValueTask<FsResult<MasterReport>> ListReplicasAsync(CancellationToken cancellation) =>
+        Volume is { Role: VolumeRole.Master } volume ? await Task.Run(volume.Replication.Measure, cancellation) : Errno.EROFS;
 
     public async ValueTask<FsResult<DrainStep>> DrainAsync(int copies, Lsn? target, CancellationToken cancellation)
     {

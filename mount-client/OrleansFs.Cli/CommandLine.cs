@@ -19,11 +19,13 @@ internal static class CommandLine
 
     private const string SqlitePrefix = "sqlite:";
 
+    private const string WhereHelp = "a mount of the volume, or the cluster: sqlite:FILE or a PostgreSQL connection string";
+
     private const string DataHelp = "the folder that holds the volume's data";
 
     public static RootCommand Build() => new("OrleansFs: a deduplicating, content-addressed network filesystem")
     {
-        Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(),
+        Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(), Replicas(),
     };
 
     private static Command Mount()
@@ -156,6 +158,18 @@ internal static class CommandLine
         command.SetAction((parsed, _) => CollectCommand.RunAsync(parsed.GetValue(mountPoint), parsed.GetValue(data), parsed.GetValue(dryRun)));
         return command;
     }
+
+    private static Command Replicas()
+    {
+        var where = new Argument<string>("WHERE") { Description = WhereHelp, HelpName = "CONN|MOUNTPOINT" };
+        var copy = CopyOfVolume();
+        var json = new Option<bool>("--json") { Description = "one JSON object; its fields are in the README" };
+        var command = new Command("replicas", "Show how each replica of a volume stands: what it lacks, what it holds, when it was last heard of.") { where, copy, json };
+        command.SetAction((parsed, _) => ReplicasCommand.RunAsync(parsed.GetRequiredValue(where), parsed.GetValue(copy), parsed.GetValue(json)));
+        return command;
+    }
+
+    private static Option<string?> CopyOfVolume() => new("--copy") { Description = "where CONN has several volumes: a copy of the one that is meant", HelpName = "NAME" };
 
     private static (Argument<string?> MountPoint, Option<string?> Data) Where() =>
         (new Argument<string?>("MOUNTPOINT") { Description = "where the volume is mounted", Arity = ArgumentArity.ZeroOrOne },

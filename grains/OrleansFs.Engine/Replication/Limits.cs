@@ -84,6 +84,9 @@ internal static class ReplicationLimits
     /// <summary>How long closing waits for a sender to end.</summary>
     public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 
-    /// <summary>Journal bytes that are looked at to tell how many bytes a replica lacks.</summary>
+    /// <summary>Journal bytes that are looked at to tell how many bytes a replica lacks: some 100,000 blocks, half a second.</summary>
     public const int LagBytesRead = 4 << 20;
+
+    /// <summary>Transactions that are looked at for that.</summary>
+    public const int LagRowsRead = 16_384;
 }

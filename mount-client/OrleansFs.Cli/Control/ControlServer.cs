@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Output;
+using OrleansFs.Model;
 
 namespace OrleansFs.Cli.Control;
 
@@ -13,12 +14,18 @@ internal interface IControlHandler
     /// <summary>Deletes what nothing refers to, and tells how far it is.</summary>
     Task<ControlReply> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation);
 
+    /// <summary>The replicas of the volume.</summary>
+    Task<ControlReply> ReplicasAsync(CancellationToken cancellation);
+
+    /// <summary>A step of a drain.</summary>
+    Task<ControlReply> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
+
     /// <summary>Unmounts in order. Null when the mount is gone; why not where it is not.</summary>
     Task<string?> UnmountAsync();
 }
 
 /// <summary>
-/// The control socket of a data folder: <c>status</c>, <c>gc</c> and <c>umount</c> reach the process that serves the volume through it.
+/// The control socket of a data folder: <c>status</c>, <c>gc</c>, <c>replicas</c>, <c>drain</c> and <c>umount</c> reach the process that serves the volume through it.
 /// </summary>
 /// <remarks>Only the folder's owner and root can reach it. Connections are few and short; one that asked for the unmount stays until <see cref="EndAsync"/>.</remarks>
 internal sealed class ControlServer : IDisposable
@@ -168,6 +175,12 @@ internal sealed class ControlServer : IDisposable
                 break;
             case ControlVerb.Collect:
                 await CollectAsync(stream, request.DryRun);
+                break;
+            case ControlVerb.Replicas:
+                await SayAsync(stream, await _handler.ReplicasAsync(_stopping.Token));
+                break;
+            case ControlVerb.Drain:
+                await SayAsync(stream, await _handler.DrainAsync(request.Copies, request.Target, _stopping.Token));
                 break;
             default:
                 await SayAsync(stream, new() { Error = $"the process that serves the volume does not know '{request.Verb}'" });

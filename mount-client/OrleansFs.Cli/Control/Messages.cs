@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
 namespace OrleansFs.Cli.Control;
@@ -9,10 +10,12 @@ internal enum ControlVerb
     Status,
     Unmount,
     Collect,
+    Replicas,
+    Drain,
 }
 
 /// <summary>A request: one line of JSON. The version is that of the protocol; a server answers a newer one with an error.</summary>
-internal sealed record ControlRequest(int Version, ControlVerb Verb, bool DryRun = false)
+internal sealed record ControlRequest(int Version, ControlVerb Verb, bool DryRun = false, int Copies = 1, Lsn? Target = null)
 {
     public const int CurrentVersion = 1;
 }
@@ -30,6 +33,11 @@ internal sealed record ControlReply
 
     /// <summary>The collection is done.</summary>
     public CollectResult? Collected { get; init; }
+
+    public MasterReport? Replicas { get; init; }
+
+    /// <summary>How far a drain has come.</summary>
+    public DrainStep? Drain { get; init; }
 
     /// <summary>The mount is gone; what was written is being committed.</summary>
     public bool? Unmounted { get; init; }

@@ -3,6 +3,7 @@ using OrleansFs.Cli.Control;
 using OrleansFs.Cli.Output;
 using OrleansFs.Engine;
 using OrleansFs.Engine.Check;
+using OrleansFs.GrainInterfaces;
 using OrleansFs.Hosting;
 using OrleansFs.Hosting.Command;
 using OrleansFs.Model;
@@ -64,6 +65,18 @@ internal sealed class EmbeddedVolume : IServedVolume
         var steps = new Relay<CollectionReport>(r => progress.Report(new("collecting blocks", r.Blocks + r.Strays, null)));
         var report = await _host.Volume.CollectAsync(TimeSpan.Zero, dryRun, steps, cancellation);
         return new CollectResult(report.Blocks, report.Strays, report.Bytes);
+    }
+
+    public Task<MasterReport> ReplicasAsync(CancellationToken cancellation) => Task.Run(_host.Volume.Replication.Measure, cancellation);
+
+    public async Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation)
+    {
+        if (ReferenceEquals(Policy, MountPolicy.Alone))
+            throw new CommandException("no replica can follow this mount: mount the folder with --cluster, and start a replica with 'orleansfs silo --role replica'");
+        var step = await Task.Run(() => _host.Volume.Replication.DrainStepAsync(copies, target, GrainInterfaces.Limits.DrainWait, cancellation), cancellation);
+        return step.TryGet(out var reached, out var error)
+            ? new DrainStep { Target = reached.Target, Reached = reached.Reached, Copies = reached.Copies, IsDone = reached.Copies >= copies }
+            : throw new CommandException($"not everything could be brought to disk here: {error}");
     }
 
     public async ValueTask DisposeAsync()

@@ -1,4 +1,5 @@
 using OrleansFs.Cli.Control;
+using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 using OrleansFs.Mount;
 
@@ -26,6 +27,14 @@ internal interface IServedVolume : IAsyncDisposable
     IVolumeAccess OpenSession(IInodeHolder holder);
 
     ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation);
+
+    /// <summary>The replicas of the volume, as its master has them.</summary>
+    /// <exception cref="CommandException">It cannot be told from here.</exception>
+    Task<MasterReport> ReplicasAsync(CancellationToken cancellation);
+
+    /// <summary>A step of a drain: brings everything to disk (with no target), waits a moment, and tells how far the replicas are.</summary>
+    /// <exception cref="CommandException">It cannot be done.</exception>
+    Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
 
     /// <summary>Deletes what nothing refers to.</summary>
     /// <exception cref="CommandException">It cannot be done from here.</exception>

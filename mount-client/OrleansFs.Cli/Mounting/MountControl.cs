@@ -18,17 +18,13 @@ internal sealed class MountControl(IServedVolume volume, MountedVolume mounted, 
             : new ControlReply { Error = $"the volume cannot be asked for its status: {error}" };
     }
 
-    public async Task<ControlReply> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation)
-    {
-        try
-        {
-            return new ControlReply { Collected = await volume.CollectAsync(dryRun, progress, cancellation) };
-        }
-        catch (Exception failure) when (failure is IOException or CommandException)
-        {
-            return new ControlReply { Error = failure.Message };
-        }
-    }
+    public Task<ControlReply> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation) =>
+        AnswerAsync(async () => new ControlReply { Collected = await volume.CollectAsync(dryRun, progress, cancellation) });
+
+    public Task<ControlReply> ReplicasAsync(CancellationToken cancellation) => AnswerAsync(async () => new ControlReply { Replicas = await volume.ReplicasAsync(cancellation) });
+
+    public Task<ControlReply> DrainAsync(int copies, Lsn? target, CancellationToken cancellation) =>
+        AnswerAsync(async () => new ControlReply { Drain = await volume.DrainAsync(copies, target, cancellation) });
 
     public async Task<string?> UnmountAsync()
     {
@@ -41,6 +37,19 @@ internal sealed class MountControl(IServedVolume volume, MountedVolume mounted, 
         catch (FuseMountException failure)
         {
             return failure.Message;
+        }
+    }
+
+    /// <summary>What the user can be told in one line is the answer; anything else is a bug, and is logged as one.</summary>
+    private static async Task<ControlReply> AnswerAsync(Func<Task<ControlReply>> work)
+    {
+        try
+        {
+            return await work();
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException && Failure.Explain(failure) is not null)
+        {
+            return new ControlReply { Error = Failure.Explain(failure) };
         }
     }
 

@@ -69,6 +69,16 @@ internal sealed class RemoteVolume : IServedVolume
     public Task<CollectResult> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation) =>
         throw new CommandException($"the volume is served by the silo '{_access.Copy.Copy}': run 'orleansfs gc' there");
 
+    public Task<MasterReport> ReplicasAsync(CancellationToken cancellation) => _connection.ListReplicasAsync(_access.Copy.Volume, cancellation);
+
+    public async Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation)
+    {
+        // What this mount still keeps for the copy to bring to disk comes first.
+        if (target is null && await _access.SyncAllAsync(cancellation) is { IsOk: false, Error: var error })
+            throw new CommandException($"not everything could be brought to disk by the copy '{_access.Copy.Copy}': {error}");
+        return await _connection.DrainAsync(_access.Copy.Volume, copies, target, cancellation);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _access.DisposeAsync();

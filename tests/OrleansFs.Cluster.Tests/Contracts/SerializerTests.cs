@@ -125,11 +125,12 @@ public sealed class SerializerTests : IDisposable
             {
                 Size = 1, Blocks = 2, LocalBlocks = 3, PinnedBlocks = 4, SharedBlocks = 5, FreedBytes = 6, IsInFlight = true, Copies = 7, Replicas = [new ReplicaHolds { Name = "nas", Blocks = 8 }],
             },
+            new MasterReport { Volume = "fotos", Uuid = "u", Master = null, Epoch = 3, Lsn = 9, Replicas = [new ReplicaReport { Name = "nas", State = ReplicaState.Away, Lsn = 1, LagMutations = 2 }] },
             new ReplicaHolds { Name = "nas", Blocks = 8 }, new DrainStep { Target = new Lsn(1), Reached = new Lsn(2), Copies = 3, IsDone = true },
             new ReplicaReport
             {
                 Name = "nas", State = ReplicaState.Following, Lsn = 1, LagMutations = 2, LagBytes = 3, LagSeconds = 0.5, Blocks = 4, StoredBytes = 5, LastContact = DateTimeOffset.UnixEpoch,
-                LastVerification = DateTimeOffset.MaxValue, DamagedBlocks = 6, SentBytes = 7, Trouble = "none",
+                LastVerification = DateTimeOffset.MaxValue, DamagedBlocks = 6, SentBytes = 7, Trouble = "none", LagBytesIsLeast = true,
             },
         ];
     }
@@ -147,6 +148,7 @@ public sealed class SerializerTests : IDisposable
         JournalShipment s => $"{s} {string.Join(',', s.Entries.Select(e => Describe(e)))} {string.Join(',', s.Gone)}",
         ReplicaReply r => $"{r} {string.Join(',', r.Hashes)} {string.Join(',', r.Damaged)}",
         FetchReply f => string.Join(',', f.Blocks.Select(b => Describe(b))),
+        MasterReport m => $"{m with { Replicas = [] }} {string.Join(',', m.Replicas)}",
         FileResidency f => $"{f with { Replicas = [] }} {string.Join(',', f.Replicas)}",
         _ => value.ToString()!,
     };

@@ -25,9 +25,9 @@ public sealed class ReplicationTests(ITestOutputHelper output) : IDisposable
 
         ReplicaReport report;
         do
-            report = Assert.Single((await Copy(replica, "master").ListReplicasAsync(Cancellation)).Value);
+            report = Assert.Single((await Copy(replica, "master").ListReplicasAsync(Cancellation)).Value.Replicas);
         while (report.State != ReplicaState.Following || report.LagMutations != 0);
-        Assert.Equal("nas", report.Name);
+        Assert.Equal(("nas", 0L, 0.0), (report.Name, report.LagBytes, report.LagSeconds));
         var described = (await Copy(replica, "nas").DescribeAsync(Cancellation)).Value;
         Assert.Equal((CopyRole.Replica, master.Host.Volume.Id, true), (described.Role, described.Volume, described.ReadOnly));
         Assert.Equal(Errno.EROFS, (await Copy(replica, "nas").DrainAsync(1, null, Cancellation)).Error);

@@ -1,0 +1,87 @@
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <content>The copies of a volume as such: who is the master, what its replicas have.</content>
+public sealed partial class VolumeConnection
+{
+    /// <summary>The master of a volume that is in the cluster now; of two, the one that took over from the other. Null where there is none.</summary>
+    public async Task<CopyDescription?> FindMasterAsync(VolumeId volume, CancellationToken cancellation)
+    {
+        var masters = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume && c.Role == CopyRole.Master).ToList();
+        return masters.Count == 0 ? null : masters.MaxBy(c => c.Epoch.Value);
+    }
+
+    /// <summary>The replicas of a volume as its master has them; where no master is there, those that are in the cluster, each at its own position.</summary>
+    /// <exception cref="VolumeConnectionException">One line that says why it cannot be told.</exception>
+    public async Task<MasterReport> ListReplicasAsync(VolumeId volume, CancellationToken cancellation)
+    {
+        var copies = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume).ToList();
+        var masters = copies.Where(c => c.Role == CopyRole.Master).ToList();
+        if (masters.Count > 0)
+            return await CallAsync(masters.MaxBy(c => c.Epoch.Value).Copy, grain => grain.ListReplicasAsync(cancellation), "has no replicas");
+        if (copies.Count == 0)
+            throw new VolumeConnectionException("no copy of the volume is in the cluster now");
+        var replicas = new List<ReplicaReport>();
+        foreach (var copy in copies)
+        {
+            var status = await StatusAsync(copy, cancellation);
+            replicas.Add(new ReplicaReport
+            {
+                Name = copy.Copy.Value,
+                State = ReplicaState.Waiting,
+                Lsn = status.Lsn,
+                LagMutations = 0,
+                Blocks = status.Blocks + status.DeadBlocks,
+                StoredBytes = status.StoredBytes,
+                Trouble = status.Trouble,
+            });
+        }
+        long newest = replicas.Max(r => r.Lsn);
+        return new MasterReport
+        {
+            Volume = copies[0].VolumeName,
+            Uuid = volume.ToString(),
+            Master = null,
+            Epoch = copies.Max(c => c.Epoch.Value),
+            Lsn = newest,
+            Replicas = [.. replicas.Select(r => r with { LagMutations = newest - r.Lsn })],
+        };
+    }
+
+    /// <summary>One step of a drain: see <see cref="ICopyGrain.DrainAsync"/>.</summary>
+    /// <exception cref="VolumeConnectionException">One line that says why it cannot be done.</exception>
+    public async Task<DrainStep> DrainAsync(VolumeId volume, int copies, Lsn? target, CancellationToken cancellation)
+    {
+        var master = await FindMasterAsync(volume, cancellation) ?? throw new VolumeConnectionException("no master of the volume is in the cluster now");
+        return await CallAsync(master.Copy, grain => grain.DrainAsync(copies, target, cancellation), "cannot be drained");
+    }
+
+    /// <summary>What a copy says of itself.</summary>
+    /// <exception cref="VolumeConnectionException">One line that says why it does not.</exception>
+    public async Task<VolumeStatus> StatusAsync(CopyDescription copy, CancellationToken cancellation)
+    {
+        var names = Grains.GetGrain<INamespaceGrain>(new NamespaceKey(copy.Volume, copy.Copy).ToString());
+        return await AnswerAsync(copy.Copy, () => names.GetStatusAsync(cancellation), "does not tell its status");
+    }
+
+    private Task<T> CallAsync<T>(CopyName name, Func<ICopyGrain, ValueTask<FsResult<T>>> call, string refusal)
+    {
+        var grain = Grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString());
+        return AnswerAsync(name, () => call(grain), refusal);
+    }
+
+    private static async Task<T> AnswerAsync<T>(CopyName name, Func<ValueTask<FsResult<T>>> call, string refusal)
+    {
+        try
+        {
+            var result = await call();
+            return result.TryGet(out var value, out var error) ? value : throw new VolumeConnectionException($"the copy '{name}' {refusal}: {error}");
+        }
+        catch (Exception e) when (Interruption.Is(e))
+        {
+            throw new VolumeConnectionException(e.Message, e);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Cli.Control;
+
+/// <summary>Who can be asked about a volume's replicas: the process of a mount, or the cluster.</summary>
+internal interface IMaster : IAsyncDisposable
+{
+    /// <summary>The replicas, as the master has them.</summary>
+    Task<MasterReport> ReplicasAsync(CancellationToken cancellation);
+
+    /// <summary>A step of a drain: see <see cref="ICopyGrain.DrainAsync"/>.</summary>
+    Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
+}
+
+/// <summary>The process that serves a mount.</summary>
+internal sealed class MountedMaster(string folder) : IMaster
+{
+    public async Task<MasterReport> ReplicasAsync(CancellationToken cancellation) =>
+        (await AskAsync(new(ControlRequest.CurrentVersion, ControlVerb.Replicas), cancellation)).Replicas ?? throw Strange();
+
+    public async Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation) =>
+        (await AskAsync(new(ControlRequest.CurrentVersion, ControlVerb.Drain, Copies: copies, Target: target), cancellation)).Drain ?? throw Strange();
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private static CommandException Strange() => new("the process that serves the volume answered something else");
+
+    private async Task<ControlReply> AskAsync(ControlRequest request, CancellationToken cancellation)
+    {
+        using var client = await ControlClient.TryConnectAsync(folder, cancellation) ?? throw new CommandException("the process that serves the mount is gone");
+        return await client.AskOnceAsync(request, cancellation);
+    }
+}

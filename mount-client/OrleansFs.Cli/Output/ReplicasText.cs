@@ -1,0 +1,68 @@
+using System.Globalization;
+using System.Text.Json;
+using OrleansFs.Model;
+
+namespace OrleansFs.Cli.Output;
+
+/// <summary>Replicas for people: a table, and a line for each trouble.</summary>
+internal static class ReplicasText
+{
+    private static readonly string[] s_head = ["replica", "state", "position", "lag", "holds", "last contact", "last verified"];
+
+    public static string Render(MasterReport report, DateTimeOffset now)
+    {
+        var lines = new List<string>
+        {
+            $"volume {report.Volume} ({report.Uuid}), "
+            + (report.Master is { } master ? $"master '{master}', epoch {report.Epoch}, journal position {report.Lsn}" : $"no master in the cluster; last epoch {report.Epoch}; 'orleansfs promote NAME' makes a replica the master"),
+        };
+        if (report.Replicas.Length == 0)
+        {
+            lines.Add("no replica is known");
+            return string.Join('\n', lines);
+        }
+        string[][] rows = [s_head, .. report.Replicas.Select(r => Row(r, now))];
+        int[] widths = [.. Enumerable.Range(0, s_head.Length).Select(column => rows.Max(row => row[column].Length))];
+        lines.AddRange(rows.Select(row => string.Join("  ", row.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd()));
+        lines.AddRange(report.Replicas.Where(r => r.DamagedBlocks > 0).Select(r => $"{r.Name}: {r.DamagedBlocks} damaged blocks are to be sent again"));
+        lines.AddRange(report.Replicas.Where(r => r.Trouble is not null).Select(r => $"{r.Name}: {r.Trouble}"));
+        return string.Join('\n', lines);
+    }
+
+    public static string State(ReplicaState state) => JsonNamingPolicy.KebabCaseLower.ConvertName(state.ToString()).Replace('-', ' ');
+
+    public static string Lag(in ReplicaReport replica)
+    {
+        if (replica.LagMutations == 0)
+            return "none";
+        string mutations = string.Create(CultureInfo.InvariantCulture, $"{replica.LagMutations:N0} mutation{(replica.LagMutations == 1 ? "" : "s")}");
+        string bytes = replica.LagBytes is { } lag ? $", {(replica.LagBytesIsLeast ? "over " : "")}{ByteSize.Format(lag)}" : "";
+        return mutations + bytes + (replica.LagSeconds is { } seconds ? $", {Time(TimeSpan.FromSeconds(seconds))}" : "");
+    }
+
+    /// <summary>"0.4 s", "12 s", "3 min", "5 h", "2 days".</summary>
+    public static string Time(TimeSpan time) => time switch
+    {
+        { TotalSeconds: < 10 } => Number(time.TotalSeconds, "0.0") + " s",
+        { TotalMinutes: < 2 } => Number(time.TotalSeconds, "0") + " s",
+        { TotalHours: < 2 } => Number(time.TotalMinutes, "0") + " min",
+        { TotalDays: < 2 } => Number(time.TotalHours, "0") + " h",
+        _ => Number(time.TotalDays, "0") + " days",
+    };
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+
+    private static string[] Row(in ReplicaReport replica, DateTimeOffset now) =>
+    [
+        replica.Name,
+        State(replica.State),
+        replica.Lsn.ToString(CultureInfo.InvariantCulture),
+        Lag(replica),
+        // A replica that was not heard of since this master started.
+        replica is { State: ReplicaState.Away, Blocks: 0 } ? "not known" : string.Create(CultureInfo.InvariantCulture, $"{replica.Blocks:N0} blocks, {ByteSize.Format(replica.StoredBytes)}"),
+        Ago(replica.LastContact, now, replica.State == ReplicaState.Waiting ? "-" : "never"),
+        Ago(replica.LastVerification, now, replica.State == ReplicaState.Waiting ? "-" : "never"),
+    ];
+
+    private static string Ago(DateTimeOffset? time, DateTimeOffset now, string never) => time is { } at ? $"{Time(now > at ? now - at : TimeSpan.Zero)} ago" : never;
+}
