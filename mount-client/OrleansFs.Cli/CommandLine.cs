@@ -25,7 +25,7 @@ internal static class CommandLine
 
     public static RootCommand Build() => new("OrleansFs: a deduplicating, content-addressed network filesystem")
     {
-        Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(), Replicas(),
+        Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(), Replicas(), Drain(),
     };
 
     private static Command Mount()
@@ -166,6 +166,17 @@ internal static class CommandLine
         var json = new Option<bool>("--json") { Description = "one JSON object; its fields are in the README" };
         var command = new Command("replicas", "Show how each replica of a volume stands: what it lacks, what it holds, when it was last heard of.") { where, copy, json };
         command.SetAction((parsed, _) => ReplicasCommand.RunAsync(parsed.GetRequiredValue(where), parsed.GetValue(copy), parsed.GetValue(json)));
+        return command;
+    }
+
+    private static Command Drain()
+    {
+        var where = new Argument<string>("WHERE") { Description = WhereHelp, HelpName = "MOUNTPOINT|CONN" };
+        var copy = CopyOfVolume();
+        var copies = new Option<int>("--copies") { Description = "replicas that are to have everything", HelpName = "N", DefaultValueFactory = _ => 1 };
+        var wait = new Option<string>("--wait") { Description = "how long to wait for replicas that are not there", HelpName = "TIME", DefaultValueFactory = _ => "5s" };
+        var command = new Command("drain", "Wait until everything, what is in flight too, is on the disks of so many replicas. Exit code 0: safe to unplug.") { where, copies, wait, copy };
+        command.SetAction((parsed, _) => DrainCommand.RunAsync(parsed.GetRequiredValue(where), parsed.GetValue(copy), parsed.GetValue(copies), parsed.GetRequiredValue(wait)));
         return command;
     }
 
