@@ -86,5 +86,11 @@ public sealed partial class GrainVolumeAccess
         return wait && result.Error == Errno.EAGAIN ? Errno.EINTR : result;
     }
 
+    public ValueTask<FsResult<FileResidency>> GetResidencyAsync(InodeNumber inode, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => File(inode).GetResidencyAsync(ticket, token), cancellation);
+
+    public ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(InodeNumber inode, ResidencyAction action, long offset, long length, CancellationToken cancellation) =>
+        _session.AskAsync((ticket, token) => File(inode).ChangeResidencyAsync(ticket, action, offset, length, token), cancellation);
+
     private IFileGrain File(InodeNumber inode) => _session.Grains.GetGrain<IFileGrain>(new FileKey(inode, Copy.Copy).ToString());
 }

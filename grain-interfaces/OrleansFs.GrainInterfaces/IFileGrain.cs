@@ -42,4 +42,11 @@ public interface IFileGrain : IGrainWithStringKey
     /// <summary>fsync(2). Doing it twice does no harm, so it needs no slot.</summary>
     [Alias("Sync"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation);
+
+    [Alias("GetResidency"), ReadOnly, ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<FileResidency>> GetResidencyAsync(SessionTicket session, CancellationToken cancellation);
+
+    /// <summary>Doing it twice does no harm.</summary>
+    [Alias("ChangeResidency"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(SessionTicket session, ResidencyAction action, long offset, long length, CancellationToken cancellation);
 }

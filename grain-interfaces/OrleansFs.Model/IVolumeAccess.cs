@@ -94,6 +94,13 @@ public interface IVolumeAccess
     /// <summary>Takes or gives up a lock. <c>EAGAIN</c> where it is held and <paramref name="wait"/> is false; <c>EINTR</c> when the wait is cancelled; <c>EDEADLK</c>; <c>ENOLCK</c>.</summary>
     ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation);
 
+    /// <summary>Where the blocks of a file are. <c>EINVAL</c> for what is no regular file, <c>EOPNOTSUPP</c> where there are no blocks.</summary>
+    ValueTask<FsResult<FileResidency>> GetResidencyAsync(InodeNumber inode, CancellationToken cancellation);
+
+    /// <summary>Changes where the blocks of a part of a file are. Who may ask for that is for the caller to check. <c>EROFS</c> where this copy is not the master's and the action is the master's, <c>EOPNOTSUPP</c>
+    /// where it gives up nothing, <c>EIO</c> where a block cannot be had.</summary>
+    ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(InodeNumber inode, ResidencyAction action, long offset, long length, CancellationToken cancellation);
+
     /// <summary>The session no longer knows this inode: if it is an orphan that nobody else holds, it goes.</summary>
     void Forget(InodeNumber inode);
 

@@ -120,6 +120,9 @@ internal static class Limits
     /// <summary>Blocks of a file fetched at a time when all of it is wanted: as many as are fetched ahead of readers.</summary>
     public const int WarmBatch = 64;
 
+    /// <summary>How often a block is fetched that is to be pinned and that a full cache gives up in the same moment.</summary>
+    public const int PinAttempts = 8;
+
     /// <summary>How often it is looked whether eviction is due; writers that find no room ask at once.</summary>
     public static readonly TimeSpan EvictTick = TimeSpan.FromMilliseconds(500);
 

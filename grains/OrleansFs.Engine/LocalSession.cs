@@ -102,6 +102,11 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
     public ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) =>
         _volume.LockTable.SetAsync(_id, inode, wanted, wait, cancellation);
 
+    public ValueTask<FsResult<FileResidency>> GetResidencyAsync(InodeNumber inode, CancellationToken cancellation) => new(Task.Run(() => _volume.Why(inode), cancellation));
+
+    public ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(InodeNumber inode, ResidencyAction action, long offset, long length, CancellationToken cancellation) =>
+        new(Task.Run(() => _volume.ChangeResidencyAsync(inode, action, offset, length, cancellation), cancellation));
+
     public void Forget(InodeNumber inode) => _volume.Orphanage.Forget(inode);
 
     public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => new(_volume.Status());

@@ -1,4 +1,5 @@
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine;
@@ -11,7 +12,10 @@ namespace OrleansFs.Engine;
 /// <param name="LastUse">When it was last made, named anew or read, to some precision.</param>
 /// <param name="WeakChecksum">Its rolling checksum; never an identity.</param>
 /// <param name="IsLocal">Its content is in a block file here.</param>
-public readonly record struct BlockState(BlockHash Hash, int Length, long StoredBytes, long References, Timestamp LastUse, ulong WeakChecksum, bool IsLocal);
+/// <param name="IsEvicted">It was given up here: replicas have it.</param>
+/// <param name="IsPinned">It is kept here whatever the cache needs.</param>
+public readonly record struct BlockState(
+    BlockHash Hash, int Length, long StoredBytes, long References, Timestamp LastUse, ulong WeakChecksum, bool IsLocal, bool IsEvicted, bool IsPinned);
 
 public sealed partial class VolumeCopy
 {
@@ -20,7 +24,7 @@ public sealed partial class VolumeCopy
     {
         if (!_metadata.TryGetBlock(hash, out var row))
             return Errno.ENOENT;
-        return new BlockState(hash, row.Length, row.StoredBytes, row.References, row.LastUse, row.WeakChecksum, _blocks.Files.Exists(hash));
+        return new BlockState(hash, row.Length, row.StoredBytes, row.References, row.LastUse, row.WeakChecksum, _blocks.Files.Exists(hash), row.Residency == Residency.Absent, row.Residency == Residency.Kept);
     }
 
     /// <summary>The whole content of a block. <c>ENOENT</c> for one that is not known, <c>EIO</c> where its content cannot be had (the log says why).</summary>
@@ -40,4 +44,8 @@ public sealed partial class VolumeCopy
             return Errno.ENOENT;
         return _blocks.Files.Verify(hash).IsOk ? FsResult.Ok : Errno.EIO;
     }
+
+    /// <summary>As for a file (<see cref="ChangeResidencyAsync(InodeNumber, ResidencyAction, long, long, CancellationToken)"/>), for one block. <c>ENOENT</c> for one that is not known.</summary>
+    public async Task<FsResult<ResidencyChange>> ChangeResidencyAsync(BlockHash hash, ResidencyAction action, CancellationToken cancellation) =>
+        _metadata.TryGetBlock(hash, out _) ? await ChangeResidencyAsync([hash], action, cancellation) : Errno.ENOENT;
 }

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -6,64 +7,162 @@ namespace OrleansFs.Engine;
 /// <content>Which of a file's blocks are here, and what a user may do about it.</content>
 public sealed partial class VolumeCopy
 {
-    /// <summary>Gives up the local blocks of a file, as far as enough replicas have them, nobody has pinned them and nothing of them is in flight.</summary>
-    /// <returns>How many are not here now. <c>EOPNOTSUPP</c> where this copy evicts nothing.</returns>
-    public async Task<FsResult<long>> EvictFileAsync(InodeNumber inode, CancellationToken cancellation)
-    {
-        if (_evictor is not { } evictor || Role != VolumeRole.Master)
-            return Errno.EOPNOTSUPP;
-        long evicted = 0;
-        foreach (var hash in BlocksOf(inode))
-            evicted += (await evictor.EvictAsync(hash, cancellation)).IsOk ? 1 : 0;
-        return evicted;
-    }
-
-    /// <summary>Fetches every block of a file that is not here.</summary>
+    /// <summary>Does what a user wants of the blocks of a part of a file: those that it has now. What is written to it later is as any other content. Disk and network work: not for a request thread.</summary>
     /// <param name="inode">The file.</param>
-    /// <param name="progress">Told how many blocks have been looked at.</param>
-    /// <param name="cancellation">Ends it.</param>
-    /// <returns>How many came. EIO where one cannot be had.</returns>
-    public async Task<FsResult<long>> WarmFileAsync(InodeNumber inode, IProgress<long>? progress, CancellationToken cancellation)
+    /// <param name="action">What is wanted.</param>
+    /// <param name="offset">First byte of the part.</param>
+    /// <param name="length">Its length, bytes.</param>
+    /// <param name="cancellation">Ends it; what has been done stays.</param>
+    /// <returns>EROFS where it is for a master to do and this is none, EOPNOTSUPP where this copy gives up nothing, EIO where a block cannot be had.</returns>
+    public async Task<FsResult<ResidencyChange>> ChangeResidencyAsync(InodeNumber inode, ResidencyAction action, long offset, long length, CancellationToken cancellation)
     {
-        long came = 0, seen = 0;
-        foreach (var batch in BlocksOf(inode).Chunk(Limits.WarmBatch))
+        if (offset < 0 || length < 1)
+            return Errno.EINVAL;
+        if (RefuseChange(action) is var refused and not Errno.None)
+            return refused;
+        try
         {
-            BlockHash[] absent = [.. batch.Where(h => !_blocks.Files.Exists(h))];
-            if (absent.Length > 0)
-                _blocks.Source?.FetchAhead(absent);
-            foreach (var hash in absent)
-            {
-                if (_blocks.Source is not { IsAlone: false } source || await source.FetchAsync(hash, cancellation) is null)
-                    return Errno.EIO;
-                came++;
-            }
-            progress?.Report(seen += batch.Length);
+            if (action != ResidencyAction.Warm && await SettleAsync(inode, cancellation) is { IsOk: false, Error: var error })
+                return error;
+            return await ChangeResidencyAsync(BlocksOf(inode, offset, length).ToHashSet(), action, cancellation);
         }
-        return came;
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        catch (MetadataException e)
+        {
+            return e.Error;
+        }
     }
 
-    /// <summary>Keeps the blocks that a file has now in files here, fetching those that are not; or lets them be evicted again. What is written to the file later is as any other content.</summary>
-    /// <returns>How many blocks. EIO where one cannot be had.</returns>
-    public async Task<FsResult<long>> PinFileAsync(InodeNumber inode, bool pinned, CancellationToken cancellation)
+    /// <summary>Why it is not for this copy to do.</summary>
+    private Errno RefuseChange(ResidencyAction action)
     {
-        if (Role != VolumeRole.Master)
+        if (_options.ReadOnly || (action != ResidencyAction.Warm && (Role != VolumeRole.Master || FencedBy is not null)))
             return Errno.EROFS;
-        long blocks = 0;
-        foreach (var hash in BlocksOf(inode))
+        return action == ResidencyAction.Evict && _evictor is null ? Errno.EOPNOTSUPP : Errno.None;
+    }
+
+    private async Task<FsResult<ResidencyChange>> ChangeResidencyAsync(HashSet<BlockHash> blocks, ResidencyAction action, CancellationToken cancellation)
+    {
+        if (RefuseChange(action) is var refused and not Errno.None)
+            return refused;
+        try
         {
-            if (pinned && !_blocks.Files.Exists(hash) && (_blocks.Source is not { IsAlone: false } source || await source.FetchAsync(hash, cancellation) is null))
-                return Errno.EIO;
-            lock (Locks.For(hash))
+            return action switch
             {
-                // A block that has been evicted in between is not pinned by saying so.
-                if (!_metadata.TryGetBlock(hash, out var row) || row.Residency == Residency.Absent || !_blocks.Files.Exists(hash))
-                    continue;
-                _metadata.SetResidency(hash, pinned ? Residency.Kept : Residency.Local);
-                blocks++;
+                ResidencyAction.Pin => await PinAsync(blocks, cancellation),
+                ResidencyAction.Unpin => await UnpinAsync(blocks, cancellation),
+                ResidencyAction.Warm => await WarmAsync(blocks, cancellation),
+                ResidencyAction.Evict => await _evictor!.EvictAsync(blocks, cancellation),
+                _ => Errno.EINVAL,
+            };
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        catch (BlockStoreException e)
+        {
+            return e.Error;
+        }
+        catch (MetadataException e)
+        {
+            return e.Error;
+        }
+    }
+
+    /// <summary>What is in flight of a file becomes blocks.</summary>
+    private async ValueTask<FsResult> SettleAsync(InodeNumber number, CancellationToken cancellation)
+    {
+        if (_metadata.Acquire(number) is not { } inode)
+            return Errno.ESTALE;
+        try
+        {
+            var settled = await _files.SettleAsync(inode, syncFirst: false, null, cancellation);
+            return settled.IsOk ? await _committer.CommitAsync(cancellation) : settled;
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
+    private async Task<FsResult<ResidencyChange>> WarmAsync(HashSet<BlockHash> blocks, CancellationToken cancellation)
+    {
+        long came = 0;
+        foreach (var batch in blocks.Chunk(Limits.WarmBatch))
+        {
+            came += FetchAhead(batch);
+            foreach (var hash in batch)
+            {
+                // As if it were read: what is wanted now is not the first to go.
+                _evictor?.Note(hash);
+                if (!_blocks.Files.Exists(hash) && !await FetchAsync(hash, cancellation))
+                    return Errno.EIO;
             }
         }
+        return new ResidencyChange { Blocks = blocks.Count, Changed = came, Staying = 0 };
+    }
+
+    private async Task<FsResult<ResidencyChange>> PinAsync(HashSet<BlockHash> blocks, CancellationToken cancellation)
+    {
+        long changed = 0;
+        foreach (var batch in blocks.Chunk(Limits.WarmBatch))
+        {
+            FetchAhead(batch);
+            foreach (var hash in batch)
+            {
+                int attempt = 0;
+                while (!TryKeep(hash, Residency.Kept, ref changed))
+                {
+                    // In a full cache what has just come may have gone again before it was pinned.
+                    if (++attempt > Limits.PinAttempts || !await FetchAsync(hash, cancellation))
+                        return Errno.EIO;
+                }
+            }
+        }
+        return await KeptAsync(blocks.Count, changed, cancellation);
+    }
+
+    private async Task<FsResult<ResidencyChange>> UnpinAsync(HashSet<BlockHash> blocks, CancellationToken cancellation)
+    {
+        long changed = 0;
+        foreach (var hash in blocks)
+            TryKeep(hash, Residency.Local, ref changed);
+        return await KeptAsync(blocks.Count, changed, cancellation);
+    }
+
+    /// <returns>How many of them are not here.</returns>
+    private int FetchAhead(IEnumerable<BlockHash> hashes)
+    {
+        BlockHash[] absent = [.. hashes.Where(h => !_blocks.Files.Exists(h))];
+        if (absent.Length > 0)
+            _blocks.Source?.FetchAhead(absent);
+        return absent.Length;
+    }
+
+    private async ValueTask<bool> FetchAsync(BlockHash hash, CancellationToken cancellation) =>
+        _blocks.Source is { IsAlone: false } source && await source.FetchAsync(hash, cancellation) is not null;
+
+    /// <returns>Whether the block is here, and no evictor can have it in hand: it looks at the row under the same lock before it deletes the file.</returns>
+    private bool TryKeep(BlockHash hash, Residency residency, ref long changed)
+    {
+        lock (Locks.For(hash))
+        {
+            if (!_metadata.TryGetBlock(hash, out var row) || row.Residency == Residency.Absent || !_blocks.Files.Exists(hash))
+                return false;
+            if (_metadata.SetResidency(hash, residency))
+                changed++;
+            return true;
+        }
+    }
+
+    private async ValueTask<FsResult<ResidencyChange>> KeptAsync(long blocks, long changed, CancellationToken cancellation)
+    {
         var durable = await _committer.DurableAsync(cancellation);
-        return durable.IsOk ? blocks : durable.Error;
+        return durable.IsOk ? new ResidencyChange { Blocks = blocks, Changed = changed, Staying = 0 } : durable.Error;
     }
 
     /// <summary>Where the blocks of a file are.</summary>
@@ -79,9 +178,17 @@ public sealed partial class VolumeCopy
         if (!attributes.IsRegular)
             return Errno.EINVAL;
         var replicas = _metadata.Replicas();
-        var why = new FileResidency { Size = attributes.Size, IsInFlight = isDirty, Replicas = [.. replicas.Select(r => new ReplicaHolds { Name = r.Name.Value })] };
+        var why = new FileResidency
+        {
+            Size = attributes.Size,
+            IsInFlight = isDirty,
+            Copy = Copy.Value,
+            IsMaster = Role == VolumeRole.Master,
+            Links = attributes.LinkCount,
+            Replicas = [.. replicas.Select(r => new ReplicaHolds { Name = r.Name.Value })],
+        };
         int fewest = replicas.Count;
-        foreach (var group in BlocksOf(number, distinct: false).GroupBy(h => h))
+        foreach (var group in BlocksOf(number, 0, attributes.Size).GroupBy(h => h))
         {
             if (!_metadata.TryGetBlock(group.Key, out var row))
                 continue;
@@ -96,29 +203,37 @@ public sealed partial class VolumeCopy
             fewest = Math.Min(fewest, copies);
             bool isHere = _blocks.Files.Exists(row.Hash);
             bool isOwn = row.References <= group.LongCount();
+            // Of a former master the one that took over has what was before it.
+            bool isOnlyHere = Role == VolumeRole.Master && (FencedAt is { } fenced ? row.Birth > fenced : copies == 0);
             why = why with
             {
                 Blocks = why.Blocks + 1,
                 LocalBlocks = why.LocalBlocks + (isHere ? 1 : 0),
                 PinnedBlocks = why.PinnedBlocks + (row.Residency == Residency.Kept ? 1 : 0),
                 SharedBlocks = why.SharedBlocks + (isOwn ? 0 : 1),
+                OnlyHereBlocks = why.OnlyHereBlocks + (isOnlyHere ? 1 : 0),
+                StoredBytes = why.StoredBytes + row.StoredBytes,
+                LocalBytes = why.LocalBytes + (isHere ? row.StoredBytes : 0),
+                SharedBytes = why.SharedBytes + (isOwn ? 0 : row.StoredBytes),
                 FreedBytes = why.FreedBytes + (isOwn && isHere ? row.StoredBytes : 0),
             };
         }
         return why with { Copies = why.Blocks == 0 ? 0 : fewest };
     }
 
-    /// <summary>The committed blocks of a file, a segment of its manifest at a time, holes left out.</summary>
-    private IEnumerable<BlockHash> BlocksOf(InodeNumber inode, bool distinct = true)
+    /// <summary>The committed blocks of a part of a file, a segment of its manifest at a time, holes left out.</summary>
+    private IEnumerable<BlockHash> BlocksOf(InodeNumber inode, long offset, long length)
     {
         var attributes = _metadata.GetAttributes(inode);
-        long count = attributes.IsOk && attributes.Value.IsRegular ? (attributes.Value.Size + BlockSize - 1) / BlockSize : 0;
+        long size = attributes.IsOk && attributes.Value.IsRegular ? attributes.Value.Size : 0;
+        long end = length >= size - offset ? size : offset + length;
+        long last = (end + BlockSize - 1) / BlockSize;
         var hashes = new BlockHash[MetadataLimits.SegmentBlocks];
-        for (long first = 0; first < count; first += hashes.Length)
+        for (long first = offset / BlockSize; first < last; first += hashes.Length)
         {
-            _metadata.ReadManifest(inode, first, hashes);
-            var mapped = hashes.Where(h => !h.IsHole);
-            foreach (var hash in (distinct ? mapped.Distinct() : mapped).ToArray())
+            int count = (int)Math.Min(hashes.Length, last - first);
+            _metadata.ReadManifest(inode, first, hashes.AsSpan(0, count));
+            foreach (var hash in hashes.Take(count).Where(h => !h.IsHole).ToArray())
                 yield return hash;
         }
     }

@@ -37,8 +37,9 @@ internal sealed class BlockGrain : IGrainBase, IBlockGrain
     public ValueTask<FsResult> VerifyAsync(CancellationToken cancellation) =>
         _sessions.Reads.RunAsync(() => new ValueTask<FsResult>(_copy.VerifyBlock(_hash)), cancellation);
 
-    public ValueTask<FsResult> SetPinnedAsync(bool pinned, CancellationToken cancellation) => new(_copy.SetBlockPinned(_hash, pinned));
+    public ValueTask<FsResult> SetPinnedAsync(bool pinned, CancellationToken cancellation) =>
+        _sessions.Writes.RunAsync(() => _copy.SetBlockPinnedAsync(_hash, pinned, cancellation), cancellation);
 
     public ValueTask<FsResult> EvictAsync(CancellationToken cancellation) =>
-        _sessions.Writes.RunAsync(() => new ValueTask<FsResult>(_copy.EvictBlock(_hash)), cancellation);
+        _sessions.Writes.RunAsync(() => _copy.EvictBlockAsync(_hash, cancellation), cancellation);
 }

@@ -42,9 +42,9 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated
             ReferenceCount = block.References,
             LastUse = block.LastUse,
             WeakChecksum = block.WeakChecksum,
-            // This copy evicts nothing, so a block that is known and has no file is one that was lost.
-            Residency = block.IsLocal ? BlockResidency.Local : BlockResidency.Missing,
-            IsPinned = false,
+            // A block that is neither here nor was given up is one that was lost.
+            Residency = block.IsLocal ? BlockResidency.Local : block.IsEvicted ? BlockResidency.Evicted : BlockResidency.Missing,
+            IsPinned = block.IsPinned,
         };
     }
 
@@ -52,13 +52,12 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated
 
     public FsResult VerifyBlock(BlockHash hash) => volume.VerifyBlock(hash);
 
-    /// <summary>There is no other copy to fetch from: a block is here or cannot be had.</summary>
-    public ValueTask<FsResult> FetchBlockAsync(BlockHash hash, CancellationToken cancellation) =>
-        new(volume.GetBlock(hash).TryGet(out var block, out var error) ? block.IsLocal ? FsResult.Ok : Errno.EIO : error);
+    public async ValueTask<FsResult> FetchBlockAsync(BlockHash hash, CancellationToken cancellation) => Done(await volume.ChangeResidencyAsync(hash, ResidencyAction.Warm, cancellation));
 
-    /// <summary>Everything stays here anyway.</summary>
-    public FsResult SetBlockPinned(BlockHash hash, bool pinned) => Errno.EOPNOTSUPP;
+    public async ValueTask<FsResult> SetBlockPinnedAsync(BlockHash hash, bool pinned, CancellationToken cancellation) =>
+        Done(await volume.ChangeResidencyAsync(hash, pinned ? ResidencyAction.Pin : ResidencyAction.Unpin, cancellation));
 
-    /// <summary>No other copy holds it.</summary>
-    public FsResult EvictBlock(BlockHash hash) => volume.GetBlock(hash).TryGet(out _, out var error) ? Errno.EBUSY : error;
+    public async ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation) => Done(await volume.ChangeResidencyAsync(hash, ResidencyAction.Evict, cancellation));
+
+    private static FsResult Done(FsResult<ResidencyChange> result) => result.TryGet(out var change, out var error) ? change.Staying == 0 ? FsResult.Ok : Errno.EBUSY : error;
 }

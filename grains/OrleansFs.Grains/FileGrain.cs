@@ -56,6 +56,14 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     public ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation) =>
         _sessions.Find(session) is { } s ? new(Task.Run(() => s.Access.SyncAsync(_inode, dataOnly, cancellation).AsTask(), cancellation)) : new(Errno.ENOTCONN);
 
+    public ValueTask<FsResult<FileResidency>> GetResidencyAsync(SessionTicket session, CancellationToken cancellation) =>
+        _sessions.Find(session) is { } s ? _sessions.Reads.RunAsync(() => s.Access.GetResidencyAsync(_inode, cancellation), cancellation) : new(Errno.ENOTCONN);
+
+    public ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(SessionTicket session, ResidencyAction action, long offset, long length, CancellationToken cancellation) =>
+        _sessions.Find(session) is { } s
+            ? _sessions.Writes.RunAsync(() => s.Access.ChangeResidencyAsync(_inode, action, offset, length, cancellation), cancellation)
+            : new(Errno.ENOTCONN);
+
     private async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
     {
         byte[] buffer = GC.AllocateUninitializedArray<byte>(length);

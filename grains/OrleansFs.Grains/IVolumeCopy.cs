@@ -28,11 +28,11 @@ public interface IVolumeCopy
     /// <summary>Makes a block local. <c>EIO</c> where no copy can serve it.</summary>
     ValueTask<FsResult> FetchBlockAsync(BlockHash hash, CancellationToken cancellation);
 
-    /// <summary><c>EOPNOTSUPP</c> on a copy that never evicts.</summary>
-    FsResult SetBlockPinned(BlockHash hash, bool pinned);
+    /// <summary><c>EROFS</c> on a replica, which keeps everything.</summary>
+    ValueTask<FsResult> SetBlockPinnedAsync(BlockHash hash, bool pinned, CancellationToken cancellation);
 
-    /// <summary><c>EBUSY</c> where the block is pinned or not backed up.</summary>
-    FsResult EvictBlock(BlockHash hash);
+    /// <summary><c>EBUSY</c> where the block is pinned or not backed up, <c>EOPNOTSUPP</c> on a copy that gives up nothing.</summary>
+    ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation);
 }
 
 /// <summary>A session on a copy.</summary>

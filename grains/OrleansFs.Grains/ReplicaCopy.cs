@@ -51,7 +51,7 @@ public sealed class ReplicaCopy(ReplicaReceiver receiver, CopyName name) : IVolu
 
     public ValueTask<FsResult> FetchBlockAsync(BlockHash hash, CancellationToken cancellation) => Engine?.FetchBlockAsync(hash, cancellation) ?? new(Errno.ENOENT);
 
-    public FsResult SetBlockPinned(BlockHash hash, bool pinned) => Engine?.SetBlockPinned(hash, pinned) ?? Errno.ENOENT;
+    public ValueTask<FsResult> SetBlockPinnedAsync(BlockHash hash, bool pinned, CancellationToken cancellation) => Engine?.SetBlockPinnedAsync(hash, pinned, cancellation) ?? new(Errno.ENOENT);
 
-    public FsResult EvictBlock(BlockHash hash) => Engine?.EvictBlock(hash) ?? Errno.ENOENT;
+    public ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation) => Engine?.EvictBlockAsync(hash, cancellation) ?? new(Errno.ENOENT);
 }

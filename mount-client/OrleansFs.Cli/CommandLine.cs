@@ -7,6 +7,7 @@ using OrleansFs.Cli.Control;
 using OrleansFs.Fuse;
 using OrleansFs.Hosting;
 using OrleansFs.Hosting.Command;
+using OrleansFs.Model;
 
 namespace OrleansFs.Cli;
 
@@ -26,6 +27,11 @@ internal static class CommandLine
     public static RootCommand Build() => new("OrleansFs: a deduplicating, content-addressed network filesystem")
     {
         Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(), Replicas(), Drain(),
+        Residency("pin", ResidencyAction.Pin, "Keep the blocks that files have now on the master's disk, fetching those that are not there. For a file's owner and root."),
+        Residency("unpin", ResidencyAction.Unpin, "Keep them no longer than others. For a file's owner and root."),
+        Residency("warm", ResidencyAction.Warm, "Fetch the blocks of files that are not on the disk. For whoever may read them."),
+        Residency("evict", ResidencyAction.Evict, "Give up the blocks of files on the master's disk that enough replicas have. For a file's owner and root."),
+        Why(),
     };
 
     private static Command Mount()
@@ -177,6 +183,23 @@ internal static class CommandLine
         var wait = new Option<string>("--wait") { Description = "how long to wait for replicas that are not there", HelpName = "TIME", DefaultValueFactory = _ => "5s" };
         var command = new Command("drain", "Wait until everything, what is in flight too, is on the disks of so many replicas. Exit code 0: safe to unplug.") { where, copies, wait, copy };
         command.SetAction((parsed, _) => DrainCommand.RunAsync(parsed.GetRequiredValue(where), parsed.GetValue(copy), parsed.GetValue(copies), parsed.GetRequiredValue(wait)));
+        return command;
+    }
+
+    private static Command Residency(string name, ResidencyAction action, string description)
+    {
+        var paths = new Argument<string[]>("PATH") { Description = "files, and directories with all below them, on any mount of the volume", Arity = ArgumentArity.OneOrMore };
+        var command = new Command(name, description) { paths };
+        command.SetAction((parsed, _) => ResidencyCommand.RunAsync(action, parsed.GetRequiredValue(paths)));
+        return command;
+    }
+
+    private static Command Why()
+    {
+        var path = new Argument<string>("PATH") { Description = "a file on any mount of the volume" };
+        var json = new Option<bool>("--json") { Description = "one JSON object; its fields are in the README" };
+        var command = new Command("why", "Show where the blocks of a file are, which replicas have them, what it shares, and what deleting it would free.") { path, json };
+        command.SetAction((parsed, _) => WhyCommand.RunAsync(parsed.GetRequiredValue(path), parsed.GetValue(json)));
         return command;
     }
 

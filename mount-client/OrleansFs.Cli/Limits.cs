@@ -33,6 +33,12 @@ internal static class Limits
     /// <summary>How often work that takes long says where it is, where there is no terminal.</summary>
     internal static readonly TimeSpan ProgressLineInterval = TimeSpan.FromSeconds(10);
 
+    /// <summary>Files that are pinned, warmed or evicted at a time: so many share a commit, and a slow replica is kept busy.</summary>
+    internal const int FilesAtOnce = 8;
+
+    /// <summary>Bytes of a file that one request of those is about: so that progress moves, and an interruption is quick.</summary>
+    internal const long ResidencyStep = 64L << 20;
+
     /// <summary>How often --watch asks, and progress is shown.</summary>
     internal static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
 }

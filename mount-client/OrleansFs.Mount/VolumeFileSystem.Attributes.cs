@@ -100,6 +100,8 @@ internal sealed partial class VolumeFileSystem
     {
         InodeFlagsIoctl.GetFlags or InodeFlagsIoctl.GetExtended => ReadFlags(context, request.Command, destination),
         InodeFlagsIoctl.SetFlags or InodeFlagsIoctl.SetExtended => WriteFlagsTo(context, request.Command, request.Input),
+        ResidencyIoctl.Why => Why(context, destination),
+        ResidencyIoctl.Change => ChangeResidency(context, request.Input, destination),
         _ => new(Errno.ENOTTY),
     };
 

@@ -85,6 +85,11 @@ public sealed partial class MemoryVolume
         public ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) =>
             volume.SetLockAsync(inode, wanted, wait, cancellation);
 
+        public ValueTask<FsResult<FileResidency>> GetResidencyAsync(InodeNumber inode, CancellationToken cancellation) => new(Errno.EOPNOTSUPP);
+
+        public ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(InodeNumber inode, ResidencyAction action, long offset, long length, CancellationToken cancellation) =>
+            new(Errno.EOPNOTSUPP);
+
         public void Forget(InodeNumber inode)
         {
             lock (volume._gate)

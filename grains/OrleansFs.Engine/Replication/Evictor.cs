@@ -110,25 +110,35 @@ internal sealed class Evictor : IDisposable
         }
     }
 
-    /// <summary>Evicts one block, if that is allowed.</summary>
-    /// <returns>EBUSY where it is not.</returns>
-    public async Task<FsResult> EvictAsync(BlockHash hash, CancellationToken cancellation)
+    /// <summary>Evicts the blocks that a user does not want here, as far as that is allowed.</summary>
+    public async Task<ResidencyChange> EvictAsync(IReadOnlyCollection<BlockHash> hashes, CancellationToken cancellation)
     {
-        await _one.WaitAsync(cancellation);
-        try
+        long gone = 0, staying = 0;
+        foreach (var batch in hashes.Chunk(Limits.EvictBatch))
         {
-            if (!_volume.Metadata.TryGetBlock(hash, out var row))
-                return Errno.ENOENT;
-            if (row.Residency == Residency.Absent)
-                return FsResult.Ok;
-            if (!MayGo(row))
-                return Errno.EBUSY;
-            return await EvictAsync([row], cancellation) > 0 ? FsResult.Ok : Errno.EBUSY;
+            await _one.WaitAsync(cancellation);
+            try
+            {
+                var chosen = new List<BlockRow>();
+                foreach (var hash in batch)
+                {
+                    if (!_volume.Metadata.TryGetBlock(hash, out var row) || row.Residency == Residency.Absent)
+                        continue;
+                    if (MayGo(row))
+                        chosen.Add(row);
+                    else
+                        staying++;
+                }
+                int evicted = chosen.Count > 0 ? await EvictAsync(chosen, cancellation) : 0;
+                gone += evicted;
+                staying += chosen.Count - evicted;
+            }
+            finally
+            {
+                _one.Release();
+            }
         }
-        finally
-        {
-            _one.Release();
-        }
+        return new ResidencyChange { Blocks = hashes.Count, Changed = gone, Staying = staying };
     }
 
     /// <summary>Writes down what was read lately: the order of eviction survives a restart.</summary>
@@ -184,7 +194,8 @@ internal sealed class Evictor : IDisposable
     /// <summary>Enough replicas have acknowledged the block's birth, and do not report it damaged; nobody here relies on its file; and the file has been synced without fault.</summary>
     private bool MayGo(BlockRow row)
     {
-        if (row.Residency != Residency.Local || row.Pins > 0 || _pending.Contains(row.Hash) || _volume.BlockStore.Files.IsSuspect(row.Hash))
+        // What a former master has may be nowhere else: replicas that acknowledged it may have given it up for the new one.
+        if (_volume.FencedBy is not null || row.Residency != Residency.Local || row.Pins > 0 || _pending.Contains(row.Hash) || _volume.BlockStore.Files.IsSuspect(row.Hash))
             return false;
         int copies = _volume.Metadata.Replicas().Count(r => r.Acked >= row.Birth && !_volume.Replication.IsDamaged(r.Name, row.Hash));
         return copies >= _copies;
@@ -193,7 +204,14 @@ internal sealed class Evictor : IDisposable
     private async Task<int> EvictAsync(IReadOnlyList<BlockRow> rows, CancellationToken cancellation)
     {
         foreach (var row in rows)
-            _volume.Metadata.SetResidency(row.Hash, Residency.Absent);
+        {
+            // Somebody may have pinned it since it was chosen.
+            lock (_locks.For(row.Hash))
+            {
+                if (_volume.Metadata.TryGetBlock(row.Hash, out var now) && now.Residency == Residency.Local)
+                    _volume.Metadata.SetResidency(row.Hash, Residency.Absent);
+            }
+        }
         var durable = await _volume.BlockCommitter.DurableAsync(cancellation);
         if (!durable.IsOk)
             throw new BlockStoreException(durable.Error, "an eviction cannot be committed");

@@ -23,6 +23,8 @@ internal static class ReplicasCommand
 /// <summary>What <c>replicas --json</c> and <c>why --json</c> print: every field always there, null where it is not known.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, Converters = [typeof(ReplicaStateConverter)])]
 [JsonSerializable(typeof(MasterReport))]
+[JsonSerializable(typeof(FileResidency))]
+[JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 internal sealed partial class ReplicasJson : JsonSerializerContext;
 
 /// <summary>JSON for people and parsers.</summary>

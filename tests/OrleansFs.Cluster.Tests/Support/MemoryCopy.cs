@@ -32,7 +32,7 @@ internal sealed class MemoryCopy(TimeProvider time) : IVolumeCopy
 
     public ValueTask<FsResult> FetchBlockAsync(BlockHash hash, CancellationToken cancellation) => new(Errno.ENOENT);
 
-    public FsResult SetBlockPinned(BlockHash hash, bool pinned) => Errno.ENOENT;
+    public ValueTask<FsResult> SetBlockPinnedAsync(BlockHash hash, bool pinned, CancellationToken cancellation) => new(Errno.ENOENT);
 
-    public FsResult EvictBlock(BlockHash hash) => Errno.ENOENT;
+    public ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation) => new(Errno.ENOENT);
 }

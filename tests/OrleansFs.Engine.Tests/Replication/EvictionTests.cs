@@ -196,7 +196,7 @@ public sealed class EvictionTests
         await WriteFileAsync(master, 0);
         await DrainAsync(master, copies);
         var file = await master.FindAsync("f0");
-        Assert.Equal((long)FileSize / S, (await master.Copy.EvictFileAsync(file, Cancellation)).Value);
+        Assert.Equal((long)FileSize / S, (await master.Copy.ChangeResidencyAsync(file, ResidencyAction.Evict, 0, FileSize, Cancellation)).Value.Changed);
         Assert.Equal(0, LocalBlocks(master));
         return file;
     }

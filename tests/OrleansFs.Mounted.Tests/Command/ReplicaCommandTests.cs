@@ -65,13 +65,69 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         Assert.Equal(0, Number(Assert.Single((await ReplicasAsync(Conn)).GetProperty("replicas").EnumerateArray()), "lagMutations"));
     }
 
+    [Fact]
+    public async Task A_master_smaller_than_its_volume_evicts_fetches_pins_and_says_why()
+    {
+        string master = await MountAsync("master", "--data", $"{_folder}/master", "--name", "laptop", "--cluster", Conn, "--cache-size", "16MiB", "--copies", "2", "--fetch-timeout", "5s");
+        await ReplicaAsync("nas");
+        await ReplicaAsync("usb");
+        await OrleansFsCommand.SucceedAsync("drain", master, "--copies", "2", "--wait", "2min");
+        var hashes = new Dictionary<string, string>();
+        for (char name = 'a'; name <= 'e'; name++)
+            hashes[$"{name}"] = await WriteAsync(master, $"{name}", 8 * MiB);
+        await OrleansFsCommand.SucceedAsync("drain", master, "--copies", "2", "--wait", "2min");
+        long local = 0;
+        foreach (string name in hashes.Keys)
+            local += Number(await WhyAsync($"{master}/{name}"), "localBytes");
+        Assert.InRange(local, 1, 16 * MiB);
+        foreach (var (name, hash) in hashes)
+            Assert.Equal(hash, await HashAsync($"{master}/{name}"));
+
+        // Evicted, warmed and pinned, here and through a mount over the network.
+        string second = await MountAsync("second", "--cluster", Conn);
+        Assert.Contains("of 64 blocks of 1 file", await OrleansFsCommand.SucceedAsync("evict", $"{master}/a"), StringComparison.Ordinal);
+        var why = await WhyAsync($"{second}/a");
+        Assert.Equal((64L, 0L, 64L, 2L), (Number(why, "blocks"), Number(why, "localBlocks"), Number(why, "evictedBlocks"), Number(why, "copies")));
+        Assert.Equal(["nas 64", "usb 64"], why.GetProperty("replicas").EnumerateArray().Select(r => $"{r.GetProperty("name").GetString()} {Number(r, "blocks")}"));
+        Assert.Contains("fetched 64 of 64 blocks", await OrleansFsCommand.SucceedAsync("warm", $"{second}/a"), StringComparison.Ordinal);
+        Directory.CreateDirectory($"{master}/kept/deep");
+        File.Move($"{master}/a", $"{master}/kept/deep/a");
+        Assert.Contains("pinned 64 blocks of 1 file", await OrleansFsCommand.SucceedAsync("pin", $"{second}/kept"), StringComparison.Ordinal);
+        Assert.Contains("64 stay", await OrleansFsCommand.SucceedAsync("evict", $"{master}/kept"), StringComparison.Ordinal);
+        foreach (string name in hashes.Keys.Skip(1))
+            await HashAsync($"{master}/{name}");
+        Assert.Equal((64L, 64L), (Number(await WhyAsync($"{master}/kept/deep/a"), "localBlocks"), Number(await WhyAsync($"{second}/kept/deep/a"), "pinnedBlocks")));
+        Assert.Contains("unpinned 64", await OrleansFsCommand.SucceedAsync("unpin", master), StringComparison.Ordinal);
+        await OrleansFsCommand.SucceedAsync("evict", master);
+        Assert.Equal(hashes["a"], await HashAsync($"{second}/kept/deep/a"));
+
+        // What is shared is not freed.
+        File.Copy($"{master}/b", $"{master}/copy");
+        await OrleansFsCommand.SucceedAsync("drain", master, "--copies", "2", "--wait", "2min");
+        why = await WhyAsync($"{master}/copy");
+        Assert.Equal((64L, 0L), (Number(why, "sharedBlocks"), Number(why, "freedBytes")));
+        Assert.Contains("64 blocks, 8", await OrleansFsCommand.SucceedAsync("why", $"{master}/copy"), StringComparison.Ordinal);
+
+        // Who may read a file may warm it and ask why; only its owner and root may do the rest; a replica keeps everything.
+        Assert.Contains("fetched", (await AsNobodyAsync("warm", $"{master}/b")).Output, StringComparison.Ordinal);
+        Assert.Contains("only its owner and root", (await AsNobodyAsync("evict", $"{master}/b")).Error, StringComparison.Ordinal);
+        File.SetUnixFileMode($"{master}/b", UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        Assert.Contains("Permission denied", (await AsNobodyAsync("why", $"{master}/b")).Error, StringComparison.Ordinal);
+        string copy = await MountAsync("copy", "--cluster", Conn, "--copy", "nas");
+        await RefusedAsync("a replica keeps everything", "evict", $"{copy}/b");
+        Assert.Contains("as the replica 'nas' has it", await OrleansFsCommand.SucceedAsync("why", $"{copy}/b"), StringComparison.Ordinal);
+        await RefusedAsync("is not on a mount", "pin", $"{_folder}/cluster.db");
+    }
+
     [Theory]
     [InlineData("no volume is mounted at", "replicas", "MNT")]
+    [InlineData("is a directory: name a file", "why", "MNT")]
+    [InlineData("No such file", "why", "MNT/none")]
     [InlineData("no such file", "replicas", "sqlite:/nowhere/c.db")]
     [InlineData("--copies 0", "drain", "MNT", "--copies", "0")]
     [InlineData("--wait soon", "drain", "MNT", "--wait", "soon")]
     public Task What_cannot_be_done_is_said_in_one_line(string says, params string[] arguments) =>
-        RefusedAsync(says, [.. arguments.Select(a => a == "MNT" ? mounts.Scratch("mnt") : a)]);
+        RefusedAsync(says, [.. arguments.Select(a => a.Replace("MNT", mounts.Scratch("mnt"), StringComparison.Ordinal))]);
 
     [Fact]
     public async Task A_mount_without_a_cluster_has_no_replicas()
@@ -92,6 +148,13 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
     private static long Number(JsonElement element, string name) => element.GetProperty(name).GetInt64();
 
     private static async Task<JsonElement> ReplicasAsync(string where) => JsonDocument.Parse(await OrleansFsCommand.SucceedAsync("replicas", where, "--json")).RootElement;
+
+    private static async Task<JsonElement> WhyAsync(string path) => JsonDocument.Parse(await OrleansFsCommand.SucceedAsync("why", path, "--json")).RootElement;
+
+    private static async Task<string> HashAsync(string path) => Convert.ToHexString(SHA256.HashData(await File.ReadAllBytesAsync(path, Cancellation)));
+
+    private static Task<Outcome> AsNobodyAsync(params string[] arguments) =>
+        OrleansFsCommand.RunAsync(new ProcessStartInfo("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", "env", "-u", "HOME", OrleansFsCommand.Path, .. arguments]));
 
     private static async Task RefusedAsync(string says, params string[] arguments)
     {

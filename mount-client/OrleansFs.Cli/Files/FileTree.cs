@@ -1,0 +1,53 @@
+using System.IO.Enumeration;
+
+namespace OrleansFs.Cli.Files;
+
+/// <summary>The regular files of paths: files as they are, directories with all below them. Symbolic links are not followed.</summary>
+internal static class FileTree
+{
+    /// <param name="paths">Files and directories.</param>
+    /// <param name="problem">Told of what cannot be read.</param>
+    public static IEnumerable<string> Of(IEnumerable<string> paths, Action<string> problem)
+    {
+        foreach (string path in paths)
+        {
+            if (!Directory.Exists(path))
+            {
+                yield return path;
+                continue;
+            }
+            var waiting = new Stack<string>([path]);
+            while (waiting.TryPop(out string? folder))
+            {
+                foreach (var (name, isDirectory) in Entries(folder, problem))
+                {
+                    if (isDirectory)
+                        waiting.Push(name);
+                    else
+                        yield return name;
+                }
+            }
+        }
+    }
+
+    private static List<(string Name, bool IsDirectory)> Entries(string folder, Action<string> problem)
+    {
+        try
+        {
+            return
+            [
+                .. new FileSystemEnumerable<(string, bool)>(
+                    folder, (ref FileSystemEntry entry) => (entry.ToSpecifiedFullPath(), entry.IsDirectory), new EnumerationOptions { AttributesToSkip = 0, IgnoreInaccessible = false })
+                {
+                    // Neither links, nor what has no content: a fifo, a socket, a device.
+                    ShouldIncludePredicate = (ref FileSystemEntry entry) => (entry.Attributes & (FileAttributes.ReparsePoint | FileAttributes.Device)) == 0,
+                },
+            ];
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            problem($"{folder}: {failure.Message}");
+            return [];
+        }
+    }
+}
