@@ -58,6 +58,27 @@ public sealed partial class VolumeConnection
         return await CallAsync(master.Copy, grain => grain.DrainAsync(copies, target, cancellation), "cannot be drained");
     }
 
+    /// <summary>Makes a replica the master. Answers with its epoch.</summary>
+    /// <exception cref="VolumeConnectionException">One line that says why it cannot be done.</exception>
+    public async Task<Epoch> PromoteAsync(CopyName name, CancellationToken cancellation)
+    {
+        var grain = Grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString());
+        try
+        {
+            var result = await grain.PromoteAsync(cancellation);
+            return result.TryGet(out var epoch, out var error) ? epoch : throw new VolumeConnectionException(error switch
+            {
+                Errno.EEXIST => $"the copy '{name}' is the master already",
+                Errno.EAGAIN => $"the copy '{name}' has not been given its first full copy yet: it cannot be the master",
+                _ => $"the copy '{name}' cannot be made the master: {error} (its log says more)",
+            });
+        }
+        catch (Exception e) when (Interruption.Is(e))
+        {
+            throw new VolumeConnectionException(e.Message, e);
+        }
+    }
+
     /// <summary>What a copy says of itself.</summary>
     /// <exception cref="VolumeConnectionException">One line that says why it does not.</exception>
     public async Task<VolumeStatus> StatusAsync(CopyDescription copy, CancellationToken cancellation)

@@ -72,7 +72,7 @@ public sealed partial class VolumeCopy
             await Task.Delay(Limits.CollectTick, _time, cancellation);
             bool isShort = _space.IsShort;
             bool due = _time.GetElapsedTime(_lastCollection) >= Limits.CollectInterval;
-            if (_metadata.Counters.DeadBlocks == 0 || (!isShort && !due))
+            if (_metadata.Counters.DeadBlocks == 0 || (!isShort && !due) || FencedBy is not null)
                 continue;
             _lastCollection = _time.GetTimestamp();
             await _collector.CollectAsync(isShort ? TimeSpan.Zero : _options.CollectGrace, sweep: false, dryRun: false, progress: null, cancellation);

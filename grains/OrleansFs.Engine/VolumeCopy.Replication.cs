@@ -28,8 +28,11 @@ public sealed partial class VolumeCopy
     /// <summary>On a replica: told after each batch of its master's mutations that readers see from now on. Must not take long.</summary>
     public event Action<VolumeChanges>? Changed;
 
-    /// <summary>Told when this copy has become the master. Must not take long.</summary>
-    public event Action<Epoch>? Promoted;
+    /// <summary>Called when this copy has become the master, and awaited before the promotion is answered. Must not fail.</summary>
+    public Func<Task>? Promoted { get; set; }
+
+    /// <summary>Mutations that there were before the epoch of this copy.</summary>
+    public Lsn EpochStart => _metadata.Epochs() is [.., var newest] ? newest.Start : Lsn.Zero;
 
     /// <summary>When all blocks were last verified in this run; null where they were not.</summary>
     public DateTimeOffset? LastVerification { get; private set; }
@@ -69,7 +72,8 @@ public sealed partial class VolumeCopy
             foreach (var orphan in _orphansFound)
                 _orphanage.Queue(orphan);
             _logger.LogInformation("the copy '{Copy}' is the master from now on, in epoch {Epoch}", Copy, epoch);
-            Promoted?.Invoke(epoch);
+            if (Promoted is { } told)
+                await told();
             return epoch;
         }
         finally
@@ -79,7 +83,9 @@ public sealed partial class VolumeCopy
     }
 
     /// <summary>Another copy is the master: this one takes no mutation any more, now and at each start.</summary>
-    internal async ValueTask FenceAsync(Epoch by, Lsn at)
+    /// <param name="by">The epoch of that master.</param>
+    /// <param name="at">Where that began: what this copy has after it was never replicated.</param>
+    public async ValueTask FenceAsync(Epoch by, Lsn at)
     {
         if (Role != VolumeRole.Master || (_metadata.Volume.Fence is { } known && known.By.Value >= by.Value))
             return;
@@ -90,24 +96,29 @@ public sealed partial class VolumeCopy
         _logger.LogError("another copy has become the master (epoch {By}, from mutation {At}): this one is read-only from now on{Problem}", by, at, result.IsOk ? "" : $"; that could not be written down: {result.Error}");
     }
 
-    private string? FenceTrouble =>
+    /// <summary>What a former master has that nobody else has, in one line; null on any other copy.</summary>
+    public string? FenceTrouble =>
         FencedBy is not { } by ? null
-        : $"another copy is the master since epoch {by}: this one is read-only, and {_metadata.Committed.Value - FencedAt!.Value.Value} of its mutations were never replicated";
+        : $"another copy is the master since epoch {by}: this one is read-only, and {NeverReplicated} of its mutations were never replicated ('orleansfs export' copies out what they changed)";
+
+    private long NeverReplicated => Math.Max(0, _metadata.Committed.Value - FencedAt!.Value.Value);
 
     internal void Announce(VolumeChanges changes) => Changed?.Invoke(changes);
 
     /// <summary>Blocks for another copy, as they are stored; those that are not here or not whole are left out.</summary>
-    internal IEnumerable<ShippedBlock> ReadForOthers(BlockHash[] hashes, CancellationToken cancellation)
+    public ShippedBlock[] ReadForOthers(BlockHash[] hashes, CancellationToken cancellation)
     {
+        var blocks = new List<ShippedBlock>(hashes.Length);
         foreach (var hash in hashes)
         {
             cancellation.ThrowIfCancellationRequested();
             var read = _blocks.Files.ReadStored(hash, out var block);
             if (read.IsOk)
-                yield return block;
+                blocks.Add(block);
             else
                 _replicaBlocks?.NoteDamaged(hash, read);
         }
+        return [.. blocks];
     }
 
     /// <summary>Reads all blocks that should be here and computes their SHA-256 anew. On a replica what is damaged is had from another copy.</summary>

@@ -223,8 +223,10 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             return;
         }
         var redo = _metadata.LoadRedo();
-        if (_options.ReadOnly)
+        // A former master is left as it is: what it has may be nowhere else.
+        if (_options.ReadOnly || FencedBy is not null)
         {
+            _blocks.Source = _options.ReadOnly ? null : _fetcher;
             await ReplayAsync(redo, cancellation);
             return;
         }

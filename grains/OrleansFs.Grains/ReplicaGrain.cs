@@ -1,5 +1,6 @@
 using Orleans.Concurrency;
 using Orleans.GrainDirectory;
+using OrleansFs.Engine;
 using OrleansFs.Engine.Replication;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains.Placement;
@@ -13,17 +14,23 @@ namespace OrleansFs.Grains;
 internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
 {
     private readonly ReplicaReceiver? _receiver;
+    private readonly VolumeCopy? _master;
 
     public ReplicaGrain(IGrainContext context, CopySessions sessions)
     {
         GrainContext = context;
         GrainKeys.RequireHere(ReplicaKey.Parse(GrainKeys.Text(context)).Copy, sessions.Copy);
         _receiver = (sessions.Copy as IReplicated)?.Receiver;
+        _master = _receiver is null ? (sessions.Copy as IReplicated)?.Volume : null;
     }
 
     public IGrainContext GrainContext { get; }
 
-    public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) => Run(r => r.HelloAsync(hello, cancellation));
+    /// <remarks>A master answers to a former one that it is the master now.</remarks>
+    public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) =>
+        _master is { } master && master.Id == hello.Volume && master.Epoch.Value > hello.Epoch.Value
+            ? new(new ReplicaReply { Outcome = ReplicaOutcome.Fenced, Epoch = master.Epoch, EpochStart = master.EpochStart, Hashes = [], Damaged = [] })
+            : Run(r => r.HelloAsync(hello, cancellation));
 
     public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => Run(r => r.OfferAsync(epoch, hashes, cancellation));
 
@@ -42,7 +49,9 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
     public ValueTask<ReplicaReply> EndCopyAsync(Guid copy, CancellationToken cancellation) => Run(r => r.EndCopyAsync(copy, cancellation));
 
     public async ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) =>
-        _receiver is { } receiver ? await Task.Run(() => receiver.FetchAsync(hashes, cancellation).AsTask(), cancellation) : new FetchReply { Blocks = [] };
+        _receiver is { } receiver ? await Task.Run(() => receiver.FetchAsync(hashes, cancellation).AsTask(), cancellation)
+        : _master is { } master ? await Task.Run(() => new FetchReply { Blocks = master.ReadForOthers(hashes, cancellation) }, cancellation)
+        : new FetchReply { Blocks = [] };
 
     private async ValueTask<ReplicaReply> Run(Func<ReplicaReceiver, ValueTask<ReplicaReply>> call) =>
         _receiver is { } receiver

@@ -41,9 +41,9 @@ internal sealed class ReplicationGrain : IGrainBase, IReplicationGrain
 
     public async ValueTask<FsResult> StartAsync(CancellationToken cancellation)
     {
-        if (!IsMaster)
+        if (_volume is not { Role: VolumeRole.Master })
             return Errno.EROFS;
-        await _volume!.Replication.AttachAsync(_replica, new ReplicaLink(_grains.GetGrain<IReplicaGrain>(new ReplicaKey(_replica).ToString())));
+        await _volume.Replication.AttachAsync(_replica, new ReplicaLink(_grains.GetGrain<IReplicaGrain>(new ReplicaKey(_replica).ToString())));
         _timer ??= this.RegisterGrainTimer(SaveAsync, new GrainTimerCreationOptions(Limits.ReplicationSaved, Limits.ReplicationSaved) { KeepAlive = true, Interleave = true });
         await SaveAsync(cancellation);
         return FsResult.Ok;

@@ -40,7 +40,7 @@ internal sealed partial class ReplicationWatch(CopySessions sessions, IGrainFact
         {
             do
             {
-                if (((IReplicated)sessions.Copy).Volume is { Role: VolumeRole.Master, FencedBy: null } volume)
+                if (((IReplicated)sessions.Copy).Volume is { Role: VolumeRole.Master } volume)
                     await LookAsync(volume);
             }
             while (await timer.WaitForNextTickAsync(_stop.Token));
@@ -61,7 +61,7 @@ internal sealed partial class ReplicationWatch(CopySessions sessions, IGrainFact
                 continue;
             try
             {
-                if (await IsReplicaAsync(name, volume.Id) && (await grains.GetGrain<IReplicationGrain>(new ReplicationKey(name, volume.Copy).ToString()).StartAsync(_stop.Token)).IsOk)
+                if (await IsReplicaAsync(name, volume) && (await grains.GetGrain<IReplicationGrain>(new ReplicationKey(name, volume.Copy).ToString()).StartAsync(_stop.Token)).IsOk)
                     LogStarted(name);
                 _started[name] = member.SiloAddress;
             }
@@ -73,10 +73,13 @@ internal sealed partial class ReplicationWatch(CopySessions sessions, IGrainFact
         }
     }
 
-    private async Task<bool> IsReplicaAsync(CopyName name, VolumeId volume)
+    private async Task<bool> IsReplicaAsync(CopyName name, VolumeCopy volume)
     {
         var described = await grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString()).DescribeAsync(_stop.Token);
-        return described.TryGet(out var copy, out _) && copy.Role == CopyRole.Replica && (copy.Volume == volume || copy.Volume == default);
+        if (!described.TryGet(out var copy, out _))
+            return false;
+        // A former master sends nothing, but reads what it has given up from whoever has it.
+        return volume.FencedBy is not null ? copy.Volume == volume.Id : copy.Role == CopyRole.Replica && (copy.Volume == volume.Id || copy.Volume == default);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "the replica '{name}' is in the cluster and is kept up to date")]

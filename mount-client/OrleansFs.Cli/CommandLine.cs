@@ -31,7 +31,7 @@ internal static class CommandLine
         Residency("unpin", ResidencyAction.Unpin, "Keep them no longer than others. For a file's owner and root."),
         Residency("warm", ResidencyAction.Warm, "Fetch the blocks of files that are not on the disk. For whoever may read them."),
         Residency("evict", ResidencyAction.Evict, "Give up the blocks of files on the master's disk that enough replicas have. For a file's owner and root."),
-        Why(),
+        Why(), Promote(), Export(),
     };
 
     private static Command Mount()
@@ -200,6 +200,26 @@ internal static class CommandLine
         var json = new Option<bool>("--json") { Description = "one JSON object; its fields are in the README" };
         var command = new Command("why", "Show where the blocks of a file are, which replicas have them, what it shares, and what deleting it would free.") { path, json };
         command.SetAction((parsed, _) => WhyCommand.RunAsync(parsed.GetRequiredValue(path), parsed.GetValue(json)));
+        return command;
+    }
+
+    private static Command Promote()
+    {
+        var name = new Argument<string>("NAME") { Description = "the replica" };
+        var cluster = new Option<string>("--cluster") { Description = "the cluster: sqlite:FILE or a PostgreSQL connection string", HelpName = "CONN", Required = true };
+        var force = new Option<bool>("--force") { Description = "also where no master is there and another replica has more, which is given up then" };
+        var command = new Command("promote", "Make a replica the master. Other replicas follow it; the master before it is read-only from then on.") { name, cluster, force };
+        command.SetAction((parsed, _) => PromoteCommand.RunAsync(parsed.GetRequiredValue(name), parsed.GetRequiredValue(cluster), parsed.GetValue(force)));
+        return command;
+    }
+
+    private static Command Export()
+    {
+        var data = new Option<string>("--data") { Description = DataHelp, Required = true, HelpName = "DIR" };
+        var target = new Argument<string>("TARGET") { Description = "a folder to make, or an empty one" };
+        var all = new Option<bool>("--all") { Description = "everything, and not only what was never replicated" };
+        var command = new Command("export", "Copy what a former master has and never replicated out of its folder, which must not be mounted.") { data, target, all };
+        command.SetAction((parsed, _) => ExportCommand.RunAsync(Path.GetFullPath(parsed.GetRequiredValue(data)), Path.GetFullPath(parsed.GetRequiredValue(target)), parsed.GetValue(all)));
         return command;
     }
 

@@ -36,6 +36,7 @@ public sealed class OrleansFsHost : IAsyncDisposable
     private readonly VolumeCopy? _volume;
     private readonly ReplicaReceiver? _receiver;
     private IHost? _host;
+    private bool _isClaimed;
     private bool _isStopped;
 
     private OrleansFsHost(OrleansFsHostOptions options, ILoggerFactory loggers, CopyName copy, string folder, VolumeCopy? volume, ReplicaReceiver? receiver)
@@ -117,6 +118,27 @@ public sealed class OrleansFsHost : IAsyncDisposable
         return new OrleansFsHost(options, loggers, copy, folder, null, receiver);
     }
 
+    /// <summary>
+    /// Claims the volume for this copy in the cluster's database, or finds that another has taken over: then this one is read-only from now on (<see cref="VolumeCopy.FencedBy"/>). Part of the start of a silo; done before
+    /// it by a process that has to know.
+    /// </summary>
+    /// <exception cref="HostException">Another copy is the master: one line that says so.</exception>
+    public async Task ClaimAsync(CancellationToken cancellation)
+    {
+        if (_isClaimed || _receiver is not null || Volume.ReadOnly)
+            return;
+        await ClusterSchema.PrepareAsync(_cluster, cancellation);
+        try
+        {
+            await ClaimAsync(Volume, cancellation);
+        }
+        catch (SupersededException e)
+        {
+            await Volume.FenceAsync(e.By, e.At);
+        }
+        _isClaimed = true;
+    }
+
     /// <summary>Starts the silo: when this returns, grains of this copy can be called, here and through the gateway.</summary>
     /// <exception cref="HostException">One line that says why it cannot.</exception>
     public async Task StartAsync(CancellationToken cancellation)
@@ -125,8 +147,8 @@ public sealed class OrleansFsHost : IAsyncDisposable
         var secret = await ReadSecretAsync(cancellation);
         if (_receiver is { } receiver)
             ClaimWhenPromoted(receiver);
-        else if (!Volume.ReadOnly)
-            await ClaimAsync(Volume, cancellation);
+        else
+            await ClaimAsync(cancellation);
         var earlier = SiloFile.Read(DataFolder);
         for (int attempt = 1; ; attempt++)
         {
@@ -201,16 +223,25 @@ public sealed class OrleansFsHost : IAsyncDisposable
     private static string Reason(Exception e) => e.GetBaseException().Message.ReplaceLineEndings(" ");
 
     private Task ClaimAsync(VolumeCopy volume, CancellationToken cancellation) =>
-        new MasterClaim(Copy, volume.Epoch, MasterClaim.FolderOf(DataFolder)).TakeAsync(_cluster, _options.ClusterId, volume.Id, cancellation);
+        new MasterClaim(Copy, volume.Epoch, volume.EpochStart, MasterClaim.FolderOf(DataFolder)).TakeAsync(_cluster, _options.ClusterId, volume.Id, cancellation);
 
     /// <summary>Where the replica becomes the master, the cluster's database says so from then on.</summary>
     private void ClaimWhenPromoted(ReplicaReceiver receiver) =>
-        _ = receiver.Opened.ContinueWith(opened => opened.Result.Promoted += _ => Claim(opened.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+        _ = receiver.Opened.ContinueWith(
+            opened => opened.Result.Promoted = () => ClaimPromotedAsync(opened.Result), CancellationToken.None,
+            TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 
-    private void Claim(VolumeCopy volume) =>
-        _ = ClaimAsync(volume, CancellationToken.None).ContinueWith(
-            claim => _logger.LogError(claim.Exception!.GetBaseException(), "the cluster's database does not say that '{Copy}' is the master now; the epoch fences the one before all the same", Copy),
-            CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+    private async Task ClaimPromotedAsync(VolumeCopy volume)
+    {
+        try
+        {
+            await ClaimAsync(volume, CancellationToken.None);
+        }
+        catch (HostException e)
+        {
+            _logger.LogError(e, "the cluster's database does not say that '{Copy}' is the master now; the epoch fences the one before all the same", Copy);
+        }
+    }
 
     private async Task<ClusterSecret> ReadSecretAsync(CancellationToken cancellation)
     {

@@ -53,7 +53,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     public bool MayDiscard { get; set; }
 
     /// <summary>Whether it may be asked for blocks.</summary>
-    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying;
+    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying or ReplicaState.Fenced;
 
     /// <summary>What a fetch took lately, ticks: a moving average.</summary>
     public long FetchTime => Volatile.Read(ref _fetchTicks);

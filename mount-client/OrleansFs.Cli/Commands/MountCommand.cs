@@ -101,6 +101,8 @@ internal static class MountCommand
                 ending.Control = ControlServer.Start(volume.ControlFolder, new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
                 await silo;
                 string line = $"mounted {volume.What} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
+                if (volume.Notice is { } notice)
+                    line += $"\n{notice}";
                 if (starter is null)
                     Console.WriteLine(line);
                 else

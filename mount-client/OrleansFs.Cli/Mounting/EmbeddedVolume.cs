@@ -50,8 +50,12 @@ internal sealed class EmbeddedVolume : IServedVolume
         });
         bool isAlone = request.Network.Cluster is null;
         var host = await OpenHostAsync(request.Network.ApplyTo(new OrleansFsHostOptions { Volume = volume, Loggers = loggers, Exclusive = isAlone }), cancellation);
+        if (!isAlone)
+            await ClaimAsync(host, cancellation);
         return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.SharedSession };
     }
+
+    public string? Notice => _host.Volume.FenceTrouble;
 
     /// <summary>Starts the silo: from then on the volume's grains can be called.</summary>
     public Task StartAsync(CancellationToken cancellation) => _host.StartAsync(cancellation);
@@ -83,6 +87,20 @@ internal sealed class EmbeddedVolume : IServedVolume
     {
         _own.Dispose();
         await _host.StopAsync();
+    }
+
+    /// <summary>Before the mount is made: where another copy has taken over, the kernel is told that nothing can be written.</summary>
+    private static async Task ClaimAsync(OrleansFsHost host, CancellationToken cancellation)
+    {
+        try
+        {
+            await host.ClaimAsync(cancellation);
+        }
+        catch
+        {
+            await host.DisposeAsync();
+            throw;
+        }
     }
 
     private static Task<OrleansFsHost> OpenHostAsync(OrleansFsHostOptions options, CancellationToken cancellation) =>

@@ -20,6 +20,9 @@ internal interface IServedVolume : IAsyncDisposable
     /// <summary>Whether every change is refused.</summary>
     bool ReadOnly { get; }
 
+    /// <summary>What a user should know of it beyond that it is mounted, in one line; null where there is nothing.</summary>
+    string? Notice => null;
+
     /// <summary>Does what may be done while the kernel is asked for the mount.</summary>
     Task StartAsync(CancellationToken cancellation);
 

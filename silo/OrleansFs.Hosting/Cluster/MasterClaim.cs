@@ -12,7 +12,7 @@ namespace OrleansFs.Hosting.Cluster;
 /// away: what two masters of one epoch are given cannot be brought together again. A higher epoch wins, for only a promotion makes one.
 /// </summary>
 /// <remarks>The claim keeps mistakes out: a copy of a data folder that is started somewhere else, a former master that comes back. What fences a master that runs is the epoch in each message of replication.</remarks>
-internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, string Folder)
+internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, string Folder)
 {
     /// <summary>Where a folder is, for one to be known again: its path, and the machine.</summary>
     public static string FolderOf(string dataFolder)
@@ -23,6 +23,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, string Folder)
     }
 
     /// <summary>Makes this claim the volume's, or finds that it is.</summary>
+    /// <exception cref="SupersededException">Another copy has become the master, in a later epoch.</exception>
     /// <exception cref="HostException">Another copy is the master: one line that says so, and what to do.</exception>
     public async Task TakeAsync(ClusterConnection cluster, string clusterId, VolumeId volume, CancellationToken cancellation)
     {
@@ -41,10 +42,10 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, string Folder)
             {
                 await RunAsync(
                     connection, transaction,
-                    "INSERT INTO OrleansFsMaster (ClusterId, Volume, Copy, Epoch, Folder) VALUES (@cluster, @volume, @copy, @epoch, @folder) "
-                    + "ON CONFLICT (ClusterId, Volume) DO UPDATE SET Copy = excluded.Copy, Epoch = excluded.Epoch, Folder = excluded.Folder",
+                    "INSERT INTO OrleansFsMaster (ClusterId, Volume, Copy, Epoch, EpochStart, Folder) VALUES (@cluster, @volume, @copy, @epoch, @start, @folder) "
+                    + "ON CONFLICT (ClusterId, Volume) DO UPDATE SET Copy = excluded.Copy, Epoch = excluded.Epoch, EpochStart = excluded.EpochStart, Folder = excluded.Folder",
                     cancellation,
-                    ("cluster", clusterId), ("volume", volume.ToString()), ("copy", Copy.Value), ("epoch", Epoch.Value), ("folder", Folder));
+                    ("cluster", clusterId), ("volume", volume.ToString()), ("copy", Copy.Value), ("epoch", Epoch.Value), ("start", EpochStart.Value), ("folder", Folder));
             }
             await transaction.CommitAsync(cancellation);
         }
@@ -60,8 +61,8 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, string Folder)
             return;
         if (Epoch.Value < holder.Epoch.Value)
         {
-            throw new HostException(
-                $"the copy '{holder.Copy}' has become the volume's master (epoch {holder.Epoch}; this folder's is {Epoch}): a copy of an earlier epoch can be read with --read-only, but not be a master");
+            throw new SupersededException(
+                $"the copy '{holder.Copy}' has become the volume's master (epoch {holder.Epoch}; this folder's is {Epoch}): this one can be read, and not be changed", holder.Epoch, holder.EpochStart);
         }
         if (Copy != holder.Copy && Folder != holder.Folder)
             throw new HostException($"the volume has a master already, the copy '{holder.Copy}': there is one master a volume; serve this machine with --role replica and an empty folder, or promote its replica");
@@ -70,12 +71,14 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, string Folder)
     private static async Task<MasterClaim?> ReadAsync(DbConnection connection, DbTransaction transaction, string clusterId, VolumeId volume, CancellationToken cancellation)
     {
         await using var command = Command(
-            connection, transaction, "SELECT Copy, Epoch, Folder FROM OrleansFsMaster WHERE ClusterId = @cluster AND Volume = @volume", ("cluster", clusterId), ("volume", volume.ToString()));
+            connection, transaction, "SELECT Copy, Epoch, EpochStart, Folder FROM OrleansFsMaster WHERE ClusterId = @cluster AND Volume = @volume", ("cluster", clusterId), ("volume", volume.ToString()));
         await using var row = await command.ExecuteReaderAsync(cancellation);
         return await row.ReadAsync(cancellation)
-            ? new MasterClaim(CopyName.Parse(row.GetString(0)), new Epoch(Convert.ToInt64(row.GetValue(1), CultureInfo.InvariantCulture)), row.GetString(2))
+            ? new MasterClaim(CopyName.Parse(row.GetString(0)), new Epoch(Number(row, 1)), new Lsn(Number(row, 2)), row.GetString(3))
             : null;
     }
+
+    private static long Number(DbDataReader row, int column) => Convert.ToInt64(row.GetValue(column), CultureInfo.InvariantCulture);
 
     private static async Task RunAsync(DbConnection connection, DbTransaction transaction, string sql, CancellationToken cancellation, params (string Name, object Value)[] parameters)
     {

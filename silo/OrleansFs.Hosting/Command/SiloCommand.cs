@@ -73,6 +73,8 @@ public static class SiloCommand
         {
             await using var host = await OrleansFsHost.StartAsync(options with { Loggers = loggers }, cancellation);
             Console.WriteLine($"{host.Copy}: serving {host.DataFolder}, gateway {host.Silo!.Gateway}");
+            if (host.Receiver is null && host.Volume.FenceTrouble is { } fence)
+                await Console.Error.WriteLineAsync($"{program}: {fence}");
             var ended = await Task.WhenAny(stop.Task, host.Lost);
             await host.StopAsync();
             if (ended == stop.Task)

@@ -9,7 +9,7 @@ namespace OrleansFs.Cluster.Tests.Membership;
 /// <summary>One master a volume.</summary>
 public abstract class MasterClaimSuite(IClusterDatabase databases)
 {
-    private static readonly MasterClaim First = new(CopyName.Parse("one"), new Epoch(3), "machine:/one");
+    private static readonly MasterClaim First = new(CopyName.Parse("one"), new Epoch(3), new Lsn(30), "machine:/one");
 
     private readonly VolumeId _volume = VolumeId.New();
 
@@ -21,7 +21,7 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
         var cluster = await PrepareAsync();
         await TakeAsync(cluster, First);
         await TakeAsync(cluster, First);
-        var refused = await Assert.ThrowsAsync<HostException>(() => TakeAsync(cluster, new(CopyName.Parse("two"), new Epoch(3), "machine:/two")));
+        var refused = await Assert.ThrowsAsync<HostException>(() => TakeAsync(cluster, new(CopyName.Parse("two"), new Epoch(3), new Lsn(30), "machine:/two")));
         Assert.Contains("the copy 'one'", refused.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', refused.Message);
     }
@@ -31,11 +31,12 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
     {
         var cluster = await PrepareAsync();
         await TakeAsync(cluster, First);
-        await TakeAsync(cluster, new(CopyName.Parse("two"), new Epoch(4), "machine:/two"));
-        var refused = await Assert.ThrowsAsync<HostException>(() => TakeAsync(cluster, First));
+        await TakeAsync(cluster, new(CopyName.Parse("two"), new Epoch(4), new Lsn(40), "machine:/two"));
+        var refused = await Assert.ThrowsAsync<SupersededException>(() => TakeAsync(cluster, First));
         Assert.Contains("epoch 4", refused.Message, StringComparison.Ordinal);
+        Assert.Equal((new Epoch(4), new Lsn(40)), (refused.By, refused.At));
         // Not even under its old name: the folder was set back to before the promotion.
-        await Assert.ThrowsAsync<HostException>(() => TakeAsync(cluster, new(CopyName.Parse("two"), new Epoch(3), "machine:/two")));
+        await Assert.ThrowsAsync<SupersededException>(() => TakeAsync(cluster, new(CopyName.Parse("two"), new Epoch(3), new Lsn(30), "machine:/two")));
     }
 
     [Fact]
@@ -53,7 +54,7 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
     {
         var cluster = await PrepareAsync();
         await TakeAsync(cluster, First);
-        var other = new MasterClaim(CopyName.Parse("two"), new Epoch(1), "machine:/two");
+        var other = new MasterClaim(CopyName.Parse("two"), new Epoch(1), new Lsn(10), "machine:/two");
         await other.TakeAsync(cluster, "cluster", VolumeId.New(), Cancellation);
         await other.TakeAsync(cluster, "another", _volume, Cancellation);
     }
@@ -66,7 +67,7 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
         {
             try
             {
-                await TakeAsync(cluster, new(CopyName.Parse($"copy{i}"), new Epoch(1), $"machine:/{i}"));
+                await TakeAsync(cluster, new(CopyName.Parse($"copy{i}"), new Epoch(1), new Lsn(10), $"machine:/{i}"));
                 return 1;
             }
             catch (HostException)

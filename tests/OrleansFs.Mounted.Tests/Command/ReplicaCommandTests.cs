@@ -119,6 +119,58 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await RefusedAsync("is not on a mount", "pin", $"{_folder}/cluster.db");
     }
 
+    [Fact]
+    public async Task A_promoted_replica_is_followed_and_the_former_master_keeps_what_was_never_replicated()
+    {
+        string data = $"{_folder}/master";
+        string master = await MountAsync("master", "--data", data, "--name", "laptop", "--cluster", Conn);
+        var nas = await ReplicaAsync("nas");
+        var usb = await ReplicaAsync("usb");
+        string first = await WriteAsync(master, "a", 2 * MiB);
+        await WriteAsync(master, "removed", 1000);
+        await OrleansFsCommand.SucceedAsync("drain", master, "--copies", "2", "--wait", "2min");
+        await StopAsync(usb);
+        string second = await WriteAsync(master, "b", 1000);
+        await OrleansFsCommand.SucceedAsync("drain", master);
+        await StopAsync(nas);
+        string lost = await WriteAsync(master, "c", MiB);
+        Directory.CreateDirectory($"{master}/folder");
+        await WriteAsync($"{master}/folder", "d", 1000);
+        File.Delete($"{master}/removed");
+        await UnmountAsync(master);
+
+        await ReplicaAsync("nas");
+        await ReplicaAsync("usb");
+        Assert.Equal(JsonValueKind.Null, (await ReplicasAsync(Conn)).GetProperty("master").ValueKind);
+        await RefusedAsync("the replica 'nas' is further", "promote", "usb", "--cluster", Conn);
+        Assert.Contains("in epoch 2", await OrleansFsCommand.SucceedAsync("promote", "nas", "--cluster", Conn), StringComparison.Ordinal);
+        await RefusedAsync("is the master already", "promote", "nas", "--cluster", Conn);
+        await RefusedAsync("'laptop' is not in the cluster", "promote", "laptop", "--cluster", Conn);
+
+        // It takes changes, and the other replica follows it.
+        string now = await MountAsync("now", "--cluster", Conn);
+        Assert.Equal((first, second, false), (await HashAsync($"{now}/a"), await HashAsync($"{now}/b"), File.Exists($"{now}/c")));
+        string third = await WriteAsync(now, "e", MiB);
+        Assert.Contains("(usb)", await OrleansFsCommand.SucceedAsync("drain", now, "--wait", "2min"), StringComparison.Ordinal);
+        string copy = await MountAsync("copy", "--cluster", Conn, "--copy", "usb");
+        Assert.Equal((second, third), (await HashAsync($"{copy}/b"), await HashAsync($"{copy}/e")));
+
+        // The former master comes back.
+        string back = await MountAsync("back", "--data", data, "--name", "laptop", "--cluster", Conn);
+        Assert.Throws<IOException>(() => File.WriteAllText($"{back}/f", "no"));
+        Assert.Equal((lost, true), (await HashAsync($"{back}/c"), File.Exists($"{back}/removed") is false));
+        Assert.Contains("were never replicated", await OrleansFsCommand.SucceedAsync("status", back), StringComparison.Ordinal);
+        Assert.Equal((0L, 8L), (Number(await WhyAsync($"{back}/a"), "onlyHereBlocks"), Number(await WhyAsync($"{back}/c"), "onlyHereBlocks")));
+        await RefusedAsync("is being served", "export", "--data", data, $"{_folder}/out");
+        await UnmountAsync(back);
+        Assert.Contains("were never replicated", await OrleansFsCommand.SucceedAsync("status", "--data", data), StringComparison.Ordinal);
+        await OrleansFsCommand.SucceedAsync("export", "--data", data, $"{_folder}/out");
+        Assert.Equal(["c", "folder/d"], Directory.GetFiles($"{_folder}/out/files", "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath($"{_folder}/out/files", f)).Order());
+        Assert.Equal(lost, await HashAsync($"{_folder}/out/files/c"));
+        Assert.Contains("removed  removed in /", await File.ReadAllLinesAsync($"{_folder}/out/changes.txt", Cancellation));
+        await RefusedAsync("is not empty", "export", "--data", data, $"{_folder}/out");
+    }
+
     [Theory]
     [InlineData("no volume is mounted at", "replicas", "MNT")]
     [InlineData("is a directory: name a file", "why", "MNT")]

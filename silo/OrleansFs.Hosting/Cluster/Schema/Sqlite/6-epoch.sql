@@ -1,0 +1,2 @@
+-- Where the master's epoch began: a former master learns from it which of its mutations were never replicated.
+ALTER TABLE OrleansFsMaster ADD COLUMN EpochStart INTEGER NOT NULL DEFAULT 0;
