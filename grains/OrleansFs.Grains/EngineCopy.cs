@@ -57,7 +57,12 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated
     public async ValueTask<FsResult> SetBlockPinnedAsync(BlockHash hash, bool pinned, CancellationToken cancellation) =>
         Done(await volume.ChangeResidencyAsync(hash, pinned ? ResidencyAction.Pin : ResidencyAction.Unpin, cancellation));
 
-    public async ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation) => Done(await volume.ChangeResidencyAsync(hash, ResidencyAction.Evict, cancellation));
+    public async ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation)
+    {
+        var result = await volume.ChangeResidencyAsync(hash, ResidencyAction.Evict, cancellation);
+        // A copy that gives up nothing has a use for every block.
+        return result.Error == Errno.EOPNOTSUPP ? Errno.EBUSY : Done(result);
+    }
 
     private static FsResult Done(FsResult<ResidencyChange> result) => result.TryGet(out var change, out var error) ? change.Staying == 0 ? FsResult.Ok : Errno.EBUSY : error;
 }

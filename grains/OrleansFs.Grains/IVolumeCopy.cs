@@ -31,7 +31,7 @@ public interface IVolumeCopy
     /// <summary><c>EROFS</c> on a replica, which keeps everything.</summary>
     ValueTask<FsResult> SetBlockPinnedAsync(BlockHash hash, bool pinned, CancellationToken cancellation);
 
-    /// <summary><c>EBUSY</c> where the block is pinned or not backed up, <c>EOPNOTSUPP</c> on a copy that gives up nothing.</summary>
+    /// <summary><c>EBUSY</c> where the block is pinned or not backed up, or the copy gives up nothing; <c>EROFS</c> on a replica.</summary>
     ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation);
 }
 

@@ -196,6 +196,10 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         Assert.True((await block.VerifyAsync(Cancellation)).IsOk);
         Assert.True((await block.FetchAsync(Cancellation)).IsOk);
         Assert.Equal(Errno.EBUSY, (await block.EvictAsync(Cancellation)).Error);
+        Assert.True((await block.SetPinnedAsync(true, Cancellation)).IsOk);
+        Assert.True((await block.GetInfoAsync(Cancellation)).Value.IsPinned);
+        Assert.True((await block.SetPinnedAsync(false, Cancellation)).IsOk);
+        Assert.False((await block.GetInfoAsync(Cancellation)).Value.IsPinned);
         var unknown = _connection.Grains.GetGrain<IBlockGrain>(new BlockKey(BlockHash.Of([0]), _silo.Copy).ToString());
         Assert.Equal(Errno.ENOENT, (await unknown.GetInfoAsync(Cancellation)).Error);
     }
