@@ -5,7 +5,7 @@ namespace OrleansFs.Engine;
 /// <summary>
 /// The data folder of a copy and the exclusive lock on it: one process has a copy open at a time.
 /// </summary>
-/// <remarks>Names in it: <c>meta.db</c> (with -wal and -shm), <c>blocks/</c>, <c>lock</c>, <c>pid</c>; <c>cluster.db</c> and <c>silo.json</c> are the silo's.</remarks>
+/// <remarks>Names in it: <c>meta.db</c> (with -wal and -shm), <c>redo.0</c> and <c>redo.1</c>, <c>blocks/</c>, <c>lock</c>, <c>pid</c>; <c>cluster.db</c> and <c>silo.json</c> are the silo's.</remarks>
 internal sealed class DataFolder : IDisposable
 {
     private readonly FileStream _lock;

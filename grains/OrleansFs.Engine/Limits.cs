@@ -48,19 +48,21 @@ internal static class Limits
     /// <summary>Sealed blocks of one file that wait for their commit; past it the file is settled whatever its age, so that a stream of any length takes bounded memory.</summary>
     public const int UncommittedBlocks = 16384;
 
-    /// <summary>Bytes that one fsync puts into the redo table instead of making blocks, in whatever blocks they lie. A database's commit of a few pages is below it.</summary>
+    /// <summary>Bytes that one fsync puts into the redo log instead of making blocks, in whatever blocks they lie. A database's commit of a few pages is below it.</summary>
     public const long RedoSync = 128 << 10;
 
-    /// <summary>Bytes that the redo table may hold of one file before an fsync makes blocks of them, unless they are scattered.</summary>
+    /// <summary>Bytes that the redo log may hold of one file before it is settled whatever its age.</summary>
     public const long RedoFile = 1 << 20;
 
+    /// <summary>Bytes that the redo log may hold of one file before an fsync makes blocks of them, unless they are scattered: where syncs come faster than the file is settled.</summary>
+    public const long RedoFileMost = 8 << 20;
+
     /// <summary>
-    /// How many times the bytes written the blocks around them must be for an fsync of any size to be logged. A logged byte is written twice, to the WAL and to the database, and its block is made later all
-    /// the same, but once for many syncs; a block is read and written.
+    /// How many times the bytes written the blocks around them must be for an fsync of any size to be logged. The block of a logged byte is made later all the same, but once for many syncs.
     /// </summary>
     public const int RedoGain = 4;
 
-    /// <summary>Bytes that the redo table may hold of all files: what the next start has to bring back, in a second or two. Never more than a quarter of the in-flight budget.</summary>
+    /// <summary>Bytes that the redo log may hold of all files: what the next start has to bring back, in a second or two. Never more than a quarter of the in-flight budget.</summary>
     public const long RedoVolume = 64 << 20;
 
     /// <summary>Separate ranges of one file that an fsync logs: 64 MiB of single pages. It is a sorted array that a write inserts into, some microseconds at this length.</summary>
@@ -68,9 +70,6 @@ internal static class Limits
 
     /// <summary>Punched ranges between two commits of a file, past which it is settled whatever its age.</summary>
     public const int PunchedRanges = 64;
-
-    /// <summary>Bytes that enter the redo table under one hold of the metadata lock: about 2 ms.</summary>
-    public const long RedoStep = 512 << 10;
 
     /// <summary>Blocks that one copy_file_range call shares; the caller goes on from there.</summary>
     public const int ShareBlocks = 4096;

@@ -4,7 +4,7 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Content;
 
 /// <summary>
-/// The part of a file that is newer than what is committed: its slots, what was truncated and punched away, and what of it the redo table does not have yet.
+/// The part of a file that is newer than what is committed: its slots, what was truncated and punched away, and what of it the redo log does not have yet.
 /// A plain data structure, guarded by the gate of its inode.
 /// </summary>
 /// <remarks>
@@ -30,8 +30,11 @@ internal sealed class FileContent(PagePool pool, int blockSize)
     /// <summary>When the oldest uncommitted change was made, in the ticks of the time provider; null while there is none.</summary>
     public long? DirtySince { get; private set; }
 
-    /// <summary>Something other than a plain write happened since the last commit: the redo table cannot carry it.</summary>
+    /// <summary>Something other than a plain write happened since the last commit: the redo log cannot carry it.</summary>
     public bool NeedsSettle { get; set; }
+
+    /// <summary>The redo log has so much of it that it is to be settled whatever its age.</summary>
+    public bool SettleSoon { get; set; }
 
     /// <summary>Between freeze and commit: complete blocks wait, so that the commit is one state of the file.</summary>
     public bool Freezing { get; set; }
@@ -45,8 +48,11 @@ internal sealed class FileContent(PagePool pool, int blockSize)
     /// <summary>The block of the newest write: not sealed for being complete, since its writer has not moved on.</summary>
     public long? Newest { get; set; }
 
-    /// <summary>Ranges written since the last fsync, sorted and merged; what the next redo rows have to carry.</summary>
+    /// <summary>Ranges written since the last fsync, sorted and merged; what the next redo record has to carry.</summary>
     public List<ByteRange> Unlogged { get; } = [];
+
+    /// <summary>The newest record that the redo log has of it, with its modify and change time; null where it has none.</summary>
+    public LoggedState? Logged { get; set; }
 
     /// <summary>Slots whose base is stored and waits for the next commit.</summary>
     public int UncommittedBlocks { get; private set; }
@@ -213,6 +219,7 @@ internal sealed class FileContent(PagePool pool, int blockSize)
         TruncatedTo = null;
         _punched.Clear();
         NeedsSettle = false;
+        SettleSoon = false;
         Unlogged.Clear();
         foreach (var (index, slot) in _slots.ToArray())
         {
@@ -328,6 +335,12 @@ internal sealed class FileContent(PagePool pool, int blockSize)
 /// <param name="BaseLimit">Bytes of <paramref name="Base"/> that count.</param>
 /// <param name="Length">Bytes of the block.</param>
 internal sealed record SealJob(long Index, Slot Slot, InFlightBlock Frozen, int FrozenLimit, BlockHash Base, int BaseLimit, int Length);
+
+/// <summary>What of a file's times and content is in the redo log.</summary>
+/// <param name="Sequence">The newest record.</param>
+/// <param name="ModifyTime">In it.</param>
+/// <param name="ChangeTime">In it.</param>
+internal readonly record struct LoggedState(long Sequence, Timestamp ModifyTime, Timestamp ChangeTime);
 
 /// <summary>A run of block indices.</summary>
 /// <param name="First">The first block.</param>

@@ -108,7 +108,7 @@ internal sealed partial class FileData
                             leavesNewer |= slot.Top is not null || slot.Reseal;
                         }
                     }
-                    return new Frozen(jobs, leavesNewer, content.Structure, attributes.Size, attributes.ModifyTime);
+                    return new Frozen(jobs, leavesNewer, content.Structure, attributes.Size, attributes.ModifyTime, _metadata.RedoMark(inode.Number));
                 }
             }
             await others.WaitAsync(cancellation);
@@ -193,6 +193,7 @@ internal sealed partial class FileData
                         ModifyTime = frozen.ModifyTime,
                         TruncateToBlocks = done == 0 ? content.TruncatedTo : null,
                         Punched = done == 0 ? [.. content.Punched.Select(p => (p.First, p.Count))] : [],
+                        Logged = done + step.Count == blocks.Count ? frozen.Logged : default,
                         Blocks = step,
                     });
                     done += step.Count;
@@ -219,5 +220,6 @@ internal sealed partial class FileData
     /// <param name="Structure">Of the content at that moment.</param>
     /// <param name="Size">Of the file at that moment, bytes.</param>
     /// <param name="ModifyTime">At that moment.</param>
-    private sealed record Frozen(List<SealJob> Jobs, bool LeavesNewer, long Structure, long Size, Timestamp ModifyTime);
+    /// <param name="Logged">What the redo log had of it at that moment.</param>
+    private sealed record Frozen(List<SealJob> Jobs, bool LeavesNewer, long Structure, long Size, Timestamp ModifyTime, RedoMark Logged);
 }

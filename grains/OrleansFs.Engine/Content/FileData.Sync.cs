@@ -1,4 +1,3 @@
-using System.Buffers;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -8,24 +7,32 @@ namespace OrleansFs.Engine.Content;
 internal sealed partial class FileData
 {
     /// <summary>fsync(2) of a file: on return its content, size, times and name survive a loss of power.</summary>
-    /// <remarks>Small writes, and those scattered over many blocks, go to the redo table, which costs one sync of the WAL; anything else becomes blocks first. What an orphan holds need not survive, unless it can still get a name: O_TMPFILE, fsync and linkat is
-    /// how programs make a file appear whole.</remarks>
+    /// <remarks>
+    /// Small writes, and those scattered over many blocks, go to the redo log, which costs one sync of it; anything else becomes blocks first. What else has changed of the file, and of where it is found,
+    /// is committed; where nothing has, the log is all that has to be waited for. What an orphan holds need not survive, unless it can still get a name: O_TMPFILE, fsync and linkat is how programs make a
+    /// file appear whole.
+    /// </remarks>
     public async ValueTask<FsResult> SyncAsync(Inode inode, CancellationToken cancellation)
     {
-        // Redo rows are this copy's own: what is to be on replicas has to be blocks.
-        FileContent? settling = null;
-        if (CanBeFound(inode) && (SyncsAsBlocks || !TryLog(inode, out settling)) && (settling is null || !await TryLogAfterAsync(settling, inode, cancellation)))
+        // Who syncs a directory means what is below it too.
+        if (!CanBeFound(inode) || !inode.Snapshot().IsRegular)
+            return await DurableAsync(cancellation);
+        // Redo records are this copy's own: what is to be on replicas has to be blocks.
+        if (!SyncsAsBlocks && await LogAsync(inode, cancellation) is { } logged)
         {
-            var settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
-            if (settled.Error == Errno.ENOSPC)
-            {
-                await MakeRoom(cancellation);
-                settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
-            }
-            if (!settled.IsOk)
-                return settled;
+            var onDisk = _metadata.RedoDurableAsync(logged.Sequence, cancellation);
+            if (!logged.IsAll && await DurableAsync(cancellation) is { IsOk: false } failed)
+                return failed;
+            await onDisk;
+            return FsResult.Ok;
         }
-        return await _committer.DurableAsync(cancellation);
+        var settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
+        if (settled.Error == Errno.ENOSPC)
+        {
+            await MakeRoom(cancellation);
+            settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
+        }
+        return settled.IsOk ? await DurableAsync(cancellation) : settled;
     }
 
     /// <summary>Never log: an fsync waits for replicas, which get blocks.</summary>
@@ -67,9 +74,9 @@ internal sealed partial class FileData
         return first;
     }
 
-    /// <summary>Writes what the redo rows say into memory again, as the session before this one had it, and makes blocks of it.</summary>
+    /// <summary>Writes what the redo log says into memory again, as the session before this one had it, and makes blocks of it.</summary>
     /// <remarks>
-    /// A disk that is full keeps nobody out: content that cannot be stored now stays in memory and in the redo table, as it was before the crash. A volume that is opened read-only stores nothing.
+    /// A disk that is full keeps nobody out: content that cannot be stored now stays in memory and in the redo log, as it was before the crash. A volume that is opened read-only stores nothing.
     /// </remarks>
     /// <exception cref="InvalidDataException">There is not memory enough for it.</exception>
     public async Task ReplayAsync(IReadOnlyList<RedoFile> files, CancellationToken cancellation)
@@ -89,7 +96,7 @@ internal sealed partial class FileData
                     continue;
                 var settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
                 if (!settled.IsOk)
-                    _logger.LogWarning("what was synced of inode {Inode} cannot be made into blocks yet ({Error}); it stays in memory and in the redo table", file.Inode, settled.Error);
+                    _logger.LogWarning("what was synced of inode {Inode} cannot be made into blocks yet ({Error}); it stays in memory and in the redo log", file.Inode, settled.Error);
             }
             finally
             {
@@ -111,44 +118,80 @@ internal sealed partial class FileData
     /// <summary>The file has a name, or may get one. A link that comes in between changes the first to the second, and so the second is looked at last.</summary>
     private static bool CanBeFound(Inode inode) => inode.Linkable || inode.Snapshot().LinkCount > 0;
 
-    /// <summary>Waits for the settling under way, which takes most into the manifest, and logs what is left.</summary>
-    private async ValueTask<bool> TryLogAfterAsync(FileContent settling, Inode inode, CancellationToken cancellation)
+    /// <summary>Commits, and goes on in the thread that brought it to disk: what is left to do is to tell the program.</summary>
+    private async ValueTask<FsResult> DurableAsync(CancellationToken cancellation)
     {
+        var result = await _committer.CommitAsync(cancellation);
+        if (result.IsOk)
+            await _metadata.DurableAsync(cancellation, atOnce: true);
+        return result;
+    }
+
+    /// <summary>Logs what was written since the last sync; where a settling under way has some of it in hand, after that. Null where it has to be made into blocks.</summary>
+    private async ValueTask<Logged?> LogAsync(Inode inode, CancellationToken cancellation)
+    {
+        if (UnloggedBytes(inode) > Limits.RedoSync)
+        {
+            // Much to copy, and not in the thread that takes requests.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        }
+        var logged = TryLog(inode, out var settling);
+        if (settling is null)
+            return logged;
         await settling.SettleGate.WaitAsync(cancellation);
         settling.SettleGate.Release();
         return TryLog(inode, out _);
     }
 
-    /// <summary>Puts what was written since the last sync into the redo table. True also where there is nothing in flight.</summary>
+    private static long UnloggedBytes(Inode inode)
+    {
+        lock (inode.Gate)
+            return inode.Content?.Unlogged.Sum(r => r.Length) ?? 0;
+    }
+
+    /// <summary>Puts what was written since the last sync into the redo log; nothing where nothing is in flight. Null where it cannot be, or does not pay.</summary>
     /// <param name="inode">The file; pinned by the caller.</param>
-    /// <param name="settling">The content, where it cannot be logged now because it is being settled: the end of that deletes all redo rows of the file, also those of what came after its freeze.</param>
-    private bool TryLog(Inode inode, out FileContent? settling)
+    /// <param name="settling">The content, where some of it is being settled.</param>
+    private Logged? TryLog(Inode inode, out FileContent? settling)
     {
         settling = null;
         lock (inode.Gate)
         {
-            if (inode.Content is not { } content || content.IsClean)
-                return true;
-            if (content.Freezing)
+            if (inode.Content is not { IsClean: false } content)
+                return new Logged(0, _metadata.IsDurable(inode) && _metadata.AreTimesDurable(inode));
+            if (content.NeedsSettle)
+                return null;
+            var a = inode.Snapshot();
+            if (content.Unlogged.Count == 0 && content.Logged is { } before && before.ModifyTime == a.ModifyTime && before.ChangeTime == a.ChangeTime)
+                return new Logged(before.Sequence, _metadata.IsDurable(inode));
+            if (!content.Unlogged.TrueForAll(r => IsInMemory(content, r)))
             {
-                settling = content;
-                return false;
+                settling = content.Freezing ? content : null;
+                return null;
             }
-            if (content.NeedsSettle || !PaysToLog(inode, content) || !content.Unlogged.TrueForAll(r => IsInMemory(content, r)) || !Log(inode, content))
-                return false;
+            if (!PaysToLog(inode, content) || _metadata.AppendRedo(inode, content.Unlogged, (at, target) => CopyNewest(content, at, target), _space.Admits) is not { } sequence)
+                return null;
             content.Unlogged.Clear();
-            return true;
+            content.Logged = new LoggedState(sequence, a.ModifyTime, a.ChangeTime);
+            return new Logged(sequence, _metadata.IsDurable(inode));
         }
     }
 
-    /// <summary>Whether the redo table is the shorter way to the disk: for a little, and for much that is scattered over many blocks.</summary>
+    /// <summary>Whether the redo log is the shorter way to the disk: for a little, and for much that is scattered over many blocks.</summary>
     private bool PaysToLog(Inode inode, FileContent content)
     {
         long bytes = content.Unlogged.Sum(r => r.Length);
         if (_metadata.RedoTotal + bytes > Math.Min(Limits.RedoVolume, InFlightLimit / 4))
             return false;
         long total = _metadata.RedoBytes(inode.Number) + bytes;
-        return (bytes <= Limits.RedoSync && total <= Limits.RedoFile) || content.Slots.Values.Count(s => s.NeedsSeal) * (long)_blockSize >= total * Limits.RedoGain;
+        if (content.Slots.Values.Count(s => s.NeedsSeal) * (long)_blockSize >= total * Limits.RedoGain)
+            return true;
+        if (total > Limits.RedoFile && !content.SettleSoon)
+        {
+            content.SettleSoon = true;
+            SignalPressure();
+        }
+        return bytes <= Limits.RedoSync && total <= Limits.RedoFileMost;
     }
 
     /// <summary>Whether a range lies wholly in newest extents. Where some of it has been sealed already blocks are the shorter way.</summary>
@@ -165,50 +208,20 @@ internal sealed partial class FileData
         return true;
     }
 
-    /// <summary>Puts all unlogged ranges into one transaction, the metadata lock free between its steps.</summary>
-    private bool Log(Inode inode, FileContent content)
+    private void CopyNewest(FileContent content, long at, Span<byte> target)
     {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(_blockSize);
-        lock (_metadata.Lock)
-            _committer.Hold();
-        try
+        while (!target.IsEmpty)
         {
-            int next = 0;
-            long at = content.Unlogged.Count > 0 ? content.Unlogged[0].Start : 0;
-            while (next < content.Unlogged.Count)
-            {
-                lock (_metadata.Lock)
-                {
-                    if (!LogStep(inode, content, buffer, ref next, ref at))
-                        return false;
-                }
-            }
-            return true;
-        }
-        finally
-        {
-            lock (_metadata.Lock)
-                _committer.Release();
-            ArrayPool<byte>.Shared.Return(buffer);
+            int within = (int)(at % _blockSize);
+            int n = Math.Min(_blockSize - within, target.Length);
+            content.Find(at / _blockSize)!.Top!.CopyTo(within, target[..n]);
+            at += n;
+            target = target[n..];
         }
     }
 
-    /// <summary>Logs from a byte of a range on, a row a block. Call with the metadata lock held.</summary>
-    private bool LogStep(Inode inode, FileContent content, byte[] buffer, ref int next, ref long at)
-    {
-        for (long logged = 0; logged < Limits.RedoStep && next < content.Unlogged.Count;)
-        {
-            var range = content.Unlogged[next];
-            int within = (int)(at % _blockSize);
-            var data = buffer.AsSpan(0, (int)Math.Min(_blockSize - within, range.End - at));
-            content.Find(at / _blockSize)!.Top!.CopyTo(within, data);
-            if (!_metadata.AppendRedo(inode, at, data).IsOk)
-                return false;
-            at += data.Length;
-            logged += data.Length;
-            if (at == range.End && ++next < content.Unlogged.Count)
-                at = content.Unlogged[next].Start;
-        }
-        return true;
-    }
+    /// <summary>What an fsync has to wait for.</summary>
+    /// <param name="Sequence">A record of the redo log; 0 where there is none.</param>
+    /// <param name="IsAll">Nothing else: all that the log does not carry is on disk.</param>
+    private readonly record struct Logged(long Sequence, bool IsAll);
 }

@@ -119,7 +119,7 @@ internal sealed partial class FileData
         return failed == 0 && (due.Count == 64 || UnderPressure);
     }
 
-    /// <summary>Makes blocks of what the redo table has already: an fsync, which has to wait for a settling, then waits for the end of it only.</summary>
+    /// <summary>Makes blocks of what the redo log has already: an fsync, which has to wait for a settling, then waits for the end of it only.</summary>
     private async Task SealLoggedAsync(Inode inode)
     {
         var jobs = new List<SealJob>();
@@ -160,7 +160,7 @@ internal sealed partial class FileData
                 _dirty.Renew(inode);
                 return false;
             }
-            if (pressure || content.UncommittedBlocks > Limits.UncommittedBlocks || content.Punched.Count > Limits.PunchedRanges)
+            if (pressure || content.SettleSoon || content.UncommittedBlocks > Limits.UncommittedBlocks || content.Punched.Count > Limits.PunchedRanges)
                 return true;
             return _time.GetElapsedTime(since) >= Limits.SettleAge;
         }

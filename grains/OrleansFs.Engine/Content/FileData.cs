@@ -13,7 +13,7 @@ namespace OrleansFs.Engine.Content;
 /// <remarks>
 /// <para>Locks, in the order in which they are taken: a file's settle gate (asynchronous; held over a settling), its gate, the metadata lock, the inode's own lock. The gate and
 /// what comes after it are held for memory copies and SQLite statements only.</para>
-/// <para>What a crash leaves: before the commit of a settling, the file as it was at the one before it; and what fsync has put into the redo table is written again
+/// <para>What a crash leaves: before the commit of a settling, the file as it was at the one before it; and what fsync has put into the redo log is written again
 /// into memory when the volume is opened.</para>
 /// <para>An inode with something in flight is pinned in memory, once, from its first change until it is clean.</para>
 /// </remarks>

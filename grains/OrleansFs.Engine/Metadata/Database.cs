@@ -19,6 +19,9 @@ internal sealed class Database : IDisposable
     /// <summary>SQLite before this version can corrupt a database in WAL mode (the WAL-reset bug, sqlite.org/wal.html#walresetbug).</summary>
     private const int OldestGoodSqlite = 3_051_003;
 
+    /// <summary>The format in which small synced writes went from a table to a log of their own.</summary>
+    private const int RedoLogFormat = 7;
+
     private readonly SqliteConnection _connection;
 
     private Database(SqliteConnection connection) => _connection = connection;
@@ -93,7 +96,9 @@ internal sealed class Database : IDisposable
 
     /// <summary>Brings the schema to the newest format, in one transaction. A file without a schema gets one.</summary>
     /// <returns>The format; and whether it was made now.</returns>
-    public (int Format, bool Made) Migrate(string path)
+    /// <param name="path">For messages.</param>
+    /// <param name="beforeRedoTableGoes">Keeps what the formats before 7 have in table redo; null where it is another copy's.</param>
+    public (int Format, bool Made) Migrate(string path, Action? beforeRedoTableGoes)
     {
         var scripts = Scripts();
         int newest = scripts[^1].Number;
@@ -108,8 +113,11 @@ internal sealed class Database : IDisposable
         Execute("BEGIN IMMEDIATE");
         foreach (var (number, sql) in scripts)
         {
-            if (number > format)
-                Execute(sql);
+            if (number <= format)
+                continue;
+            if (number == RedoLogFormat && format > 0)
+                beforeRedoTableGoes?.Invoke();
+            Execute(sql);
         }
         Execute($"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {newest}");
         return (newest, format == 0);

@@ -86,17 +86,6 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
         return new VolumeState(inode, cookie, clock, lsn, counters);
     }
 
-    public RedoEffect Redo() => new()
-    {
-        Inode = Inode(),
-        Sequence = (long)Number(),
-        Offset = (long)Number(),
-        Size = (long)Number(),
-        ModifyTime = Time(),
-        ChangeTime = Time(),
-        Data = Bytes(),
-    };
-
     public EpochStart Epoch() => new(new Epoch((long)Number()), Lsn(), Time());
 
     public ReplicaRow Replica()

@@ -175,23 +175,18 @@ internal sealed class EffectWriter
         Put((ulong)state.Counters.Orphans);
     }
 
-    public void AppendRedo(in RedoEffect effect)
+    public void SettleRedo(InodeNumber inode, long sequence)
     {
-        int start = BeginLocal(EffectKind.AppendRedo);
-        Put(effect.Inode.Value);
-        Put((ulong)effect.Sequence);
-        Put((ulong)effect.Offset);
-        Put((ulong)effect.Size);
-        Put(effect.ModifyTime);
-        Put(effect.ChangeTime);
-        Put(effect.Data);
+        int start = BeginLocal(EffectKind.SettleRedo);
+        Put(inode.Value);
+        Put((ulong)sequence);
         _local.Add((start, Length));
     }
 
-    public void DeleteRedo(InodeNumber inode)
+    public void ForgetRedo(long before)
     {
-        int start = BeginLocal(EffectKind.DeleteRedo);
-        Put(inode.Value);
+        int start = BeginLocal(EffectKind.ForgetRedo);
+        Put((ulong)before);
         _local.Add((start, Length));
     }
 

@@ -32,8 +32,8 @@ internal enum EffectKind : byte
     DeleteBlock = 13,
     BeginEpoch = 14,
 
-    AppendRedo = 0x80,
-    DeleteRedo = 0x81,
+    SettleRedo = 0x80,
+    ForgetRedo = 0x81,
     Touch = 0x82,
     PutReplica = 0x84,
     DeleteReplica = 0x85,
@@ -107,21 +107,3 @@ internal readonly record struct VolumeState(ulong NextInode, long NextCookie, Ti
 /// <param name="Start">Mutations there were before it.</param>
 /// <param name="Time">When it began.</param>
 internal readonly record struct EpochStart(Epoch Epoch, Lsn Start, Timestamp Time);
-
-/// <summary>A synced write that is not in blocks yet.</summary>
-internal readonly ref struct RedoEffect
-{
-    public required InodeNumber Inode { get; init; }
-
-    public required long Sequence { get; init; }
-
-    public required long Offset { get; init; }
-
-    public required long Size { get; init; }
-
-    public required Timestamp ModifyTime { get; init; }
-
-    public required Timestamp ChangeTime { get; init; }
-
-    public required ReadOnlySpan<byte> Data { get; init; }
-}

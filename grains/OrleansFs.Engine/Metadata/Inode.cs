@@ -57,6 +57,12 @@ internal sealed class Inode(Attributes current)
     /// <summary>Purged: nothing may be written for it any more. Who still holds the object gets ESTALE.</summary>
     public bool IsGone { get; set; }
 
+    /// <summary>Newest mutation that concerns it, of those that the redo log does not carry: all but plain writes and the times that go with them. Written under the metadata lock, read without.</summary>
+    public long Changed;
+
+    /// <summary>Newest mutation of its modify and change time alone.</summary>
+    public long TimesChanged;
+
     /// <summary>Found since the search for an inode to drop last came by. A hint: read and written without a lock.</summary>
     public bool Recent { get; set; }
 

@@ -60,8 +60,8 @@ internal static class MetadataLimits
     /// <summary>Journal rows that one commit removes at most: more than it adds, so that the journal shrinks, and few enough not to be felt.</summary>
     public const int JournalCutRows = 8;
 
-    /// <summary>On a small disk the WAL, and the journal, take at most one part in so many of it: both together half of what the engine keeps free there
-    /// (a twentieth), so that names can be removed when it is full. From 5 GiB on the bounds beside this one are the lower ones.</summary>
+    /// <summary>On a small disk the WAL, the journal, and the redo log take at most one part in so many of it. WAL and journal together are half of what the engine keeps free there
+    /// (a twentieth), so that names can be removed when it is full; the redo log does not grow into that. From 10 GiB on the bounds beside this one are the lower ones.</summary>
     public const int DiskShare = 80;
 
     /// <summary>Least of both, bytes: some hundred pages, which is a transaction or two.</summary>
@@ -78,6 +78,9 @@ internal static class MetadataLimits
 
     /// <summary>Bytes of WAL past which writers wait for the end of a checkpoint, so that the log starts anew and does not grow for ever.</summary>
     public const long RestartBytes = 64L << 20;
+
+    /// <summary>Bytes of the redo log, both files: the most that one fsync of small scattered writes takes, twice, so that one file can be written while the other is settled.</summary>
+    public const long RedoBytes = 128L << 20;
 
     /// <summary>Passes of a repair over the volume. Each repair brings to light at most what hung on it, so a few are enough; the bound keeps a repair that
     /// undoes itself from going on for ever.</summary>

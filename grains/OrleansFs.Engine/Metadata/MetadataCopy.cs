@@ -62,7 +62,7 @@ internal static class MetadataCopy
     /// <exception cref="NotAVolumeException">It is no volume.</exception>
     public static void MakeReplica(Database database, string path, CopyName copy)
     {
-        database.Migrate(path);
+        database.Migrate(path, beforeRedoTableGoes: null);
         if (!database.IsIdle)
             database.Execute("COMMIT");
         database.Execute("BEGIN IMMEDIATE");
@@ -70,7 +70,8 @@ internal static class MetadataCopy
             s.BindText(1, copy.Value).Bind(2, (long)VolumeRole.Replica).Run();
         database.Execute(
             """
-            DELETE FROM redo;
+            DELETE FROM redo_settled;
+            DELETE FROM redo_lost;
             DELETE FROM replica;
             DROP INDEX IF EXISTS block_lru;
             UPDATE block SET residency = 1 WHERE residency <> 1;

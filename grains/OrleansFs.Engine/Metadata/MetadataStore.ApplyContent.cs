@@ -176,11 +176,11 @@ internal sealed partial class MetadataStore
             case EffectKind.MoveSegments:
                 Apply(reader.Move());
                 break;
-            case EffectKind.AppendRedo:
-                Apply(reader.Redo());
+            case EffectKind.SettleRedo:
+                _sql.SettleRedo.Bind(1, reader.Inode()).Bind(2, (long)reader.Number()).Run();
                 break;
-            case EffectKind.DeleteRedo:
-                _sql.DeleteRedo.Bind(1, reader.Inode()).Run();
+            case EffectKind.ForgetRedo:
+                ForgetRedo((long)reader.Number());
                 break;
             case EffectKind.Touch:
                 var time = reader.Time();

@@ -116,6 +116,6 @@ internal sealed partial class MetadataStore
                 inode.Committed = inode.Committed with { ModifyTime = a.ModifyTime };
             inode.Current = a;
         }
-        SetDirty(inode);
+        SetDirty(inode, timesOnly: inode.Current.IsRegular && (mask & ~(AttributeMask.ModifyTime | AttributeMask.ModifyTimeNow | AttributeMask.ChangeTime)) == 0);
     }
 }

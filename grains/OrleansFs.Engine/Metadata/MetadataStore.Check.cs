@@ -76,8 +76,6 @@ internal sealed partial class MetadataStore
             Forget(inode);
         _ring.Clear();
         _segments.Clear();
-        _redoBytes.Clear();
-        RedoTotal = 0;
         ReadState();
         Interlocked.Increment(ref _commits);
         Begin();

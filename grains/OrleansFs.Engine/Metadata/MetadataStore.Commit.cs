@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
@@ -6,8 +7,11 @@ namespace OrleansFs.Engine.Metadata;
 /// <content>Transactions: their end, their durability, and the checkpoints that keep the WAL short.</content>
 internal sealed partial class MetadataStore
 {
-    private WalSync? _sync;
+    private FileSync? _sync;
+    private SafeFileHandle? _wal;
     private Checkpointer? _checkpointer;
+    private const string WalName = "meta.db-wal";
+
     private long _committed;
     private long _commits;
     private long _walBacklog;
@@ -124,10 +128,12 @@ internal sealed partial class MetadataStore
 
     /// <summary>Completes when all that was committed before the call survives a loss of power. Waiters share the syncs.</summary>
     /// <exception cref="MetadataException">The disk failed: it is not known what of it is on disk, and the store is poisoned.</exception>
-    public Task DurableAsync(CancellationToken cancellation)
+    /// <param name="cancellation">Ends the waiting.</param>
+    /// <param name="atOnce">Goes on in the thread of the sync: see <see cref="FileSync.WaitAsync"/>.</param>
+    public Task DurableAsync(CancellationToken cancellation, bool atOnce = false)
     {
         ObjectDisposedException.ThrowIf(_isDisposed || _sync is null, this);
-        return _sync.WaitAsync(Interlocked.Read(ref _commits), cancellation);
+        return _sync.WaitAsync(Interlocked.Read(ref _commits), atOnce, cancellation);
     }
 
     /// <summary>Moves the WAL into the database where it is long enough to be worth it. Off the request path, except for a short end of it at a later
@@ -141,12 +147,19 @@ internal sealed partial class MetadataStore
     private void StartBackground()
     {
         _checkpointer = new Checkpointer(_path, _budget.RestartBytes);
-        _sync = new WalSync(_path + "-wal", () => (Interlocked.Read(ref _commits), Volatile.Read(ref _committed)), _committed, OnSyncFailed);
+        // A descriptor of its own on the WAL is safe: SQLite holds its file locks on the database and the shared-memory file, and closing a descriptor of another file does not drop them. The WAL stays the
+        // same file for as long as a connection is open. SQLite syncs the folder only with a sync of its own, which a commit in this mode does not make.
+        var wal = _wal = File.OpenHandle(_path + "-wal", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+        FileSync.SyncFolder(Path.GetDirectoryName(Path.GetFullPath(_path))!);
+        FileSync.Sync(wal, WalName);
+        _sync = new FileSync("meta.db sync", () => (Interlocked.Read(ref _commits), Volatile.Read(ref _committed)), _committed, () => FileSync.Sync(wal, WalName), OnSyncFailed);
     }
 
     private void StopBackground()
     {
         _sync?.Dispose();
+        _redo?.Dispose();
+        _wal?.Dispose();
         _checkpointer?.Dispose();
     }
 

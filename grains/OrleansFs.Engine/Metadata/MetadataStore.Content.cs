@@ -36,8 +36,8 @@ internal sealed partial class MetadataStore
                 foreach (var (first, count) in commit.Punched)
                     allocated += Drop(ref manifest, first, first + count, now);
                 allocated += SetAll(manifest, commit.Blocks, now, ref required);
-                if (_redoBytes.ContainsKey(inode.Number.Value))
-                    ExecuteDeleteRedo(inode.Number);
+                if (commit.Logged is { Sequence: > 0 } logged)
+                    ExecuteSettleRedo(inode.Number, logged.Sequence);
                 RequiredBlockSequence = required;
                 ContentCommitted(inode, commit, manifest, allocated);
                 Done();
@@ -66,7 +66,8 @@ internal sealed partial class MetadataStore
     {
         inode.Manifest = manifest;
         inode.HashVoid = true;
-        ForgetRedo(inode.Number);
+        if (commit.Logged is { Sequence: > 0 } logged)
+            _redo!.Settle(inode.Number, logged, new Lsn(_tail + 1));
         lock (inode)
         {
             if (inode.Current.LinkCount > 0)

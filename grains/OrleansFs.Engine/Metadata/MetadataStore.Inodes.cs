@@ -43,7 +43,7 @@ internal sealed partial class MetadataStore
     {
         lock (Lock)
         {
-            if (SetDirty(inode) && PendingMutations == 0 && _dirty.Count == 1)
+            if (SetDirty(inode, timesOnly: true) && PendingMutations == 0 && _dirty.Count == 1)
                 Pending?.Invoke();
         }
     }
@@ -92,6 +92,8 @@ internal sealed partial class MetadataStore
         var row = ReadRow(s);
         s.Reset();
         var inode = new Inode(row.Attributes) { Parent = row.Parent, Manifest = row.Manifest, XattrBytes = row.XattrBytes, Linkable = row.Linkable };
+        // When it changed last is not known; what is on disk of it is not newer than all there is.
+        inode.Changed = _tail;
         Keep(inode);
         return inode;
     }
@@ -139,9 +141,12 @@ internal sealed partial class MetadataStore
         SetDirty(inode);
     }
 
+    /// <param name="inode">What changes.</param>
+    /// <param name="timesOnly">Nothing but times changes, as it does with each write.</param>
     /// <returns>Whether it was not dirty before.</returns>
-    private bool SetDirty(Inode inode)
+    private bool SetDirty(Inode inode, bool timesOnly = false)
     {
+        Volatile.Write(ref timesOnly ? ref inode.TimesChanged : ref inode.Changed, _tail + 1);
         lock (inode)
         {
             if (inode.AttributesDirty || inode.IsGone)

@@ -43,6 +43,7 @@ internal sealed partial class MetadataStore
             var (volume, floor) = ReadVolume(database, format);
             var store = new MetadataStore(path, database, sql, volume, new VolumeClock(time, floor), time, logger);
             store.ReadState();
+            store.OpenRedo();
             store.Begin();
             store.StartBackground();
             return store;
@@ -77,7 +78,7 @@ internal sealed partial class MetadataStore
 
     private static int Prepare(Database database, string path, NewVolume? create, CopyName? copy, TimeProvider time)
     {
-        var (format, made) = database.Migrate(path);
+        var (format, made) = database.Migrate(path, () => RedoTable.MoveToLog(database, Path.GetDirectoryName(Path.GetFullPath(path))!));
         if (made)
         {
             if (create is null)
@@ -160,7 +161,6 @@ internal sealed partial class MetadataStore
         _journalBytes = s.Int64(14);
         s.Reset();
         _committed = _tail;
-        ReadRedoTotals();
         ReadReplicas();
     }
 }

@@ -99,11 +99,9 @@ internal sealed partial class MetadataStore
             Execute(new DropBlocks(orphan.Manifest, 0, long.MaxValue, Clock.Now()));
         if (orphan.XattrBytes > 0)
             ExecuteDeleteXattrs(orphan.Number);
-        if (_redoBytes.ContainsKey(orphan.Number.Value))
-            ExecuteDeleteRedo(orphan.Number);
         if (!orphan.IsNew)
             ExecuteDeleteInode(orphan.Number);
-        ForgetRedo(orphan.Number);
+        _redo!.Settle(orphan.Number, new RedoMark(long.MaxValue, long.MaxValue), new Lsn(_tail + 1));
         _counters.Orphans--;
         Forget(orphan);
         Done();

@@ -159,7 +159,10 @@ internal sealed partial class MetadataStore
         ChangeEntries(to, now, target is null ? 1 : 0, (isDirectory ? 1 : 0) - (target is { Current.IsDirectory: true } ? 1 : 0));
         ChangeEntries(from, now, whiteout is null ? -1 : 0, isDirectory ? -1 : 0);
         if (isDirectory)
+        {
             source.Parent = to.Number;
+            Volatile.Write(ref _moved, _tail + 1);
+        }
         Change(source, source.Current with { ChangeTime = now });
         return Errno.None;
     }
@@ -172,6 +175,7 @@ internal sealed partial class MetadataStore
         int balance = (source.Current.IsDirectory ? 1 : 0) - (target.Current.IsDirectory ? 1 : 0);
         ChangeEntries(to, now, 0, balance);
         ChangeEntries(from, now, 0, -balance);
+        Volatile.Write(ref _moved, _tail + 1);
         if (source.Current.IsDirectory)
             source.Parent = to.Number;
         if (target.Current.IsDirectory)

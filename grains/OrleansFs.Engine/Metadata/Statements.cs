@@ -65,8 +65,9 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement DeadBlocks = database.Prepare("SELECT last_use, hash FROM block INDEXED BY block_dead WHERE refs = 0 AND (last_use, hash) > (?1, ?2) AND last_use < ?3 ORDER BY last_use, hash");
     public readonly Statement PageBlocks = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash > ?1 ORDER BY hash");
 
-    public readonly Statement AppendRedo = database.Prepare("INSERT INTO redo (ino, sequence, offset, size, mtime, ctime, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-    public readonly Statement DeleteRedo = database.Prepare("DELETE FROM redo WHERE ino = ?1");
+    public readonly Statement SettleRedo = database.Prepare("INSERT INTO redo_settled (ino, sequence) VALUES (?1, ?2) ON CONFLICT (ino) DO UPDATE SET sequence = ?2");
+    public readonly Statement ForgetSettledRedo = database.Prepare("DELETE FROM redo_settled WHERE sequence < ?1");
+    public readonly Statement ForgetLostRedo = database.Prepare("DELETE FROM redo_lost WHERE sequence < ?1");
 
     public readonly Statement AddJournal = database.Prepare("INSERT INTO journal (lsn, count, time, effects) VALUES (?1, ?2, ?3, ?4)");
     public readonly Statement OldestJournal = database.Prepare("SELECT lsn, length(effects) FROM journal ORDER BY lsn LIMIT 1");

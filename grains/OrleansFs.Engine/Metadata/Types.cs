@@ -129,6 +129,9 @@ internal sealed class ContentCommit
     /// <summary>Ranges of blocks that become holes.</summary>
     public IReadOnlyList<(long First, long Count)> Punched { get; init; } = [];
 
+    /// <summary>What the redo log had of the file when that state was taken, and does not count any more.</summary>
+    public RedoMark Logged { get; init; }
+
     /// <summary>Blocks to be set, by index, each index once.</summary>
     public IReadOnlyList<ManifestBlock> Blocks { get; init; } = [];
 }
@@ -168,8 +171,8 @@ internal readonly record struct DeadBlock(BlockHash Hash, Timestamp LastUse);
 /// <param name="Size">Its size as of the newest write, bytes.</param>
 /// <param name="ModifyTime">As of the newest write.</param>
 /// <param name="ChangeTime">As of the newest write.</param>
-/// <param name="Writes">In the order in which they were made.</param>
-internal sealed record RedoFile(InodeNumber Inode, long Size, Timestamp ModifyTime, Timestamp ChangeTime, IReadOnlyList<RedoWrite> Writes);
+/// <param name="Writes">In the order in which they were made. Read from the log as they are enumerated; the data of one is good until the next.</param>
+internal sealed record RedoFile(InodeNumber Inode, long Size, Timestamp ModifyTime, Timestamp ChangeTime, IEnumerable<RedoWrite> Writes);
 
 /// <summary>One synced write.</summary>
 internal readonly record struct RedoWrite(long Offset, ReadOnlyMemory<byte> Data);

@@ -122,7 +122,7 @@ public sealed class GarbageCollectorTests : IDisposable
     [Fact]
     public async Task Blocks_that_are_stored_while_they_are_collected_are_not_lost()
     {
-        // More than an fsync puts into the redo table instead of making blocks.
+        // More than an fsync puts into the redo log instead of making blocks.
         const int Size = 64 << 10;
         string folder = Directory.CreateTempSubdirectory("ofs-collect-").FullName;
         await using (var volume = await VolumeFixture.CreateAsync(Size, folder))

@@ -120,7 +120,7 @@ public sealed class ContentTests
             for (int i = 0; i < 28; i++)
                 await volume.WriteAsync(file, (2 * i + 1) * S, RandomNumberGenerator.GetBytes(4096));
             await volume.SyncAsync(file);
-            // The file is settled because it takes another's place; meanwhile small writes go to the redo table.
+            // The file is settled because it takes another's place; meanwhile small writes go to the redo log.
             var (from, to) = round % 2 == 0 ? ("db", "other") : ("other", "db");
             if (round > 0)
                 await volume.CreateFileAsync(to);

@@ -142,7 +142,7 @@ public sealed class FullDiskTests
         Directory.Delete(data, recursive: true);
     }
 
-    /// <summary>A folder as a kill leaves it after small synced writes, which are in the redo table only.</summary>
+    /// <summary>A folder as a kill leaves it after small synced writes, which are in the redo log only.</summary>
     private static async Task<byte[]> LeaveKilledAsync(string data)
     {
         await using var volume = await VolumeFixture.CreateAsync();

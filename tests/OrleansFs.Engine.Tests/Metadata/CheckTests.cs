@@ -70,7 +70,6 @@ public sealed class CheckTests : IDisposable
     [InlineData("UPDATE inode SET allocated = 1 WHERE ino = 4", nameof(MetadataFaultKind.AllocationWrong))]
     [InlineData("UPDATE xattr SET ino = 77", nameof(MetadataFaultKind.XattrWithoutInode))]
     [InlineData("DELETE FROM xattr", nameof(MetadataFaultKind.XattrTotalWrong))]
-    [InlineData("INSERT INTO redo VALUES (77, 1, 0, 0, 0, 0, x'01')", nameof(MetadataFaultKind.RedoWithoutInode))]
     [InlineData("UPDATE volume SET files = files + 1", nameof(MetadataFaultKind.CounterWrong))]
     [InlineData("UPDATE volume SET next_cookie = 4", nameof(MetadataFaultKind.CounterWrong))]
     [InlineData("UPDATE volume SET next_inode = 4", nameof(MetadataFaultKind.CounterWrong))]

@@ -97,9 +97,13 @@ public sealed class ContentHashTests : IDisposable
             ALTER TABLE volume DROP COLUMN fenced_by;
             ALTER TABLE volume DROP COLUMN fenced_at;
             ALTER TABLE volume DROP COLUMN local_bytes;
+            DROP TABLE redo_settled;
+            DROP TABLE redo_lost;
+            CREATE TABLE redo (ino INTEGER NOT NULL, sequence INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, data BLOB NOT NULL,
+                PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(6, Store.Volume.FormatVersion);
+        Assert.Equal(7, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         var again = Store.Acquire(inode.Number)!;
         Commit(again, 300 * S, [(299, "changed")]);

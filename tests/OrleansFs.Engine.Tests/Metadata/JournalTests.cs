@@ -24,7 +24,7 @@ public sealed class JournalTests : IDisposable
             work.Steps(60);
             // Local effects: none of them may be in the journal.
             var file = Store.Acquire(Store.Create(InodeNumber.Root, $"redo{i}").Inode)!;
-            Store.AppendRedo(file, 0, "abc"u8);
+            Store.AppendRedo(file, 0, "abc".Bytes());
             Store.Release(file);
             Store.Unlink(InodeNumber.Root, $"redo{i}");
             Store.PurgeOrphan(file.Number);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -45,7 +46,7 @@ internal sealed class TestVolume : IDisposable
     public TestVolume Crashed()
     {
         string folder = Directory.CreateTempSubdirectory("ofs-meta-").FullName;
-        foreach (string name in new[] { "meta.db", "meta.db-wal" })
+        foreach (string name in new[] { "meta.db", "meta.db-wal", "redo.0", "redo.1" })
         {
             if (File.Exists(Path.Combine(Folder, name)))
                 File.Copy(Path.Combine(Folder, name), Path.Combine(folder, name));
@@ -136,6 +137,10 @@ internal static class StoreExtensions
     public static FsResult<Attributes> Lookup(this MetadataStore store, InodeNumber directory, string name) => store.Lookup(directory, name.Bytes());
 
     public static Attributes Get(this MetadataStore store, InodeNumber inode) => store.GetAttributes(inode).Value;
+
+    /// <summary>Logs bytes of a file, as an fsync does.</summary>
+    public static long? AppendRedo(this MetadataStore store, Inode inode, long offset, byte[] data) =>
+        store.AppendRedo(inode, data.Length == 0 ? [] : [new ByteRange(offset, offset + data.Length)], (at, target) => data.AsSpan((int)(at - offset), target.Length).CopyTo(target), _ => true);
 
     public static FsResult<InodeNumber?> Unlink(this MetadataStore store, InodeNumber directory, string name) => store.Unlink(directory, name.Bytes());
 

@@ -57,7 +57,7 @@ public sealed class TransactionTests : IDisposable
         var file = Store.Acquire(Store.Create(directory, "kept").Inode)!;
         Store.SetXattr(file.Number, "user.a"u8, [1], XattrFlags.None);
         Store.CommitContent(file, Commit(300, 1));
-        Store.AppendRedo(file, 0, "abc"u8);
+        Store.AppendRedo(file, 0, "abc".Bytes());
         var before = (Store.Counters, file.Snapshot(), file.Committed, Store.Get(directory), Store.RequiredBlockSequence, Store.Tail);
         Limit(pages: true);
         // Far more than the pages that are left: the first blocks are in the tables when it fails.

@@ -84,7 +84,7 @@ internal sealed class CellWork(CellAccess access, int cellSize) : IWork
         }
     }
 
-    /// <summary>A few small writes and a sync: what goes to the redo table.</summary>
+    /// <summary>A few small writes and a sync: what goes to the redo log.</summary>
     private void CommitLikeADatabase(WorkContext context, CellFile target, ref int cells)
     {
         for (int i = context.Random.Next(1, 4); i > 0; i--)

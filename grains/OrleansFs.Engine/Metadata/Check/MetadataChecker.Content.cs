@@ -33,9 +33,6 @@ internal sealed partial class MetadataChecker
             yield return fault;
         foreach (var fault in CheckContentHashes())
             yield return fault;
-        const string Redo = "SELECT DISTINCT r.ino FROM redo r LEFT JOIN inode i ON i.ino = r.ino WHERE i.ino IS NULL";
-        foreach (var fault in Each("redo", Redo, s => new MetadataFault(MetadataFaultKind.RedoWithoutInode, $"inode {s.Inode(0)} has synced writes and does not exist") { Inode = s.Inode(0) }))
-            yield return fault;
     }
 
     private static MetadataFault SharedFault(Statement s) =>

@@ -30,7 +30,6 @@ internal enum MetadataFaultKind
     ReferenceCountWrong,
     XattrWithoutInode,
     XattrTotalWrong,
-    RedoWithoutInode,
     CounterWrong,
 }
 

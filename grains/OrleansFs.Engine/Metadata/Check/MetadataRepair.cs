@@ -73,7 +73,6 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
             MetadataFaultKind.AllocationWrong => "UPDATE inode SET allocated = ?2 WHERE ino = ?1",
             MetadataFaultKind.XattrTotalWrong => "UPDATE inode SET xattr_bytes = ?2 WHERE ino = ?1",
             MetadataFaultKind.XattrWithoutInode => "DELETE FROM xattr WHERE ino = ?1",
-            MetadataFaultKind.RedoWithoutInode => "DELETE FROM redo WHERE ino = ?1",
             MetadataFaultKind.ReferenceCountWrong => "UPDATE block SET refs = ?2, last_use = max(last_use, ?3) WHERE hash = ?1",
             MetadataFaultKind.CounterWrong => $"UPDATE volume SET {Encoding.UTF8.GetString(fault.Name!)} = ?2",
             _ => throw new ArgumentException($"no repair is known for {fault.Kind}", nameof(fault)),

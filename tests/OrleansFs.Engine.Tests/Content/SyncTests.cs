@@ -1,0 +1,106 @@
+using System.Security.Cryptography;
+using OrleansFs.Engine.Tests.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Content;
+
+/// <summary>fsync through the redo log: what it answered is there after a kill, whatever else happens to the file.</summary>
+public sealed class SyncTests
+{
+    private const int S = 128 << 10;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_file_that_grows_sync_by_sync_survives_a_kill()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S);
+        var file = await volume.CreateFileAsync("db");
+        await volume.WriteAsync(file, 0, [1]);
+        await volume.SyncAsync(file);
+        byte[] expected = RandomNumberGenerator.GetBytes(40_000);
+        for (int at = 0; at < expected.Length; at += 4000)
+        {
+            await volume.WriteAsync(file, at, expected[at..(at + 4000)]);
+            await volume.SyncAsync(file);
+        }
+        Assert.True(new FileInfo(Path.Combine(volume.Folder, "redo.0")).Length > 10 * 4096);
+        await ExpectAfterKillAsync(volume, ("db", expected));
+    }
+
+    [Fact]
+    public async Task Everything_that_happens_between_two_syncs_is_there()
+    {
+        var random = new Random(5);
+        await using var volume = await VolumeFixture.CreateAsync(4096);
+        var file = await volume.CreateFileAsync("a");
+        byte[] expected = [];
+        string name = "a";
+        for (int step = 0; step < 120; step++)
+        {
+            for (int n = random.Next(1, 4); n > 0; n--)
+                expected = await ChangeAsync(volume, file, expected, random);
+            if (random.Next(6) == 0)
+            {
+                string next = name == "a" ? "b" : "a";
+                Assert.True((await volume.Volume.RenameAsync(InodeNumber.Root, name.Bytes(), InodeNumber.Root, next.Bytes(), RenameFlags.None, VolumeFixture.Root, Cancellation)).IsOk);
+                name = next;
+            }
+            if (random.Next(8) == 0)
+                Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+            await volume.SyncAsync(file);
+            if (step % 6 == 5)
+                await ExpectAfterKillAsync(volume, (name, expected));
+        }
+    }
+
+    [Fact]
+    public async Task Many_files_synced_at_once_are_all_there()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S);
+        var files = new List<(string Name, byte[] Content)>();
+        await Parallel.ForEachAsync(Enumerable.Range(0, 8), Cancellation, async (i, _) =>
+        {
+            var file = await volume.CreateFileAsync($"f{i}");
+            byte[] content = RandomNumberGenerator.GetBytes(100 * 600);
+            for (int at = 0; at < content.Length; at += 600)
+            {
+                await volume.WriteAsync(file, at, content[at..(at + 600)]);
+                await volume.SyncAsync(file);
+            }
+            lock (files)
+                files.Add(($"f{i}", content));
+        });
+        await ExpectAfterKillAsync(volume, [.. files]);
+    }
+
+    private static async Task<byte[]> ChangeAsync(VolumeFixture volume, InodeNumber file, byte[] content, Random random)
+    {
+        if (random.Next(10) == 0)
+        {
+            int size = random.Next(20_000);
+            Assert.True((await volume.Volume.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.Size, Size = size }, VolumeFixture.Root, Cancellation)).IsOk);
+            Array.Resize(ref content, size);
+            return content;
+        }
+        int at = random.Next(20_000);
+        byte[] data = new byte[random.Next(1, 6000)];
+        random.NextBytes(data);
+        await volume.WriteAsync(file, at, data);
+        if (content.Length < at + data.Length)
+            Array.Resize(ref content, at + data.Length);
+        data.CopyTo(content, at);
+        return content;
+    }
+
+    private static async Task ExpectAfterKillAsync(VolumeFixture volume, params (string Name, byte[] Content)[] expected)
+    {
+        string killed = volume.CopyAsKilled();
+        await using (var again = await VolumeFixture.CreateAsync(folder: killed))
+        {
+            foreach (var (name, content) in expected)
+                Assert.Equal(content, await again.ReadAllAsync(await again.FindAsync(name)));
+        }
+        Directory.Delete(killed, recursive: true);
+    }
+}
