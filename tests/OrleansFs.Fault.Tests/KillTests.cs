@@ -107,7 +107,7 @@ public sealed class KillTests
             await using (var mounted = await MountProcess.StartAsync(_options))
             {
                 await VerifyAsync(int.MaxValue);
-                Assert.Equal(0, await mounted.StopAsync());
+                await mounted.StopWellAsync();
                 Assert.Empty(mounted.Troubles);
             }
             await Check.CleanAsync(_options.Data, verifyData: true);

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
@@ -115,30 +116,34 @@ internal sealed partial class FileData
         }
     }
 
+    /// <summary>Brings every job to its end, whatever happens to the others: an unfinished one would hold its block, and whoever settles the file, for ever.</summary>
+    /// <exception cref="BlockStoreException">One failed; the first failure is told.</exception>
     private async ValueTask SealAllAsync(Inode inode, FileContent content, List<SealJob> jobs)
     {
+        Exception? failure = null;
         if (jobs.Count <= 2)
         {
             foreach (var job in jobs)
-                await SealOneAsync(inode, content, job);
-            return;
+                await EndAsync(job);
         }
-        // Every job is brought to its end, failed or not: an unfinished one would hold its block for ever.
-        var failures = new List<BlockStoreException>();
-        await Parallel.ForEachAsync(jobs, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, async (job, _) =>
+        else
+        {
+            await Parallel.ForEachAsync(jobs, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, (job, _) => EndAsync(job));
+        }
+        if (failure is not null)
+            ExceptionDispatchInfo.Throw(failure);
+
+        async ValueTask EndAsync(SealJob job)
         {
             try
             {
                 await SealOneAsync(inode, content, job);
             }
-            catch (BlockStoreException e)
+            catch (Exception e)
             {
-                lock (failures)
-                    failures.Add(e);
+                Interlocked.CompareExchange(ref failure, e, null);
             }
-        });
-        if (failures.Count > 0)
-            throw failures[0];
+        }
     }
 
     private async ValueTask SealOneAsync(Inode inode, FileContent content, SealJob job)

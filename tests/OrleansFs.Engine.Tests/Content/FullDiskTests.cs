@@ -81,14 +81,19 @@ public sealed class FullDiskTests
     }
 
     /// <summary>What lies over a layer that could not be stored belongs to the next fsync too.</summary>
-    [Fact]
-    public async Task A_sync_after_one_that_failed_has_all_that_was_written()
+    /// <param name="from">Where the file begins to be written: not at 0, and no block is complete and stored before the fsync.</param>
+    /// <param name="length">Bytes of the file.</param>
+    [Theory]
+    [InlineData(0, 2 * S + 300)]
+    [InlineData(10, S + 300)]
+    [InlineData(10, 4 * S + 300)]
+    public async Task A_sync_after_one_that_failed_has_all_that_was_written(int from, int length)
     {
         using var disk = new SmallDisk(DiskMebibytes);
         await using var volume = await VolumeFixture.CreateAsync(S, Path.Combine(disk.Folder, "data"));
         var file = await volume.CreateFileAsync("f");
-        byte[] expected = RandomNumberGenerator.GetBytes(2 * S + 300);
-        await volume.WriteAsync(file, 0, expected);
+        byte[] expected = [.. new byte[from], .. RandomNumberGenerator.GetBytes(length - from)];
+        await volume.WriteAsync(file, from, expected[from..]);
         disk.FillUpTo(1 << 20);
         Assert.Equal(Errno.ENOSPC, (await volume.Volume.SyncAsync(file, false, Cancellation)).Error);
         File.Delete(Path.Combine(disk.Folder, "filler"));

@@ -1,3 +1,5 @@
+using Xunit;
+
 namespace OrleansFs.Fault.Tests.Product;
 
 /// <summary>How to run <c>orleansfs mount</c>.</summary>
@@ -83,6 +85,13 @@ internal sealed class MountProcess : IAsyncDisposable
 
     /// <summary>SIGTERM: everything is committed, then it ends.</summary>
     public Task<int> StopAsync() => _child.TerminateAsync(Limits.MountEnd);
+
+    /// <summary>The same, and it says that all is well.</summary>
+    public async Task StopWellAsync()
+    {
+        int code = await StopAsync();
+        Assert.True(code == 0, $"exit code {code}:\n{string.Join('\n', Lines)}");
+    }
 
     /// <summary>Waits until it has ended by itself.</summary>
     public Task<int> EndAsync() => _child.ExitAsync(Limits.MountEnd);

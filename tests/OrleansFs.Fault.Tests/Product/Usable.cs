@@ -17,6 +17,19 @@ internal static class Usable
         File.Delete(path);
     }
 
+    /// <summary>fsync(2) of every file and directory.</summary>
+    public static void SyncAll(string mountPoint)
+    {
+        var noLinks = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false };
+        foreach (string path in Directory.EnumerateFileSystemEntries(mountPoint, "*", noLinks).Prepend(mountPoint))
+        {
+            using var file = Sys.Open(path, Sys.O_RDONLY);
+            // An error of before that nobody was told yet is told to who opens the file next.
+            if (file.Sync() != Errno.None)
+                Assert.Equal(Errno.None, file.Sync());
+        }
+    }
+
     private static bool TryWrite(string path, byte[] data)
     {
         if (Sys.Open(path, Sys.O_RDWR | Sys.O_CREAT, 0x1A4, out var file) != Errno.None)

@@ -61,6 +61,9 @@ internal sealed class CellVerification
     private bool Look(ReadOnlySpan<byte> cell, int index, out int version)
     {
         var allowed = new SortedSet<int>(_states.Where(s => index < s.Length).Select(s => s[index]));
+        // The kernel writes its pages back in any order, and where the disk is full only some: what was written behind this cell may be there, and this cell a hole.
+        if (_access != CellAccess.Direct && _states.Exists(s => index >= s.Length))
+            allowed.Add(0);
         int? read = Cell.VersionOf(cell, _family, index);
         version = read ?? 0;
         if (read is null && _access == CellAccess.Mapped && Cell.IsMixtureOf(cell, _family, index, allowed))
