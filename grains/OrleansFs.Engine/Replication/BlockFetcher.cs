@@ -140,6 +140,7 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         long began = _time.GetTimestamp();
         try
         {
+            content = ReadHere(hash);
             while (content is null)
             {
                 foreach (var block in await _volume.Replication.FetchAsync([hash], null, _stopped))
@@ -164,6 +165,15 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         {
             Complete(hash, content);
         }
+    }
+
+    /// <summary>The block, where it has come since the reader looked for its file and before it asked for it.</summary>
+    private ReadOnlyMemory<byte>? ReadHere(BlockHash hash)
+    {
+        if (!_volume.BlockStore.Files.Exists(hash) || !_volume.Metadata.TryGetBlock(hash, out var row))
+            return null;
+        byte[] content = new byte[row.Length];
+        return _volume.BlockStore.Files.Read(hash, content) is { IsOk: true } read && read.Length == row.Length ? content : null;
     }
 
     private void Complete(BlockHash hash, ReadOnlyMemory<byte>? content)
