@@ -6,6 +6,9 @@ internal static class Limits
     /// <summary>How long an orderly stop of the silo may take before it is cut short. The volume is closed after it in either case; what is committed does not depend on it.</summary>
     public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(10);
 
+    /// <summary>How much longer than its time-out a silo may take to stop, and how long to be disposed of, before it is left to itself.</summary>
+    public static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(3);
+
     /// <summary>How often a start is tried again with other ports where a free one was taken between finding and using it.</summary>
     public const int PortAttempts = 5;
 

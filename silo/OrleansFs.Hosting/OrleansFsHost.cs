@@ -256,21 +256,29 @@ public sealed class OrleansFsHost : IAsyncDisposable
     }
 
     /// <summary>A silo that does not stop in time is cut short; its row in the membership is struck by the next start.</summary>
+    /// <remarks>Where the cluster's database cannot be written, as on a disk that fails, Orleans goes on trying beyond the time that it is given: it is left to itself then, and ends with the process.</remarks>
     private async Task StopSiloAsync(IHost host)
+    {
+        using var patience = new CancellationTokenSource(Limits.StopTimeout, _options.Time);
+        if (await EndsAsync(host.StopAsync(patience.Token), Limits.StopTimeout + Limits.StopGrace))
+            await EndsAsync(DisposeAsync(host), Limits.StopGrace);
+    }
+
+    /// <returns>Whether it has ended, in order or not.</returns>
+    private async Task<bool> EndsAsync(Task stopping, TimeSpan patience)
     {
         try
         {
-            using var patience = new CancellationTokenSource(Limits.StopTimeout, _options.Time);
-            await host.StopAsync(patience.Token);
+            await stopping.WaitAsync(patience, _options.Time);
         }
         catch (Exception e)
         {
             _logger.LogWarning(e, "the silo did not stop in order; the volume is closed all the same");
         }
-        finally
-        {
-            await DisposeAsync(host);
-        }
+        if (stopping.IsCompleted)
+            return true;
+        _ = stopping.ContinueWith(late => _logger.LogWarning(late.Exception, "the silo did not stop in order"), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        return false;
     }
 
     private void Watch(FatalErrors errors) =>
