@@ -217,7 +217,7 @@ public sealed partial class VolumeCopy
             Orphans = counters.Orphans,
             MetadataBytes = _metadata.FileBytes,
             ResidentBytes = Environment.WorkingSet,
-            Trouble = _metadata.Poison ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
+            Trouble = _metadata.Trouble ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
         };
     }
 }

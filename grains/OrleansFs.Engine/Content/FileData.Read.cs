@@ -18,11 +18,23 @@ internal sealed partial class FileData
             return new(error);
         var pieces = t_pieces ??= [];
         pieces.Clear();
-        int length = ReadOnly ? ResolveReplicated(inode, offset, destination.Span, pieces) : Resolve(inode, offset, destination.Span, pieces);
-        MarkRead(inode);
-        if (_blocks.Source is { IsAlone: false } source && length > 0)
-            FetchAhead(inode, offset, length, source);
-        _metadata.Release(inode);
+        int length;
+        try
+        {
+            length = ReadOnly ? ResolveReplicated(inode, offset, destination.Span, pieces) : Resolve(inode, offset, destination.Span, pieces);
+            MarkRead(inode);
+            if (_blocks.Source is { IsAlone: false } source && length > 0)
+                FetchAhead(inode, offset, length, source);
+        }
+        catch (MetadataException e)
+        {
+            LogNoManifest(number, e.Message);
+            return new(e.Error);
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
         for (int i = 0; i < pieces.Count; i++)
         {
             var piece = pieces[i];

@@ -185,6 +185,9 @@ internal sealed partial class FileData
         _logger.LogError(e, "a block cannot be stored; its content stays in memory");
     }
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "inode {inode}: its list of blocks cannot be read: {reason}")]
+    private partial void LogNoManifest(InodeNumber inode, string reason);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "inode {inode}: block {hash} cannot be read: {reason}")]
     private partial void LogUnreadable(InodeNumber inode, BlockHash hash, string? reason);
 }

@@ -31,6 +31,19 @@ internal sealed class Database : IDisposable
     /// <summary>Whether no transaction is open, as after SQLite rolled one back by itself.</summary>
     public bool IsIdle => raw.sqlite3_get_autocommit(Handle) != 0;
 
+    /// <summary>The open transaction is lost, or SQLite takes no more writes in it: it is to be rolled back before anything else is done.</summary>
+    /// <remarks>
+    /// A read that fails is enough for either. SQLite answers an I/O error in any statement by rolling the transaction back (sqlite3VdbeHalt), and after what looks like a damaged page, which an EIO of a read does too
+    /// (SQLITE_IOERR_CORRUPTFS), it refuses writes until the end of the transaction (SQLITE_CorruptRdOnly).
+    /// </remarks>
+    public bool MustRollBack { get; private set; }
+
+    /// <summary>A statement has failed.</summary>
+    public void Failed(int code) => MustRollBack |= (code & 0xFF) == raw.SQLITE_CORRUPT || IsIdle;
+
+    /// <summary>A new transaction has begun.</summary>
+    public void Renewed() => MustRollBack = false;
+
     public static Database Open(string path, int cacheKibibytes)
     {
         Batteries_V2.Init();
@@ -63,7 +76,7 @@ internal sealed class Database : IDisposable
         }
     }
 
-    public Statement Prepare(string sql) => new(Handle, sql);
+    public Statement Prepare(string sql) => new(this, sql);
 
     /// <summary>Runs statements that are not worth preparing.</summary>
     public void Execute(string sql)

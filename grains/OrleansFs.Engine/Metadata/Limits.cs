@@ -86,6 +86,9 @@ internal static class MetadataLimits
     /// undoes itself from going on for ever.</summary>
     public const int RepairPasses = 16;
 
+    /// <summary>How long after a failure the open transaction is not built again, while the store answers EIO: a replay for each request would be more than a failing disk needs.</summary>
+    public static readonly TimeSpan RebuildPause = TimeSpan.FromSeconds(1);
+
     /// <summary>SQLite's page cache, KiB.</summary>
     public const int CacheKibibytes = 64 << 10;
 

@@ -11,6 +11,7 @@ internal sealed partial class MetadataStore
     {
         lock (Lock)
         {
+            RequireReady();
             var s = _sql.GetBlock.Bind(1, hash);
             bool found = s.Step();
             row = found ? ReadBlock(s) : default;
@@ -24,6 +25,7 @@ internal sealed partial class MetadataStore
     {
         lock (Lock)
         {
+            RequireReady();
             var dead = new List<DeadBlock>();
             var s = _sql.DeadBlocks.Bind(1, after?.LastUse ?? new Timestamp(long.MinValue)).Bind(2, after?.Hash ?? BlockHash.Hole).Bind(3, before);
             while (dead.Count < max && s.Step())
@@ -41,7 +43,7 @@ internal sealed partial class MetadataStore
         lock (Lock)
         {
             if (Enter() is not Errno.None)
-                throw new MetadataException(Errno.EIO, 0, Poison!);
+                throw new MetadataException(Errno.EIO, 0, Trouble!);
             try
             {
                 if (!ApplyDeleteBlock(hash))
@@ -91,7 +93,7 @@ internal sealed partial class MetadataStore
         lock (Lock)
         {
             if (Enter() is not Errno.None)
-                throw new MetadataException(Errno.EIO, 0, Poison!);
+                throw new MetadataException(Errno.EIO, 0, Trouble!);
             try
             {
                 if (!ApplyResidency(hash, residency))
@@ -117,6 +119,7 @@ internal sealed partial class MetadataStore
     {
         lock (Lock)
         {
+            RequireReady();
             var rows = new List<BlockRow>();
             using var s = _database.Prepare(
                 $"SELECT {Statements.BlockColumns} FROM block INDEXED BY block_lru WHERE residency = 1 AND (last_use, hash) > (?1, ?2) ORDER BY last_use, hash");
@@ -133,6 +136,7 @@ internal sealed partial class MetadataStore
     {
         lock (Lock)
         {
+            RequireReady();
             var absent = new List<BlockHash>();
             using var s = _database.Prepare("SELECT hash FROM block WHERE residency = 0");
             while (absent.Count < max && s.Step())
@@ -151,6 +155,7 @@ internal sealed partial class MetadataStore
             page.Clear();
             lock (Lock)
             {
+                RequireReady();
                 var s = _sql.PageBlocks.Bind(1, after);
                 while (page.Count < MetadataLimits.PageRows && s.Step())
                     page.Add(ReadBlock(s));

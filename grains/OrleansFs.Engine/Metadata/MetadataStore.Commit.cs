@@ -55,7 +55,7 @@ internal sealed partial class MetadataStore
     {
         lock (Lock)
         {
-            if (Poison is not null)
+            if (!IsReady())
                 return Errno.EIO;
             if (PendingMutations == 0 && _dirty.Count == 0 && !_localPending)
                 return FsResult.Ok;

@@ -59,7 +59,7 @@ internal sealed partial class MetadataStore
         {
             try
             {
-                if (Poison is not null)
+                if (!IsReady())
                     return Errno.EIO;
                 Sweep();
                 return Find(inode) is { } found ? found.Snapshot() : Errno.ESTALE;
@@ -86,6 +86,7 @@ internal sealed partial class MetadataStore
             known.Recent = true;
             return known;
         }
+        RequireReady();
         var s = _sql.GetInode.Bind(1, number);
         if (!s.Step())
             return null;

@@ -41,7 +41,7 @@ internal sealed partial class MetadataStore
         lock (Lock)
         {
             if (Enter() is not Errno.None)
-                throw new MetadataException(Errno.EIO, 0, Poison!);
+                throw new MetadataException(Errno.EIO, 0, Trouble!);
             if (row.Lsn.Value - row.Count != _tail)
                 throw new InvalidDataException($"the journal goes on at {row.Lsn.Value - row.Count}, this copy is at {_tail}");
             JournalContent content;

@@ -18,7 +18,7 @@ internal sealed partial class MetadataStore
         {
             try
             {
-                if (Poison is not null)
+                if (!IsReady())
                     return Errno.EIO;
                 Sweep();
                 if (!FindDirectory(directory).TryGet(out var parent, out var error))
@@ -47,7 +47,7 @@ internal sealed partial class MetadataStore
         {
             try
             {
-                if (Poison is not null)
+                if (!IsReady())
                     return Errno.EIO;
                 Sweep();
                 if (Find(inode) is not { } link)

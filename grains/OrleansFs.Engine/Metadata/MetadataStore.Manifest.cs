@@ -37,6 +37,7 @@ internal sealed partial class MetadataStore
             Sweep();
             if (Find(inode) is not { } found)
                 return null;
+            RequireReady();
             var s = _sql.SegmentsFrom.Bind(1, found.Manifest).Bind(2, fromBlock / MetadataLimits.SegmentBlocks);
             try
             {
@@ -67,6 +68,7 @@ internal sealed partial class MetadataStore
             Sweep();
             if (Find(inode) is not { } found)
                 return fromBlock;
+            RequireReady();
             var s = _sql.SegmentsFrom.Bind(1, found.Manifest).Bind(2, fromBlock / MetadataLimits.SegmentBlocks);
             try
             {
@@ -101,6 +103,7 @@ internal sealed partial class MetadataStore
     {
         if (_segments.TryGet(manifest, segment, out var hashes, out _))
             return hashes;
+        RequireReady();
         var s = _sql.GetSegment.Bind(1, manifest).Bind(2, segment);
         if (s.Step())
         {

@@ -51,7 +51,7 @@ internal sealed partial class MetadataStore
         lock (Lock)
         {
             if (Enter() is not Errno.None)
-                throw new MetadataException(Errno.EIO, 0, Poison!);
+                throw new MetadataException(Errno.EIO, 0, Trouble!);
             try
             {
                 if (Find(inode) is not { } orphan)

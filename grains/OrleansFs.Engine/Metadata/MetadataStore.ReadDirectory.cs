@@ -20,7 +20,7 @@ internal sealed partial class MetadataStore
         {
             try
             {
-                if (Poison is not null)
+                if (!IsReady())
                     return Errno.EIO;
                 Sweep();
                 if (!FindParent(directory).TryGet(out var parent, out var error))

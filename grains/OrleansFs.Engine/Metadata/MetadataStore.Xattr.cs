@@ -13,7 +13,7 @@ internal sealed partial class MetadataStore
         {
             try
             {
-                if (Poison is not null)
+                if (!IsReady())
                     return Errno.EIO;
                 Sweep();
                 if (Find(inode) is not { } found)
@@ -36,7 +36,7 @@ internal sealed partial class MetadataStore
         {
             try
             {
-                if (Poison is not null)
+                if (!IsReady())
                     return Errno.EIO;
                 Sweep();
                 if (Find(inode) is not { } found)

@@ -31,6 +31,9 @@ internal sealed partial class MetadataStore : IDisposable
     private long _nextCookie;
     private long _tail;
     private bool _inTransaction;
+    private string? _broken;
+    private long _brokenSince;
+    private bool _isRebuilding;
     private Mark _mark;
 
     /// <summary>The metadata lock (Monitor, re-entrant). Taken after a file's gate, before an inode's own lock. Held for SQLite statements only.</summary>
@@ -40,8 +43,11 @@ internal sealed partial class MetadataStore : IDisposable
 
     public VolumeInfo Volume { get; private set; }
 
-    /// <summary>Why everything answers EIO, in one line; null while the store works.</summary>
+    /// <summary>Why everything answers EIO from now on, in one line; null while the store works.</summary>
     public string? Poison { get; private set; }
+
+    /// <summary>Why everything answers EIO now, in one line: for good, or until the open transaction can be built again; null while the store works.</summary>
+    public string? Trouble => Poison ?? _broken;
 
     public Counters Counters
     {
@@ -85,7 +91,7 @@ internal sealed partial class MetadataStore : IDisposable
     /// <summary>Begins a mutation. Called with the lock held.</summary>
     private Errno Enter()
     {
-        if (Poison is not null)
+        if (!IsReady())
             return Errno.EIO;
         try
         {
@@ -129,10 +135,31 @@ internal sealed partial class MetadataStore : IDisposable
         return Poison is null && error is MetadataException { Error: var errno } ? errno : Errno.EIO;
     }
 
-    /// <summary>Rolls the transaction back and applies all effects again.</summary>
+    /// <summary>Whether the open transaction is what the effects say; where a failure of the disk has undone it, it is built again first. Called with the lock held, before anything is read from tables or changed.</summary>
+    private bool IsReady()
+    {
+        if (Poison is not null)
+            return false;
+        if (_isRebuilding || (_broken is null && !_database.MustRollBack))
+            return true;
+        if (_broken is not null && _time.GetElapsedTime(_brokenSince) < MetadataLimits.RebuildPause)
+            return false;
+        Rebuild(_counters);
+        return Trouble is null;
+    }
+
+    /// <exception cref="MetadataException">EIO: see <see cref="IsReady"/>.</exception>
+    private void RequireReady()
+    {
+        if (!IsReady())
+            throw new MetadataException(Errno.EIO, 0, Trouble!);
+    }
+
+    /// <summary>Rolls the transaction back and applies all effects again. Where the disk does not let it, nothing is lost: it is tried again later.</summary>
     private void Rebuild(Counters counters)
     {
         _segments.Clear();
+        _isRebuilding = true;
         try
         {
             if (!_database.IsIdle)
@@ -140,11 +167,20 @@ internal sealed partial class MetadataStore : IDisposable
             _inTransaction = false;
             Begin();
             Replay(new EffectReader(_effects.Written));
+            _database.Renewed();
+            _broken = null;
+        }
+        catch (MetadataException e) when (SqliteError.IsOfDisk(e.Code))
+        {
+            _broken = $"the open transaction cannot be built again: {e.Message}";
+            _brokenSince = _time.GetTimestamp();
+            _logger.LogError(e, "the open transaction cannot be built again now");
         }
         catch (Exception e)
         {
             SetPoison($"the open transaction is lost: {e.Message}", e);
         }
+        _isRebuilding = false;
         _counters = counters;
     }
 

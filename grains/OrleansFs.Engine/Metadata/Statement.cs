@@ -8,15 +8,15 @@ namespace OrleansFs.Engine.Metadata;
 internal sealed class Statement : IDisposable
 {
     private const uint SQLITE_PREPARE_PERSISTENT = 1;
-    private readonly sqlite3 _database;
+    private readonly Database _database;
     private readonly sqlite3_stmt _statement;
 
-    public Statement(sqlite3 database, string sql)
+    public Statement(Database database, string sql)
     {
         _database = database;
-        int code = raw.sqlite3_prepare_v3(database, sql, SQLITE_PREPARE_PERSISTENT, out _statement);
+        int code = raw.sqlite3_prepare_v3(database.Handle, sql, SQLITE_PREPARE_PERSISTENT, out _statement);
         if (code != raw.SQLITE_OK)
-            throw SqliteError.Of(database, code, sql);
+            throw SqliteError.Of(database.Handle, code, sql);
     }
 
     public void Dispose() => _statement.Dispose();
@@ -69,8 +69,9 @@ internal sealed class Statement : IDisposable
             _ = raw.sqlite3_reset(_statement);
             return false;
         }
-        var error = SqliteError.Of(_database, code, null);
+        var error = SqliteError.Of(_database.Handle, code, null);
         _ = raw.sqlite3_reset(_statement);
+        _database.Failed(code);
         throw error;
     }
 
@@ -106,13 +107,16 @@ internal sealed class Statement : IDisposable
     private void Check(int code)
     {
         if (code != raw.SQLITE_OK)
-            throw SqliteError.Of(_database, code, null);
+            throw SqliteError.Of(_database.Handle, code, null);
     }
 }
 
 /// <summary>Turns SQLite's codes into what a caller is told.</summary>
 internal static class SqliteError
 {
+    /// <summary>The disk is at fault, or memory: what failed can succeed another time. A damaged page is among them, since SQLite takes a read that fails for one.</summary>
+    public static bool IsOfDisk(int code) => (code & 0xFF) is raw.SQLITE_IOERR or raw.SQLITE_CORRUPT or raw.SQLITE_FULL or raw.SQLITE_CANTOPEN or raw.SQLITE_NOMEM or raw.SQLITE_BUSY;
+
     public static MetadataException Of(sqlite3 database, int code, string? sql)
     {
         int extended = raw.sqlite3_extended_errcode(database);

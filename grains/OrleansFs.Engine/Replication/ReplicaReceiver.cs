@@ -249,7 +249,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             StoredBytes = counters.LocalBytes,
             LastVerification = volume.LastVerification,
             FreeBytes = volume.RoomOnDisk,
-            Trouble = volume.Metadata.Poison,
+            Trouble = volume.Metadata.Trouble,
         };
     }
 }

@@ -12,10 +12,11 @@ internal sealed class SqliteWork(string journalMode) : IWork
 
     public void Run(WorkContext context)
     {
-        using var connection = Open(context.Path(Name));
+        using var connection = Connection(context.Path(Name));
         int number = 0;
         context.Log.Do("open", _ => Try(() =>
         {
+            connection.Open();
             Execute(connection, $"PRAGMA journal_mode = {journalMode}; PRAGMA synchronous = EXTRA; CREATE TABLE IF NOT EXISTS entry (step INTEGER, piece INTEGER, body BLOB)");
             number = (int)Scalar(connection, "SELECT coalesce(max(step), 0) FROM entry");
         }));
@@ -77,10 +78,15 @@ internal sealed class SqliteWork(string journalMode) : IWork
             return error == Errno.None ? folder.Sync() : error;
     }
 
-    private static SqliteConnection Open(string path)
+    private static SqliteConnection Connection(string path)
     {
         SQLitePCL.Batteries_V2.Init();
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = 20 }.ToString());
+        return new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = 20 }.ToString());
+    }
+
+    private static SqliteConnection Open(string path)
+    {
+        var connection = Connection(path);
         connection.Open();
         return connection;
     }
