@@ -72,6 +72,21 @@ public readonly record struct VolumeStatus
     /// <summary>Why writing is refused or slowed, or data cannot be read, in one line; null when all is well.</summary>
     [Id(23)] public string? Trouble { get; init; }
 
+    /// <summary>Bound on what block files may take here, bytes; null where the disk is the bound, and on a replica.</summary>
+    [Id(24)] public long? CacheBytes { get; init; }
+
+    /// <summary>What block files take here, bytes.</summary>
+    [Id(25)] public long LocalBytes { get; init; }
+
+    /// <summary>Of them, what is pinned; null where nothing is ever evicted.</summary>
+    [Id(26)] public long? PinnedBytes { get; init; }
+
+    /// <summary>Of them, what fewer replicas have than the master wants before it evicts, bytes; null on a replica and on a former master.</summary>
+    [Id(27)] public long? NotBackedUpBytes { get; init; }
+
+    /// <summary>The replicas of a master, without their lag in bytes; null on a replica.</summary>
+    [Id(28)] public ReplicaReport[]? Replicas { get; init; }
+
     /// <summary>Referenced over unique bytes: 1 where nothing is stored twice.</summary>
     public double DeduplicationRatio => UniqueBytes == 0 ? 1 : (double)ReferencedBytes / UniqueBytes;
 

@@ -109,7 +109,8 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
 
     public void Forget(InodeNumber inode) => _volume.Orphanage.Forget(inode);
 
-    public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => new(_volume.Status());
+    /// <remarks>It reads the journal, to tell what no replica has.</remarks>
+    public async ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => await Task.Run(_volume.Status, cancellation);
 
     /// <summary>Ends the session: its locks go, and what only it held.</summary>
     public void Dispose()

@@ -1,5 +1,6 @@
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
+using OrleansFs.Engine.Replication;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine;
@@ -217,7 +218,33 @@ public sealed partial class VolumeCopy
             Orphans = counters.Orphans,
             MetadataBytes = _metadata.FileBytes,
             ResidentBytes = Environment.WorkingSet,
+            CacheBytes = Role == VolumeRole.Master ? _options.CacheSize : null,
+            LocalBytes = _metadata.LocalBytes + Pending.StoredBytes,
+            PinnedBytes = _cache is not null && Role == VolumeRole.Master && !_options.ReadOnly ? Known(_metadata.PinnedBytes) : null,
+            NotBackedUpBytes = Role == VolumeRole.Master && FencedBy is null ? Known(NotBackedUpBytes) : null,
+            Replicas = Role == VolumeRole.Master ? [.. Replication.Reports()] : null,
             Trouble = _metadata.Trouble ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
         };
+    }
+
+    /// <summary>A status says what is wrong; it does not fail for it.</summary>
+    private static long? Known(Func<long> ask)
+    {
+        try
+        {
+            return ask();
+        }
+        catch (MetadataException)
+        {
+            return null;
+        }
+    }
+
+    private long NotBackedUpBytes()
+    {
+        if (Replication.ReachedBy(_options.Copies) is not { } reached)
+            return _metadata.LocalBytes + Pending.StoredBytes;
+        using var lag = new LagMeter(this, _time);
+        return lag.BytesAfter(reached) + Pending.StoredBytes;
     }
 }

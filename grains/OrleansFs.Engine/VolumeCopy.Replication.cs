@@ -66,6 +66,8 @@ public sealed partial class VolumeCopy
             if (!begun.IsOk)
                 throw new VolumeException($"the copy '{Copy}' cannot begin the epoch {epoch}: {begun.Error}");
             _metadata.SetRole(VolumeRole.Master);
+            if (_evictor is not null)
+                _metadata.PrepareEviction();
             await _metadata.DurableAsync(CancellationToken.None);
             StartMaster();
             _files.ReadOnly = _options.ReadOnly;

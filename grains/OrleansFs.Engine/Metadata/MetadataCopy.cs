@@ -74,6 +74,7 @@ internal static class MetadataCopy
             DELETE FROM redo_lost;
             DELETE FROM replica;
             DROP INDEX IF EXISTS block_lru;
+            DROP INDEX IF EXISTS block_kept;
             UPDATE block SET residency = 1 WHERE residency <> 1;
             CREATE INDEX IF NOT EXISTS block_absent ON block (hash) WHERE residency = 0;
             COMMIT;

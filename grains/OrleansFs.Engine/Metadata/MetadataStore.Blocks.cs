@@ -111,6 +111,34 @@ internal sealed partial class MetadataStore
         }
     }
 
+    /// <summary>Finds what can be evicted and what is pinned without a look at all blocks. Only where there is a bound on them: it costs each change of a block.</summary>
+    private const string CreateEvictionIndexes =
+        "CREATE INDEX IF NOT EXISTS block_lru ON block (last_use, hash) WHERE residency = 1; CREATE INDEX IF NOT EXISTS block_kept ON block (stored) WHERE residency = 2";
+
+    private const string DropEvictionIndexes = "DROP INDEX IF EXISTS block_lru; DROP INDEX IF EXISTS block_kept";
+
+    /// <summary>Makes this store one that evicts: a replica becomes a master.</summary>
+    public void PrepareEviction()
+    {
+        lock (Lock)
+        {
+            RequireReady();
+            _database.Execute(CreateEvictionIndexes);
+        }
+    }
+
+    /// <summary>What the pinned blocks take on disk, bytes. For a store that was opened to evict.</summary>
+    public long PinnedBytes()
+    {
+        lock (Lock)
+        {
+            RequireReady();
+            using var s = _database.Prepare("SELECT coalesce(sum(stored), 0) FROM block INDEXED BY block_kept WHERE residency = 2");
+            s.Step();
+            return s.Int64(0);
+        }
+    }
+
     /// <summary>What the blocks that should be in files here take on disk, bytes. Takes no lock.</summary>
     public long LocalBytes => Volatile.Read(ref _counters.LocalBytes);
 

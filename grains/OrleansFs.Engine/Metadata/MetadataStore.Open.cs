@@ -38,7 +38,7 @@ internal sealed partial class MetadataStore
         {
             int format = Prepare(database, path, create, copy, time);
             if (evicts is { } wanted)
-                database.Execute(wanted ? "CREATE INDEX IF NOT EXISTS block_lru ON block (last_use, hash) WHERE residency = 1" : "DROP INDEX IF EXISTS block_lru");
+                database.Execute(wanted ? CreateEvictionIndexes : DropEvictionIndexes);
             var sql = new Statements(database);
             var (volume, floor) = ReadVolume(database, format);
             var store = new MetadataStore(path, database, sql, volume, new VolumeClock(time, floor), time, logger);

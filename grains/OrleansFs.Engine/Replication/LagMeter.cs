@@ -19,6 +19,9 @@ internal sealed class LagMeter(VolumeCopy volume, TimeProvider time) : IDisposab
         return report with { LagBytes = lag.Bytes, LagBytesIsLeast = lag.IsLeast, LagSeconds = lag.Seconds ?? report.LagSeconds };
     }
 
+    /// <summary>Bytes of the blocks that were made after a position, as far as that is looked at.</summary>
+    public long BytesAfter(Lsn position) => position >= volume.Metadata.Committed ? 0 : Read(position).Bytes;
+
     public void Dispose() => _reader?.Dispose();
 
     private (long Bytes, bool IsLeast, double? Seconds) Read(Lsn acked)

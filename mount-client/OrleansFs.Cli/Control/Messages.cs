@@ -97,7 +97,7 @@ internal sealed record MountStatus
 internal sealed partial class ControlJson : JsonSerializerContext;
 
 /// <summary>What <c>status --json</c> prints: every field always there, null where it does not apply.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, Converters = [typeof(Commands.ReplicaStateConverter)])]
 [JsonSerializable(typeof(VolumeStatus))]
 [JsonSerializable(typeof(MountStatus))]
 internal sealed partial class StatusJson : JsonSerializerContext;

@@ -26,6 +26,12 @@ internal static class StatusText
             Line("in flight", $"{ByteSize.Format(volume.InFlightBytes)} of {ByteSize.Format(volume.InFlightLimit)}"),
             Line("last commit", volume.LastCommit is { } commit ? $"{Time(commit)} (journal position {volume.Lsn})" : $"none (journal position {volume.Lsn})"),
         };
+        if (volume.CacheBytes is { } cache)
+            lines.Add(Line("cache", $"{ByteSize.Format(volume.LocalBytes)} of {ByteSize.Format(cache)}, pinned {ByteSize.Format(volume.PinnedBytes ?? 0)}"));
+        if (volume.NotBackedUpBytes is { } alone && (volume.CacheBytes is not null || volume.Replicas is [_, ..]))
+            lines.Add(Line("backed up", alone == 0 ? "all of it" : $"all but {ByteSize.Format(alone)}"));
+        if (volume.Replicas is { } replicas)
+            lines.Add(Line("replicas", replicas.Length == 0 ? "none" : string.Join("; ", replicas.Select(r => $"{r.Name} {ReplicasText.State(r.State)}{(r.LagMutations == 0 ? "" : $", lacks {ReplicasText.Lag(r)}")}"))));
         if (volume.ResidentBytes is { } resident)
             lines.Add(Line("memory", ByteSize.Format(resident)));
         lines.Add(Line("trouble", volume.Trouble ?? "none"));

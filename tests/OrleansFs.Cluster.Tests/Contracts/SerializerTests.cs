@@ -90,6 +90,11 @@ public sealed class SerializerTests : IDisposable
         new FileLock { Kind = LockKind.Write, Start = 1, End = ulong.MaxValue, Pid = 3, Owner = ulong.MaxValue, WholeFile = true },
         new SpaceReport { BlockSize = 1, TotalBytes = 2, FreeBytes = 3, AvailableBytes = 4, Inodes = 5, FreeInodes = 6, HasGuardedInodes = true },
         new VolumeStatus { Volume = "v", Uuid = "u", Copy = "c", Role = "r", StoredBytes = 12, LastCommit = DateTimeOffset.UnixEpoch, ResidentBytes = null, Trouble = "none" },
+        new VolumeStatus
+        {
+            Volume = "v", Uuid = "u", Copy = "c", Role = "r", CacheBytes = 1, LocalBytes = 2, PinnedBytes = 3, NotBackedUpBytes = 4,
+            Replicas = [new ReplicaReport { Name = "nas", State = ReplicaState.Away, Lsn = 1, LagMutations = 2 }],
+        },
         FsResult.Ok, (FsResult)Errno.ENOSPC, (FsResult<long>)5L, (FsResult<long>)Errno.EROFS, (FsResult<Attributes>)Some, (FsResult<VolumeStatus>)Errno.EIO,
         (FsResult<ReadOnlyMemory<byte>>)new ReadOnlyMemory<byte>([1, 2, 3, 4], 1, 2),
         new SessionId(Guid.NewGuid()), Ticket, new ChangeRequest(Ticket, 255, long.MaxValue), new SessionStart { Client = "host:/mnt" }, Copy, CopyRole.Replica,
@@ -150,6 +155,7 @@ public sealed class SerializerTests : IDisposable
         JournalShipment s => $"{s} {string.Join(',', s.Entries.Select(e => Describe(e)))} {string.Join(',', s.Gone)}",
         ReplicaReply r => $"{r} {string.Join(',', r.Hashes)} {string.Join(',', r.Damaged)}",
         FetchReply f => string.Join(',', f.Blocks.Select(b => Describe(b))),
+        VolumeStatus { Replicas: { } replicas } v => $"{v with { Replicas = null }} {string.Join(',', replicas)}",
         MasterReport m => $"{m with { Replicas = [] }} {string.Join(',', m.Replicas)}",
         FileResidency f => $"{f with { Replicas = [] }} {string.Join(',', f.Replicas)}",
         _ => value.ToString()!,

@@ -80,6 +80,9 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         foreach (string name in hashes.Keys)
             local += Number(await WhyAsync($"{master}/{name}"), "localBytes");
         Assert.InRange(local, 1, 16 * MiB);
+        string status = await OrleansFsCommand.SucceedAsync("status", master);
+        Assert.Contains("of 16 MiB, pinned 0 B", status, StringComparison.Ordinal);
+        Assert.Contains("nas following; usb following", status, StringComparison.Ordinal);
         foreach (var (name, hash) in hashes)
             Assert.Equal(hash, await HashAsync($"{master}/{name}"));
 
@@ -93,6 +96,10 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         Directory.CreateDirectory($"{master}/kept/deep");
         File.Move($"{master}/a", $"{master}/kept/deep/a");
         Assert.Contains("pinned 64 blocks of 1 file", await OrleansFsCommand.SucceedAsync("pin", $"{second}/kept"), StringComparison.Ordinal);
+        var json = JsonDocument.Parse(await OrleansFsCommand.SucceedAsync("status", second, "--json")).RootElement;
+        Assert.Equal((16L * MiB, 0L), (Number(json, "cacheBytes"), Number(json, "notBackedUpBytes")));
+        Assert.InRange(Number(json, "pinnedBytes"), 8 * MiB, 9 * MiB);
+        Assert.InRange(Number(json, "localBytes"), 8 * MiB, 16 * MiB);
         Assert.Contains("64 stay", await OrleansFsCommand.SucceedAsync("evict", $"{master}/kept"), StringComparison.Ordinal);
         foreach (string name in hashes.Keys.Skip(1))
             await HashAsync($"{master}/{name}");
