@@ -15,7 +15,6 @@ internal sealed partial class BlockStore : IDisposable
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly Dictionary<BlockHash, TaskCompletionSource<BlockReadResult>> _loading = [];
-    private readonly Prefetcher _prefetcher;
     private readonly DiskReaders _readers;
 
     private BlockStore(BlockFiles files, long cacheBytes, ILogger logger)
@@ -23,7 +22,6 @@ internal sealed partial class BlockStore : IDisposable
         Files = files;
         _cache = new BlockCache(cacheBytes);
         _logger = logger;
-        _prefetcher = new Prefetcher(Load, logger);
         _readers = new DiskReaders(logger);
     }
 
@@ -81,35 +79,11 @@ internal sealed partial class BlockStore : IDisposable
         return LoadNow(block, offset, destination.Span) is { } loaded ? new(loaded) : new(_readers.RunAsync(() => LoadAndCopy(block, offset, destination.Span)));
     }
 
-    /// <summary>Loads blocks into the cache on the thread pool. A hint: what is there already, or is too much, is left out.</summary>
-    public void Prefetch(ReadOnlySpan<BlockReference> blocks)
-    {
-        foreach (var block in blocks)
-        {
-            if (!block.Hash.IsHole && !_cache.Contains(block.Hash) && !_prefetcher.TryAdd(block))
-                return;
-        }
-    }
-
-    /// <summary>Ends read-ahead and closes all files. Does not sync. No call may be under way.</summary>
+    /// <summary>Ends the readers and closes all files. Does not sync. No call may be under way.</summary>
     public void Dispose()
     {
-        _prefetcher.Dispose();
         _readers.Dispose();
         Files.Dispose();
-    }
-
-    /// <summary>Loads a block into the cache, unless it is there or on its way.</summary>
-    private void Load(BlockReference block)
-    {
-        if (_cache.Contains(block.Hash))
-            return;
-        lock (_lock)
-        {
-            if (!_loading.TryAdd(block.Hash, new TaskCompletionSource<BlockReadResult>(TaskCreationOptions.RunContinuationsAsynchronously)))
-                return;
-        }
-        LoadAndCopy(block, 0, default);
     }
 
     private async ValueTask<BlockReadResult> ReadAfterAsync(Task<BlockReadResult> loading, BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation)

@@ -45,13 +45,7 @@ internal static class BlockLimits
     /// <summary>Reads that wait for one of these threads.</summary>
     public const int DiskQueue = 1024;
 
-    /// <summary>Blocks being read ahead at a time, over all files: two threads' worth, so that reading ahead never keeps requests from the disk.</summary>
-    public const int PrefetchWorkers = 2;
-
-    /// <summary>Blocks waiting to be read ahead, over all files; more are not taken. 8 MiB of default blocks.</summary>
-    public const int PrefetchQueue = 64;
-
-    /// <summary>Bytes that one file reads ahead at most: what the default cache holds several times over.</summary>
+    /// <summary>Bytes that one file fetches ahead of its reader from another copy, at most.</summary>
     public const int ReadAheadBytes = 4 << 20;
 
     /// <summary>Reads in a row, each beginning where the one before ended, before reading ahead begins.</summary>

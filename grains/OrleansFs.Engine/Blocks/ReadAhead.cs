@@ -6,7 +6,7 @@ internal readonly record struct ReadAheadRange(long FirstBlock, int Count)
     public bool IsEmpty => Count == 0;
 }
 
-/// <summary>Decides, for one open file, which blocks to read ahead: none unless access is sequential. No I/O of its own: resolve the range in the manifest and give it to <see cref="BlockStore.Prefetch"/>.</summary>
+/// <summary>Decides, for one open file, which blocks to read ahead: none unless access is sequential. No I/O of its own: for blocks that have to come from another copy; those that are here are the kernel's to read ahead.</summary>
 /// <remarks>A struct without allocation, for the file's own object to hold. Calls that race give a worse guess and nothing else.</remarks>
 internal struct ReadAhead
 {

@@ -133,8 +133,6 @@ public sealed class BlockStoreTests
                 var (content, reference) = blocks[(int)(Math.Pow(random.NextDouble(), 3) * blocks.Length)];
                 int offset = random.Next(content.Length);
                 int length = random.Next(3) == 0 ? destination.Length : random.Next(500);
-                if (random.Next(20) == 0)
-                    store.Prefetch([reference]);
                 var read = await store.ReadAsync(reference, offset, destination.AsMemory(0, length), Cancellation);
                 Assert.True(read.IsOk);
                 Assert.Equal(content.AsSpan(offset, read.Length), destination.AsSpan(0, read.Length));
@@ -174,43 +172,6 @@ public sealed class BlockStoreTests
         cache.Add(BlockHash.Of([1]), new byte[4096], 4096);
         Assert.Equal(0, cache.Bytes);
         Assert.False(cache.TryCopy(BlockHash.Of([1]), 0, new byte[1], out _));
-    }
-
-    [Fact]
-    public async Task A_reader_waits_for_a_block_that_is_read_ahead()
-    {
-        using var fixture = new BlockFolderFixture();
-        using var store = fixture.OpenStore(8 << 20);
-        var blocks = Enumerable.Range(0, 30).Select(i => Store(store, BlockFolderFixture.Content(i, 50000))).ToArray();
-        store.Prefetch(blocks);
-        byte[] destination = new byte[50000];
-        foreach (var block in blocks)
-            Assert.Equal(BlockReadResult.Ok(50000), await store.ReadAsync(block, 0, destination, Cancellation));
-    }
-
-    [Fact]
-    public async Task What_fails_when_read_ahead_harms_nobody_and_a_full_queue_drops_the_rest()
-    {
-        var release = new ManualResetEventSlim();
-        var loaded = new SemaphoreSlim(0);
-        using var fixture = new BlockFolderFixture();
-        using (var prefetcher = new Prefetcher(b =>
-        {
-            release.Wait();
-            loaded.Release();
-            if (b.Length == 1)
-                throw new IOException("for the test");
-        }, fixture.Log))
-        {
-            int taken = 0;
-            while (prefetcher.TryAdd(new BlockReference(BlockHash.Of([(byte)taken]), taken == 0 ? 1 : 2)))
-                Assert.True(++taken <= BlockLimits.PrefetchQueue + BlockLimits.PrefetchWorkers);
-            Assert.InRange(taken, BlockLimits.PrefetchQueue, BlockLimits.PrefetchQueue + BlockLimits.PrefetchWorkers);
-            release.Set();
-            for (int i = 0; i < taken; i++)
-                Assert.True(await loaded.WaitAsync(TimeSpan.FromSeconds(30), Cancellation));
-        }
-        Assert.Single(fixture.TakeLog());
     }
 
     [Fact]
