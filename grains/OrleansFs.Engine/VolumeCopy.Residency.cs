@@ -146,12 +146,13 @@ public sealed partial class VolumeCopy
     private async ValueTask<bool> FetchAsync(BlockHash hash, CancellationToken cancellation) =>
         _blocks.Source is { IsAlone: false } source && await source.FetchAsync(hash, cancellation) is not null;
 
-    /// <returns>Whether the block is here, and no evictor can have it in hand: it looks at the row under the same lock before it deletes the file.</returns>
+    /// <remarks>A file whose row says absent is one that the evictor has in hand: it looks at the row again, under the same lock, before it deletes the file.</remarks>
+    /// <returns>Whether the block is here, and stays so.</returns>
     private bool TryKeep(BlockHash hash, Residency residency, ref long changed)
     {
         lock (Locks.For(hash))
         {
-            if (!_metadata.TryGetBlock(hash, out var row) || row.Residency == Residency.Absent || !_blocks.Files.Exists(hash))
+            if (!_metadata.TryGetBlock(hash, out var row) || !_blocks.Files.Exists(hash) || (row.Residency == Residency.Absent && residency != Residency.Kept))
                 return false;
             if (_metadata.SetResidency(hash, residency))
                 changed++;

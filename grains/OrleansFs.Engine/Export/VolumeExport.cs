@@ -95,7 +95,7 @@ public sealed class VolumeExport : IInodeHolder
             var rows = journal.Read(since, Replication.ReplicationLimits.ShipmentBytes, Replication.ReplicationLimits.ShipmentRows)
                 ?? throw new VolumeException($"the journal does not go back to mutation {since} any more: export everything with --all");
             if (rows.Count == 0)
-                return;
+                break;
             foreach (var content in rows.Select(r => JournalContent.Of(r.Effects.Span)))
             {
                 _inodes.UnionWith(content.Inodes);
@@ -104,6 +104,8 @@ public sealed class VolumeExport : IInodeHolder
             }
             since = rows[^1].Lsn;
         }
+        // Synced before the last end of its process, and in no transaction yet.
+        _inodes.UnionWith(_volume.Files.Dirty.Oldest(int.MaxValue).Select(i => i.Number));
     }
 
     [UnsupportedOSPlatform("windows")]
