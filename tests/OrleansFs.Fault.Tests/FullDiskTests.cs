@@ -58,6 +58,9 @@ public sealed class FullDiskTests
         await disk.DetachAsync();
     }
 
+    /// <summary>Bytes that the file which was deleted just before the filling may still have in memory, or in the redo log, when df is asked.</summary>
+    private const long LetGo = 2 << 20;
+
     private static async Task<Round> FillAsync(WorkerPool pool, string kind, int round, string mountPoint, Scratch scratch, Random random)
     {
         Assignment[] both = [new(kind, $"goes{round}", random.Next(1000)), new(kind, $"stays{round}", random.Next(1000))];
@@ -79,7 +82,7 @@ public sealed class FullDiskTests
     private static void ExpectTrue(long shown, Round filling)
     {
         long written = filling.Works.Sum(w => History.Read(w.Log, long.MaxValue).Ops.Where(o => o is { Verb: "f", IsDone: true }).Sum(o => (long)o.Int(2)));
-        Assert.InRange(written, shown * 3 / 4, shown);
+        Assert.InRange(written, shown * 3 / 4, shown + LetGo);
     }
 
     private static long Available(string mountPoint)
