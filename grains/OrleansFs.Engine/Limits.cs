@@ -101,6 +101,9 @@ internal static class Limits
     /// <summary>How long closing waits for a background task to end.</summary>
     public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 
+    /// <summary>Of failures that repeat themselves as long as a disk is full or broken, one line in so much time.</summary>
+    public static readonly TimeSpan TroublePause = TimeSpan.FromSeconds(10);
+
     /// <summary>Pause after a background task failed, before it is tried again.</summary>
     public static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 

@@ -56,7 +56,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _logger = loggers.CreateLogger<VolumeCopy>();
         _pool = new PagePool(options.Memory);
         _space = new SpaceGuard(folder.Path, time, _pool, BlockSize);
-        _committer = new Committer(metadata, blocks, loggers.CreateLogger<Committer>());
+        _committer = new Committer(metadata, blocks, time, loggers.CreateLogger<Committer>());
         var sealer = new Sealer(metadata, blocks, Locks, Pending, _space, BlockSize);
         _files = new FileData(metadata, blocks, sealer, _committer, _pool, _space, time, BlockSize, loggers.CreateLogger<FileData>())
         {

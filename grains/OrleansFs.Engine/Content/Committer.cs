@@ -13,8 +13,9 @@ namespace OrleansFs.Engine.Content;
 /// A content commit of many blocks enters the open transaction in several steps, between which the metadata lock is free; it holds the committer off until the last, so
 /// that the file goes from one state to the next in one transaction.
 /// </remarks>
-internal sealed class Committer(MetadataStore metadata, BlockStore blocks, ILogger logger)
+internal sealed class Committer(MetadataStore metadata, BlockStore blocks, TimeProvider time, ILogger logger)
 {
+    private readonly TroubleLog _unsynced = new(logger, time);
     private int _holds;
     private TaskCompletionSource? _released;
 
@@ -69,7 +70,7 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, ILogg
         }
         catch (BlockStoreException e)
         {
-            logger.LogError(e, "blocks cannot be brought to disk; the transaction stays open");
+            _unsynced.Tell("blocks cannot be brought to disk, the transaction stays open", e);
             Trouble = e.Message;
             return e.Error;
         }

@@ -38,7 +38,7 @@ internal sealed partial class FileData
         }
         catch (BlockStoreException e)
         {
-            _logger.LogError(e, "inode {Inode} cannot be settled; its content stays in memory", inode.Number);
+            _unsettled.Tell($"inode {inode.Number} cannot be settled, its content stays in memory", e);
             return e.Error;
         }
     }

@@ -106,7 +106,7 @@ internal sealed partial class FileData
             }
             catch (MetadataException e)
             {
-                _logger.LogError(e, "inode {Inode} cannot be settled; its content stays in memory", inode.Number);
+                _unsettled.Tell($"inode {inode.Number} cannot be settled, its content stays in memory", e);
                 (_, error) = (Interlocked.Increment(ref failed), e.Error);
             }
             finally
@@ -182,7 +182,7 @@ internal sealed partial class FileData
     private void NoteTrouble(BlockStoreException e)
     {
         Trouble = e.Message;
-        _logger.LogError(e, "a block cannot be stored; its content stays in memory");
+        _unstored.Tell("a block cannot be stored, its content stays in memory", e);
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "inode {inode}: its list of blocks cannot be read: {reason}")]

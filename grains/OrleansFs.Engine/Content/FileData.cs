@@ -28,6 +28,8 @@ internal sealed partial class FileData : IDisposable
     private readonly VolumeClock _clock;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly TroubleLog _unsettled;
+    private readonly TroubleLog _unstored;
     private readonly int _blockSize;
     private readonly DirtyFiles _dirty = new();
     private readonly Channel<SealRequest> _complete;
@@ -44,6 +46,8 @@ internal sealed partial class FileData : IDisposable
         _clock = metadata.Clock;
         _time = time;
         _logger = logger;
+        _unsettled = new TroubleLog(logger, time);
+        _unstored = new TroubleLog(logger, time);
         _blockSize = blockSize;
         _complete = Channel.CreateBounded<SealRequest>(new BoundedChannelOptions(Limits.SealQueue) { FullMode = BoundedChannelFullMode.DropWrite });
     }

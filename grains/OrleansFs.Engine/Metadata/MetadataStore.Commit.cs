@@ -76,7 +76,7 @@ internal sealed partial class MetadataStore
             }
             catch (Exception e)
             {
-                _logger.LogError(e, "a commit of the metadata failed; the transaction stays open");
+                _failures.Tell("a commit of the metadata failed, the transaction stays open", e);
                 Rebuild(_counters);
                 return Poison is null && e is MetadataException { Error: var error } ? error : Errno.EIO;
             }

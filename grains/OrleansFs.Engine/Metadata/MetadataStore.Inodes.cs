@@ -74,7 +74,7 @@ internal sealed partial class MetadataStore
     /// <summary>Reading failed; nothing has changed.</summary>
     private Errno Failed(MetadataException error)
     {
-        _logger.LogError(error, "the metadata cannot be read");
+        _failures.Tell("the metadata cannot be read", error);
         return error.Error;
     }
 

@@ -16,6 +16,7 @@ internal sealed partial class MetadataStore
         _sql = sql;
         _time = time;
         _logger = logger;
+        _failures = new TroubleLog(logger, time);
         Volume = volume;
         Clock = clock;
     }

@@ -26,6 +26,7 @@ internal sealed partial class MetadataStore : IDisposable
     private readonly EffectWriter _effects = new();
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly TroubleLog _failures;
     private Counters _counters;
     private ulong _nextInode;
     private long _nextCookie;
@@ -174,7 +175,7 @@ internal sealed partial class MetadataStore : IDisposable
         {
             _broken = $"the open transaction cannot be built again: {e.Message}";
             _brokenSince = _time.GetTimestamp();
-            _logger.LogError(e, "the open transaction cannot be built again now");
+            _failures.Tell("the open transaction cannot be built again now", e);
         }
         catch (Exception e)
         {
