@@ -20,6 +20,9 @@ public interface IReplicaGrain : IGrainWithStringKey
     [Alias("Store"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<ReplicaReply> StoreAsync(Epoch epoch, [Immutable] ShippedBlock[] blocks, CancellationToken cancellation);
 
+    [Alias("Build"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<ReplicaReply> BuildAsync(Epoch epoch, [Immutable] ReadOnlyMemory<byte> program, CancellationToken cancellation);
+
     [Alias("Apply"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation);
 

@@ -45,6 +45,9 @@ public readonly record struct BlockHash : IComparable<BlockHash>
     /// <summary>The second byte, which names the second folder level of a block file.</summary>
     public byte SecondByte => (byte)(_a >> 48);
 
+    /// <summary>The first eight bytes, as a number in the order of hashes.</summary>
+    public ulong Prefix => _a;
+
     /// <summary>Hashes content.</summary>
     public static BlockHash Of(ReadOnlySpan<byte> content)
     {

@@ -92,6 +92,9 @@ public readonly record struct ReplicaReply
 
     /// <summary>Bytes that its disk can still take.</summary>
     [Id(14)] public long FreeBytes { get; init; }
+
+    /// <summary>The newest form of instructions that it can build blocks by; 0 where it cannot.</summary>
+    [Id(15)] public int BuildVersion { get; init; }
 }
 
 /// <summary>A block on its way: the payload as it is stored, so that what is compressed on disk is so on the wire.</summary>
@@ -238,6 +241,21 @@ public readonly record struct ReplicaReport
 
     /// <summary>It lacks more than <see cref="LagBytes"/>: not all of the journal that it lacks was looked at.</summary>
     [Id(13)] public bool LagBytesIsLeast { get; init; }
+
+    /// <summary>Blocks that were sent to it as instructions to build them out of others, since it was attached.</summary>
+    [Id(14)] public long BuiltBlocks { get; init; }
+
+    /// <summary>Bytes of those instructions; they are in <see cref="SentBytes"/>.</summary>
+    [Id(15)] public long BuildBytes { get; init; }
+
+    /// <summary>By how much less that was than the blocks whole, bytes.</summary>
+    [Id(16)] public long BuildSavedBytes { get; init; }
+
+    /// <summary>Blocks that it could not build and was sent whole.</summary>
+    [Id(17)] public long BuildFailures { get; init; }
+
+    /// <summary>Time of a processor that the search for what blocks have in common took on the master, seconds.</summary>
+    [Id(18)] public double BuildSeconds { get; init; }
 }
 
 /// <summary>A master and its replicas, as <c>orleansfs replicas</c> shows them.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Model;
@@ -36,6 +37,9 @@ public sealed partial class VolumeCopy
 
     /// <summary>When all blocks were last verified in this run; null where they were not.</summary>
     public DateTimeOffset? LastVerification { get; private set; }
+
+    /// <summary>For building blocks out of others. Of no use on a replica.</summary>
+    internal VolumeDelta Delta { get; }
 
     internal long RoomOnDisk => _space.Room;
 

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Native;
 using OrleansFs.Engine.Replication;
@@ -67,6 +68,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
+        Delta = new VolumeDelta(options.Delta, folder.Metadata, BlockSize);
+        metadata.IsHeld = Delta.Held.Contains;
         Replication = new ReplicationMaster(this, time, loggers.CreateLogger<ReplicationMaster>());
         sealer.Sealed = Replication.NoteSealed;
         _fetcher = new BlockFetcher(this, Locks, options.FetchTimeout, time, loggers.CreateLogger<BlockFetcher>());
@@ -75,6 +78,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _cache = new CacheBound(bytes, metadata, Pending, _pool);
             _evictor = new Evictor(this, _cache, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
         }
+        _files.Named = Delta.Index.Note;
         _committer.Committed = Replication.NoteCommitted;
         _lastCollection = time.GetTimestamp();
     }
@@ -177,6 +181,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _tasks.Dispose();
             _makingRoom.Dispose();
             _evictor?.Dispose();
+            Delta.Dispose();
             _collector.Dispose();
             _files.Dispose();
             _metadata.Dispose();

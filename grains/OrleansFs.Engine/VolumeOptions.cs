@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Delta;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine;
@@ -40,6 +41,9 @@ public sealed record VolumeOptions
 
     /// <summary>Replicas that fsync waits for. None by default.</summary>
     public int SyncCopies { get; init; }
+
+    /// <summary>When replicas are sent instructions to build blocks out of what they have, instead of the blocks. Where it can pay by default.</summary>
+    public DeltaMode Delta { get; init; } = DeltaMode.Auto;
 
     /// <summary>How long a reader waits for a block that no replica can give, before EIO. 30 seconds by default.</summary>
     public TimeSpan FetchTimeout { get; init; } = TimeSpan.FromSeconds(30);

@@ -36,6 +36,8 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
 
     public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) => Run(r => r.StoreAsync(epoch, blocks, cancellation));
 
+    public ValueTask<ReplicaReply> BuildAsync(Epoch epoch, ReadOnlyMemory<byte> program, CancellationToken cancellation) => Run(r => r.BuildAsync(epoch, program, cancellation));
+
     public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation) => Run(r => r.ApplyAsync(shipment, cancellation));
 
     public ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation) => Run(r => r.PulseAsync(epoch, cancellation));

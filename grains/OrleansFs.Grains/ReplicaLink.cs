@@ -13,6 +13,8 @@ internal sealed class ReplicaLink(IReplicaGrain replica) : IReplicaLink
 
     public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) => replica.StoreAsync(epoch, blocks, cancellation);
 
+    public ValueTask<ReplicaReply> BuildAsync(Epoch epoch, ReadOnlyMemory<byte> program, CancellationToken cancellation) => replica.BuildAsync(epoch, program, cancellation);
+
     public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation) => replica.ApplyAsync(shipment, cancellation);
 
     public ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation) => replica.PulseAsync(epoch, cancellation);

@@ -39,6 +39,9 @@ internal struct RollingChecksum
         _value = WeakPolynomial.Evaluate(window);
     }
 
+    /// <summary>Begins anew with a window of the same length.</summary>
+    public void Restart(ReadOnlySpan<byte> window) => _value = WeakPolynomial.Evaluate(window);
+
     public readonly WeakChecksum Value => new(WeakPolynomial.Canonical(_value));
 
     /// <summary>Slides by one byte: <paramref name="leaving"/> was the window's first, <paramref name="entering"/> becomes its last.</summary>

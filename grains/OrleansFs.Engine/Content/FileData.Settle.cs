@@ -151,7 +151,7 @@ internal sealed partial class FileData
         SealedBlock? made = null;
         try
         {
-            made = await _sealer.SealAsync(job, job.Slot.Base.Length, CancellationToken.None);
+            made = await _sealer.SealAsync(inode.Number, job, job.Slot.Base.Length, CancellationToken.None);
         }
         finally
         {
@@ -170,6 +170,7 @@ internal sealed partial class FileData
         var result = CommitBlocks(inode, content, frozen, blocks, alongside);
         if (!result.IsOk)
             return result;
+        Named?.Invoke(blocks);
         content.Committed(released, _time.GetTimestamp());
         RefreshAllocation(inode);
         if (content.IsClean)

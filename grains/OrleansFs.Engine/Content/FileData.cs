@@ -34,6 +34,9 @@ internal sealed partial class FileData : IDisposable
     private readonly DirtyFiles _dirty = new();
     private readonly Channel<SealRequest> _complete;
 
+    /// <summary>Told of the blocks that came into a manifest, in the order of their places, with the gate of the file held: must only take note.</summary>
+    public Action<IReadOnlyList<ManifestBlock>>? Named { get; set; }
+
     public FileData(MetadataStore metadata, BlockStore blocks, Sealer sealer, Committer committer, PagePool pool, SpaceGuard space, TimeProvider time,
         int blockSize, ILogger logger)
     {

@@ -1,5 +1,6 @@
 using System.Buffers;
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -13,11 +14,11 @@ namespace OrleansFs.Engine.Content;
 internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLocks locks, PendingBlocks pending, SpaceGuard space, int blockSize)
 {
     /// <summary>Told of each block that was stored, under the block's lock: must only take note.</summary>
-    public Action<BlockHash>? Sealed { get; set; }
+    public Action<SealedNote>? Sealed { get; set; }
 
     /// <summary>Hashes and stores the content of a frozen block.</summary>
     /// <exception cref="BlockStoreException">The disk is full or fails, or what lies under a partly written block cannot be read. Nothing has changed.</exception>
-    public async ValueTask<SealedBlock> SealAsync(SealJob job, int baseLength, CancellationToken cancellation)
+    public async ValueTask<SealedBlock> SealAsync(InodeNumber inode, SealJob job, int baseLength, CancellationToken cancellation)
     {
         byte[] buffer = ArrayPool<byte>.Shared.Rent(blockSize);
         try
@@ -32,7 +33,7 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
                     await ReadBaseAsync(new BlockReference(job.Base, baseLength), content[..under], cancellation);
             }
             job.Frozen.CopyTo(0, content.Span[..Math.Min(job.FrozenLimit, job.Length)]);
-            return Store(content.Span);
+            return Store(inode, job, content.Span);
         }
         finally
         {
@@ -61,7 +62,7 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
         hashes.Clear();
     }
 
-    private SealedBlock Store(ReadOnlySpan<byte> content)
+    private SealedBlock Store(InodeNumber inode, SealJob job, ReadOnlySpan<byte> content)
     {
         if (BlockStore.IsAllZero(content))
             return SealedBlock.Hole;
@@ -75,7 +76,7 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
             var weak = WeakChecksum.Compute(content);
             var stored = blocks.Files.Write(hash, content);
             pending.Pin(hash, new PendingBlock(stored, weak));
-            Sealed?.Invoke(hash);
+            Sealed?.Invoke(new SealedNote(hash, inode.Value, job.Index, job.Base, content.Length, stored.StoredBytes));
             return new SealedBlock(hash, content.Length, weak.Value, stored.StoredBytes, stored.WriteSequence);
         }
     }

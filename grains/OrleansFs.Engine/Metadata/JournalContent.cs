@@ -22,6 +22,9 @@ internal sealed class JournalContent
     /// <summary>Blocks that manifests come to name, each once.</summary>
     public List<BlockReference> Blocks { get; } = [];
 
+    /// <summary>Where each of <see cref="Blocks"/> is named first.</summary>
+    public List<JournalPlace> Places { get; } = [];
+
     /// <summary>Blocks whose rows go: their files may go too, where no later transaction has made a row again.</summary>
     public List<BlockHash> Collected { get; } = [];
 
@@ -72,8 +75,9 @@ internal sealed class JournalContent
                 reader.Bytes();
                 break;
             case EffectKind.SetBlocks:
-                foreach (ref readonly var block in reader.Blocks(blocks).Blocks)
-                    Name(block);
+                var set = reader.Blocks(blocks);
+                foreach (ref readonly var block in set.Blocks)
+                    Name(set.Manifest, block);
                 break;
             case EffectKind.DropBlocks:
                 reader.Drop();
@@ -95,9 +99,14 @@ internal sealed class JournalContent
         }
     }
 
-    private void Name(in ManifestBlock block)
+    private void Name(ulong manifest, in ManifestBlock block)
     {
-        if (!block.Hash.IsHole && _seen.Add(block.Hash))
-            Blocks.Add(new BlockReference(block.Hash, block.Length));
+        if (block.Hash.IsHole || !_seen.Add(block.Hash))
+            return;
+        Blocks.Add(new BlockReference(block.Hash, block.Length));
+        Places.Add(new JournalPlace(manifest, block.Index));
     }
 }
+
+/// <summary>A place in a file: its manifest's key and the block's number.</summary>
+internal readonly record struct JournalPlace(ulong Manifest, long Index);

@@ -35,6 +35,32 @@ internal sealed partial class MetadataStore
         }
     }
 
+    /// <summary>Whether a dead block is still wanted: its row is not deleted then. Asked under <see cref="Lock"/>.</summary>
+    public Func<BlockHash, bool>? IsHeld { get; set; }
+
+    /// <summary>The rows of blocks whose names begin with 32 bits, at most so many.</summary>
+    public IReadOnlyList<BlockRow> BlocksByPrefix(uint prefix, int most) => BlocksByPrefix((ulong)prefix << 32, uint.MaxValue, most);
+
+    /// <summary>The rows of blocks whose names begin with 64 bits, at most so many.</summary>
+    public IReadOnlyList<BlockRow> BlocksByPrefix(ulong prefix, int most) => BlocksByPrefix(prefix, 0, most);
+
+    private List<BlockRow> BlocksByPrefix(ulong first, ulong range, int most)
+    {
+        Span<byte> name = stackalloc byte[BlockHash.Size];
+        name.Clear();
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt64BigEndian(name, first);
+        lock (Lock)
+        {
+            RequireReady();
+            var rows = new List<BlockRow>();
+            var s = _sql.BlocksFrom.Bind(1, new BlockHash(name));
+            while (rows.Count < most && s.Step() && s.Hash(0).Prefix - first <= range)
+                rows.Add(ReadBlock(s));
+            s.Reset();
+            return rows;
+        }
+    }
+
     /// <summary>Deletes the row of a block that nothing refers to; false where something does again, or there is none.</summary>
     /// <remarks>The block's file may be deleted when the transaction has been committed. In the journal, so that a row here says that the block is on every replica that has acknowledged its birth.</remarks>
     /// <exception cref="MetadataException">Nothing has changed.</exception>
@@ -46,7 +72,7 @@ internal sealed partial class MetadataStore
                 throw new MetadataException(Errno.EIO, 0, Trouble!);
             try
             {
-                if (!ApplyDeleteBlock(hash))
+                if (IsHeld?.Invoke(hash) == true || !ApplyDeleteBlock(hash))
                     return false;
                 _effects.DeleteBlock(hash);
                 Done();

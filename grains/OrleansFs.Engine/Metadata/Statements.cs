@@ -63,6 +63,7 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement DeleteBlock = database.Prepare("DELETE FROM block WHERE hash = ?1");
     public readonly Statement TouchBlock = database.Prepare("UPDATE block SET last_use = ?2 WHERE hash = ?1 AND last_use < ?2");
     public readonly Statement DeadBlocks = database.Prepare("SELECT last_use, hash FROM block INDEXED BY block_dead WHERE refs = 0 AND (last_use, hash) > (?1, ?2) AND last_use < ?3 ORDER BY last_use, hash");
+    public readonly Statement BlocksFrom = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash >= ?1 ORDER BY hash");
     public readonly Statement PageBlocks = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash > ?1 ORDER BY hash");
 
     public readonly Statement SettleRedo = database.Prepare("INSERT INTO redo_settled (ino, sequence) VALUES (?1, ?2) ON CONFLICT (ino) DO UPDATE SET sequence = ?2");

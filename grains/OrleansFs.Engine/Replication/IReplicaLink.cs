@@ -18,6 +18,12 @@ public interface IReplicaLink
     /// <summary>Stores blocks; their SHA-256 is computed. Answers with those that it did not take.</summary>
     ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation);
 
+    /// <summary>
+    /// Builds blocks out of others that the replica has, as a message tells (Delta/DeltaProgram.cs), and stores them; their SHA-256 is computed. Answers with those that it could not build, which are to be stored whole;
+    /// <see cref="ReplicaOutcome.Lacking"/> where that is all of them.
+    /// </summary>
+    ValueTask<ReplicaReply> BuildAsync(Epoch epoch, ReadOnlyMemory<byte> program, CancellationToken cancellation);
+
     /// <summary>Brings the blocks to disk, applies transactions, brings them to disk. The position in the answer is acknowledged.</summary>
     ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation);
 

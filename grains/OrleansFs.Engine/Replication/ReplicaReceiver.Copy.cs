@@ -123,13 +123,7 @@ public sealed partial class ReplicaReceiver
         return Answer(volume, ReplicaOutcome.Ok) with { Hashes = [.. wanted], Next = after, IsLast = isLast };
     }
 
-    private void NoteStored(ShippedBlock[] blocks)
-    {
-        if (_copy is not { } copy)
-            return;
-        foreach (var block in blocks)
-            copy.Outstanding.TryRemove(block.Hash, out _);
-    }
+    private void NoteStored(BlockHash hash) => _copy?.Outstanding.TryRemove(hash, out _);
 
     private async ValueTask<ReplicaReply> Alone(Epoch? epoch, Func<VolumeCopy, ReplicaReply> work, CancellationToken cancellation)
     {

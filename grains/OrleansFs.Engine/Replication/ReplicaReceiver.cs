@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -108,27 +109,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         Run(epoch, volume => Answer(volume, ReplicaOutcome.Ok) with { Hashes = [.. hashes.Where(h => !volume.ReplicaBlocks.Has(h))] });
 
     public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) =>
-        RunAsync(epoch, async volume =>
-        {
-            var refused = new List<BlockHash>();
-            var mended = new List<BlockHash>();
-            foreach (var block in blocks)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                bool wasDamaged = volume.ReplicaBlocks.IsDamaged(block.Hash);
-                if (!volume.ReplicaBlocks.Store(block))
-                    refused.Add(block.Hash);
-                else if (wasDamaged)
-                    mended.Add(block.Hash);
-            }
-            if (mended.Count > 0)
-            {
-                await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
-                volume.ReplicaBlocks.Mended(mended);
-            }
-            NoteStored(blocks);
-            return Answer(volume, ReplicaOutcome.Ok) with { Hashes = [.. refused] };
-        });
+        RunAsync(epoch, volume => TakeAsync(volume, blocks, cancellation));
 
     public async ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation)
     {
@@ -150,6 +131,28 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         if (Volume is not { } volume)
             return new(new FetchReply { Blocks = [] });
         return new(new FetchReply { Blocks = [.. volume.ReadForOthers(hashes, cancellation)] });
+    }
+
+    private async ValueTask<ReplicaReply> TakeAsync(VolumeCopy volume, IEnumerable<ShippedBlock> blocks, CancellationToken cancellation)
+    {
+        var refused = new List<BlockHash>();
+        var mended = new List<BlockHash>();
+        foreach (var block in blocks)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            bool wasDamaged = volume.ReplicaBlocks.IsDamaged(block.Hash);
+            if (!volume.ReplicaBlocks.Store(block))
+                refused.Add(block.Hash);
+            else if (wasDamaged)
+                mended.Add(block.Hash);
+            NoteStored(block.Hash);
+        }
+        if (mended.Count > 0)
+        {
+            await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
+            volume.ReplicaBlocks.Mended(mended);
+        }
+        return Answer(volume, ReplicaOutcome.Ok) with { Hashes = [.. refused] };
     }
 
     private async Task OpenVolumeAsync(MasterHello? hello, CancellationToken cancellation)
@@ -250,6 +253,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             LastVerification = volume.LastVerification,
             FreeBytes = volume.RoomOnDisk,
             Trouble = volume.Metadata.Trouble,
+            BuildVersion = DeltaProgram.Version,
         };
     }
 }

@@ -1,5 +1,5 @@
 using System.Threading.Channels;
-using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -36,8 +36,10 @@ internal sealed partial class ReplicaSender
                     await PulseAsync(cancellation);
                 continue;
             }
-            var blocks = rows.SelectMany(r => JournalContent.Of(r.Effects.Span).Blocks).Select(b => b.Hash).Where(h => !_known.Contains(h)).Distinct().ToArray();
-            var gone = await OfferAndShipAsync(blocks, cancellation);
+            var contents = rows.Select(r => JournalContent.Of(r.Effects.Span)).ToList();
+            var blocks = contents.SelectMany(c => c.Blocks).Select(b => b.Hash).Where(h => !_known.Contains(h)).Distinct().ToArray();
+            var places = Builds ? PlacesIn(contents) : null;
+            var gone = await OfferAndShipAsync(blocks, places, cancellation);
             if (_volume.Metadata.Durable < rows[^1].Lsn)
                 await _volume.Metadata.DurableAsync(cancellation);
             cursor = rows[^1].Lsn;
@@ -73,15 +75,16 @@ internal sealed partial class ReplicaSender
     /// <returns>Whether there were any.</returns>
     private async ValueTask<bool> ShipSealedAsync(CancellationToken cancellation)
     {
-        var hashes = new List<BlockHash>();
-        while (hashes.Count < ReplicationLimits.OfferedHashes && _sealed.TryDequeue(out var hash))
+        var notes = new List<SealedNote>();
+        while (notes.Count < ReplicationLimits.OfferedHashes && _sealed.TryDequeue(out var note))
         {
-            if (!_known.Contains(hash))
-                hashes.Add(hash);
+            if (!_known.Contains(note.Hash))
+                notes.Add(note);
         }
-        if (hashes.Count == 0)
-            return false;
-        await OfferAndShipAsync([.. hashes], cancellation);
+        var hashes = Builds ? WithoutTails(notes) : [.. notes.Select(n => n.Hash)];
+        if (hashes.Length == 0)
+            return notes.Count > 0;
+        await OfferAndShipAsync(hashes, null, cancellation);
         return true;
     }
 
@@ -97,13 +100,13 @@ internal sealed partial class ReplicaSender
     }
 
     /// <returns>Blocks that could not be had here nor from another replica.</returns>
-    private async ValueTask<BlockHash[]> OfferAndShipAsync(BlockHash[] hashes, CancellationToken cancellation)
+    private async ValueTask<BlockHash[]> OfferAndShipAsync(BlockHash[] hashes, IReadOnlyDictionary<BlockHash, JournalPlace>? places, CancellationToken cancellation)
     {
         var gone = new List<BlockHash>();
         foreach (var chunk in hashes.Chunk(ReplicationLimits.OfferedHashes))
         {
             var reply = await AskAsync(token => _link.OfferAsync(Epoch, chunk, token), cancellation);
-            var missing = await ShipBlocksAsync(reply.Hashes, cancellation);
+            var missing = await BuildOrShipAsync(reply.Hashes, places, cancellation);
             gone.AddRange(missing);
             if (_known.Count + chunk.Length > ReplicationLimits.KnownHashes)
                 _known.Clear();

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -19,7 +20,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _work = new(0, 1);
-    private readonly ConcurrentQueue<BlockHash> _sealed = new();
+    private readonly ConcurrentQueue<SealedNote> _sealed = new();
     private readonly ConcurrentDictionary<BlockHash, byte> _damaged = new();
 
     /// <summary>Hashes that are on the replica, found out in this connection.</summary>
@@ -40,6 +41,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         _link = link;
         _time = time;
         _logger = logger;
+        _gate = new DeltaGate(volume.Delta.Mode, volume.BlockSize);
     }
 
     public CopyName Name { get; }
@@ -87,11 +89,11 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         }
     }
 
-    public void NoteSealed(BlockHash hash)
+    public void NoteSealed(in SealedNote note)
     {
         if (State != ReplicaState.Following || _sealed.Count >= ReplicationLimits.SealedQueue)
             return;
-        _sealed.Enqueue(hash);
+        _sealed.Enqueue(note);
         Wake();
     }
 
@@ -114,6 +116,11 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             LastVerification = last?.Reply.LastVerification,
             DamagedBlocks = _damaged.Count,
             SentBytes = Interlocked.Read(ref _sentBytes),
+            BuiltBlocks = Interlocked.Read(ref _deltaBlocks),
+            BuildBytes = Interlocked.Read(ref _deltaBytes),
+            BuildSavedBytes = Interlocked.Read(ref _deltaSaved),
+            BuildFailures = Interlocked.Read(ref _deltaFailed),
+            BuildSeconds = TimeSpan.FromTicks(Interlocked.Read(ref _deltaTicks)).TotalSeconds,
             Trouble = Trouble,
         };
     }
@@ -192,6 +199,8 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     {
         var info = _volume.Metadata.Volume;
         var epochs = _volume.Metadata.Epochs();
+        // Another start of the replica than the last connection had is what a hello may find.
+        _run = default;
         var reply = await AskAsync(token => _link.HelloAsync(
             new MasterHello { Volume = info.Id, VolumeName = info.Name, BlockSize = info.BlockSize, Master = info.Copy, Epoch = info.Epoch, EpochStart = epochs[^1].Start }, token));
         State = ReplicaState.Joining;

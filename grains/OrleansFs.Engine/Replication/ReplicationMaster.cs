@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -212,10 +213,13 @@ public sealed class ReplicationMaster
         return got;
     }
 
-    internal void NoteSealed(BlockHash hash)
+    internal void NoteSealed(SealedNote note)
     {
-        foreach (var sender in _attached)
-            sender.NoteSealed(hash);
+        var attached = _attached;
+        if (attached.Length > 0 && _volume.Delta.Mode != DeltaMode.Off)
+            _volume.Delta.Notes.Add(note);
+        foreach (var sender in attached)
+            sender.NoteSealed(note);
     }
 
     internal void NoteCommitted()

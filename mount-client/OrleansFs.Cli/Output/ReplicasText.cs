@@ -24,6 +24,7 @@ internal static class ReplicasText
         string[][] rows = [s_head, .. report.Replicas.Select(r => Row(r, now))];
         int[] widths = [.. Enumerable.Range(0, s_head.Length).Select(column => rows.Max(row => row[column].Length))];
         lines.AddRange(rows.Select(row => string.Join("  ", row.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd()));
+        lines.AddRange(report.Replicas.Where(r => r.BuiltBlocks > 0 || r.BuildFailures > 0).Select(r => $"{r.Name}: {Built(r)}"));
         lines.AddRange(report.Replicas.Where(r => r.DamagedBlocks > 0).Select(r => $"{r.Name}: {r.DamagedBlocks} damaged blocks are to be sent again"));
         lines.AddRange(report.Replicas.Where(r => r.Trouble is not null).Select(r => $"{r.Name}: {r.Trouble}"));
         return string.Join('\n', lines);
@@ -38,6 +39,14 @@ internal static class ReplicasText
         string mutations = string.Create(CultureInfo.InvariantCulture, $"{replica.LagMutations:N0} mutation{(replica.LagMutations == 1 ? "" : "s")}");
         string bytes = replica.LagBytes is { } lag ? $", {(replica.LagBytesIsLeast ? "over " : "")}{ByteSize.Format(lag)}" : "";
         return mutations + bytes + (replica.LagSeconds is { } seconds ? $", {Time(TimeSpan.FromSeconds(seconds))}" : "");
+    }
+
+    /// <summary>What was sent as a difference, and what that saved and cost.</summary>
+    public static string Built(in ReplicaReport replica)
+    {
+        string failed = replica.BuildFailures == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $", {replica.BuildFailures:N0} blocks sent whole after all");
+        return string.Create(CultureInfo.InvariantCulture, $"{replica.BuiltBlocks:N0} blocks sent as differences, {ByteSize.Format(replica.BuildBytes)} instead of {ByteSize.Format(replica.BuildBytes + replica.BuildSavedBytes)}, ")
+            + $"{Time(TimeSpan.FromSeconds(replica.BuildSeconds))} of a processor{failed}";
     }
 
     /// <summary>"0.4 s", "12 s", "3 min", "5 h", "2 days".</summary>

@@ -31,7 +31,12 @@ internal static class StatusText
         if (volume.NotBackedUpBytes is { } alone && (volume.CacheBytes is not null || volume.Replicas is [_, ..]))
             lines.Add(Line("backed up", alone == 0 ? "all of it" : $"all but {ByteSize.Format(alone)}"));
         if (volume.Replicas is { } replicas)
+        {
             lines.Add(Line("replicas", replicas.Length == 0 ? "none" : string.Join("; ", replicas.Select(r => $"{r.Name} {ReplicasText.State(r.State)}{(r.LagMutations == 0 ? "" : $", lacks {ReplicasText.Lag(r)}")}"))));
+            var built = replicas.Where(r => r.BuiltBlocks > 0 || r.BuildFailures > 0).Select(r => $"{r.Name}: {ReplicasText.Built(r)}").ToList();
+            if (built.Count > 0)
+                lines.Add(Line("differences", string.Join("; ", built)));
+        }
         if (volume.ResidentBytes is { } resident)
             lines.Add(Line("memory", ByteSize.Format(resident)));
         lines.Add(Line("trouble", volume.Trouble ?? "none"));

@@ -1,11 +1,12 @@
 using System.CommandLine;
 using System.Globalization;
 using OrleansFs.Engine;
+using OrleansFs.Engine.Delta;
 
 namespace OrleansFs.Hosting.Command;
 
 /// <summary>What a command line says of a master's cache and of how many copies it wants, not yet looked at.</summary>
-public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout)
+public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout, DeltaMode Delta = DeltaMode.Auto)
 {
     /// <summary>Nothing was said.</summary>
     public static ReplicationArguments Default { get; } = new(null, 1, 0, null);
@@ -17,7 +18,7 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
             throw new HostException($"--copies {Copies}: one replica at least has to have what is given up here");
         if (SyncCopies < 0)
             throw new HostException($"--sync-copies {SyncCopies}: a number of replicas, or 0");
-        options = options with { Copies = Copies, SyncCopies = SyncCopies };
+        options = options with { Copies = Copies, SyncCopies = SyncCopies, Delta = Delta };
         if (CacheSize is not null)
         {
             if (!ByteSize.TryParse(CacheSize, out long bytes))
@@ -44,6 +45,8 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
             yield return $"--sync-copies={SyncCopies.ToString(CultureInfo.InvariantCulture)}";
         if (FetchTimeout is not null)
             yield return $"--fetch-timeout={FetchTimeout}";
+        if (Delta != Default.Delta)
+            yield return $"--delta={Delta.ToString().ToLowerInvariant()}";
     }
 }
 
@@ -55,8 +58,13 @@ public sealed class ReplicationOptions
     private readonly Option<int> _syncCopies = new("--sync-copies") { Description = "replicas that an fsync waits for", HelpName = "N", DefaultValueFactory = _ => ReplicationArguments.Default.SyncCopies };
     private readonly Option<string?> _fetchTimeout = new("--fetch-timeout") { Description = "how long a reader waits for a block that no replica can give, before EIO; 30s where it is not said", HelpName = "TIME" };
 
+    private readonly Option<DeltaMode> _delta = new("--delta")
+    {
+        Description = "whether a replica that has most of a block's content is sent the difference: off, auto (where it can pay) or always", HelpName = "MODE", DefaultValueFactory = _ => DeltaMode.Auto,
+    };
+
     /// <summary>All of them.</summary>
-    public IReadOnlyList<Option> All => [_cacheSize, _copies, _syncCopies, _fetchTimeout];
+    public IReadOnlyList<Option> All => [_cacheSize, _copies, _syncCopies, _fetchTimeout, _delta];
 
     public void AddTo(System.CommandLine.Command command)
     {
@@ -64,5 +72,5 @@ public sealed class ReplicationOptions
             command.Options.Add(option);
     }
 
-    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout));
+    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout), parsed.GetValue(_delta));
 }

@@ -83,6 +83,7 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
     private long _stored;
     private long _storedBytes;
     private long _copies;
+    private long _instructions;
     private long _fetched;
 
     /// <summary>Null: nobody answers.</summary>
@@ -116,6 +117,18 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
         Interlocked.Add(ref _stored, blocks.Length);
         Interlocked.Add(ref _storedBytes, blocks.Sum(b => (long)b.Payload.Length));
         return await CallAsync(t => t.StoreAsync(epoch, blocks, cancellation));
+    }
+
+    /// <summary>Told of each message of instructions; what it gives goes on in its place.</summary>
+    public Func<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>? Building { get; set; }
+
+    public long BytesOfInstructions => Interlocked.Read(ref _instructions);
+
+    public ValueTask<ReplicaReply> BuildAsync(Epoch epoch, ReadOnlyMemory<byte> program, CancellationToken cancellation)
+    {
+        Interlocked.Add(ref _instructions, program.Length);
+        var message = Building?.Invoke(program) ?? program;
+        return CallAsync(t => t.BuildAsync(epoch, message, cancellation));
     }
 
     public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation) => CallAsync(t => t.ApplyAsync(shipment, cancellation));
