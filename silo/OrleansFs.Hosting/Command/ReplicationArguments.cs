@@ -60,7 +60,9 @@ public sealed class ReplicationOptions
 
     private readonly Option<DeltaMode> _delta = new("--delta")
     {
-        Description = "whether a replica that has most of a block's content is sent the difference: off, auto (where it can pay) or always", HelpName = "MODE", DefaultValueFactory = _ => DeltaMode.Auto,
+        Description = "whether a replica that has most of a block's content is sent the difference: off, auto (where it can pay) or always",
+        HelpName = "MODE",
+        DefaultValueFactory = _ => DeltaMode.Auto,
     };
 
     /// <summary>All of them.</summary>

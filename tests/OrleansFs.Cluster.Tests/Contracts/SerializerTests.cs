@@ -120,7 +120,7 @@ public sealed class SerializerTests : IDisposable
             new ReplicaReply
             {
                 Outcome = ReplicaOutcome.Lacking, Epoch = new Epoch(3), EpochStart = new Lsn(5), Position = new Lsn(long.MaxValue), Hashes = [Hash, BlockHash.Hole], Damaged = [Hash],
-                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4,
+                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4, BuildVersion = 5,
             },
             new JournalShipment { Epoch = new Epoch(3), Entries = [entry], Gone = [Hash], Needed = new Lsn(6) },
             new CopyOffer { Copy = Guid.NewGuid(), Epoch = new Epoch(3), Bytes = long.MaxValue, Sha256 = Hash, Lsn = new Lsn(8), Discard = true },
@@ -138,6 +138,7 @@ public sealed class SerializerTests : IDisposable
             {
                 Name = "nas", State = ReplicaState.Following, Lsn = 1, LagMutations = 2, LagBytes = 3, LagSeconds = 0.5, Blocks = 4, StoredBytes = 5, LastContact = DateTimeOffset.UnixEpoch,
                 LastVerification = DateTimeOffset.MaxValue, DamagedBlocks = 6, SentBytes = 7, Trouble = "none", LagBytesIsLeast = true,
+                BuiltBlocks = 8, BuildBytes = 9, BuildSavedBytes = 10, BuildFailures = 11, BuildSeconds = 0.25,
             },
         ];
     }

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Bytes on the wire for changes of real files: OrleansFs with and without differences, and rsync. Needs root, rsync, sqlite3, jq, and orleansfs on PATH (deploy/install.sh).
+#   tests/transfer.sh SCRATCH OLD.tar NEW.tar [MODE...]      two consecutive versions of a large tar; modes: off auto rsync (all of them)
+# A master that is mounted and a replica run as two processes in a network namespace of their own, so that what goes over its loopback is all theirs. Of each case three numbers: the bytes of blocks and
+# instructions that the replica was sent (replicas --json), all bytes on the loopback (headers, offers, journal, and what the cluster says to itself), and the processor time of the two processes.
+set -euo pipefail
+if [ "${TRANSFER_INSIDE:-}" = "" ]; then
+    TRANSFER_INSIDE=1 exec unshare --net --mount -- "$0" "$@"
+fi
+ip link set lo up
+scratch=$1 old=$2 new=$3
+shift 3
+modes=("$@")
+[ $# -gt 0 ] || modes=(off auto rsync)
+MiB=$((1 << 20))
+mkdir -p "$scratch"
+scratch=$(cd "$scratch" && pwd)
+
+# The same bytes in each run: a cipher's key stream.
+random() { openssl enc -aes-128-ctr -nosalt -K "$(printf %032x "$1")" -iv 00 -in /dev/zero 2>/dev/null | head -c "$2" || true; }
+
+make_base() {
+    random 1 $((256 * MiB)) > "$1/byte"
+    random 2 $((256 * MiB)) > "$1/front"
+    cp "$old" "$1/tree.tar"
+    sqlite3 "$1/data.db" "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, body BLOB);
+        WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200000) INSERT INTO t SELECT i, i, zeroblob(0) || printf('%0900d', abs(i * 7919 % 1000003)) FROM c;" > "$scratch/sqlite.log"
+    awk 'BEGIN { srand(5); for (i = 0; i < 1000000; i++) printf "2026-11-%02d %02d:%02d:%02d host service[%d]: request %d from 10.%d.%d.%d took %d us\n", 1 + i / 40000, i / 1700 % 24, i / 28 % 60, i % 60, 1000 + rand() * 50, i, rand() * 255, rand() * 255, rand() * 255, rand() * 1e6 }' \
+        | head -c $((100 * MiB)) > "$1/log" || true
+}
+
+change() {
+    case $1 in
+        1-byte) printf 'x' | dd of="$2/byte" bs=1 seek=$((128 * MiB + 12345)) conv=notrunc status=none ;;
+        2-front) { random 9 100; cat "$2/front"; } > "$2/front.new"; mv "$2/front.new" "$2/front" ;;
+        3-tar) cp "$new" "$2/tree.tar.new"; mv "$2/tree.tar.new" "$2/tree.tar" ;;
+        4-sqlite) awk 'BEGIN { srand(7); print "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"; for (i = 0; i < 1000; i++) printf "UPDATE t SET n = %d WHERE id = %d;\n", rand() * 1e9, 1 + int(rand() * 200000) }' | sqlite3 "$2/data.db" > "$scratch/sqlite.log" ;;
+        5-log) tail -c +$((MiB + 1)) "$2/log" | tail -n +2 > "$2/log.new"; mv "$2/log.new" "$2/log" ;;
+        6-random) random 11 $((256 * MiB)) > "$2/random" ;;
+    esac
+}
+
+cases=(1-byte 2-front 3-tar 4-sqlite 5-log 6-random)
+
+run_rsync() {
+    local source=$scratch/rsync-source target=$scratch/rsync-target
+    mkdir -p "$source" "$target"
+    make_base "$source"
+    rsync -a "$source/" "$target/"
+    for case in "${cases[@]}"; do
+        change "$case" "$source"
+        rsync -a --no-whole-file --stats "$source/" "$target/" | awk -v c="$case" '/Total bytes sent|Total bytes received/ { gsub(",", "", $4); n += $4 } END { printf "%-9s rsync  %12d\n", c, n }'
+    done
+    rm -rf "$source" "$target"
+}
+
+sent() { orleansfs replicas "$mount" --json | jq .replicas[0].sentBytes; }
+wire() { awk '/ lo:|^lo:/ { print $2 }' /proc/net/dev; }
+processor() { awk '{ n += $14 + $15 } END { print n * 10 }' "/proc/$master/stat" "/proc/$replica/stat"; }
+settle() { orleansfs drain "$mount" --wait 100s > "$scratch/drain.log"; }
+
+run_product() {
+    local mode=$1 work=$scratch/$1
+    mount=$work/mount
+    mkdir -p "$mount"
+    local cluster=sqlite:$work/cluster.db
+    orleansfs mount --data "$work/master" --name laptop --cluster "$cluster" --delta "$mode" "$mount" --background
+    master=$(orleansfs status "$mount" --json | jq .mount.processId)
+    orleansfs silo --data "$work/replica" --name nas --role replica --cluster "$cluster" > "$work/silo.log" 2>&1 &
+    replica=$!
+    trap 'orleansfs umount "$mount"; kill $replica' EXIT
+    settle
+    make_base "$mount"
+    settle
+    for case in "${cases[@]}"; do
+        local s w p
+        s=$(sent) w=$(wire) p=$(processor)
+        change "$case" "$mount"
+        settle
+        printf '%-9s %-6s %12d %14d %9d ms\n' "$case" "$mode" $(($(sent) - s)) $(($(wire) - w)) $(($(processor) - p))
+    done
+    orleansfs replicas "$mount" | sed 's/^/# /'
+    for file in byte front tree.tar data.db log random; do
+        sha256sum < "$mount/$file"
+    done > "$work/master.sums"
+    mkdir -p "$work/copy"
+    orleansfs mount --cluster "$cluster" --copy nas --read-only "$work/copy" --background
+    for file in byte front tree.tar data.db log random; do
+        sha256sum < "$work/copy/$file"
+    done > "$work/replica.sums"
+    orleansfs umount "$work/copy"
+    orleansfs umount "$mount"
+    kill "$replica"
+    wait "$replica" || true
+    trap - EXIT
+    cmp "$work/master.sums" "$work/replica.sums"
+    rm -rf "$work"
+}
+
+for mode in "${modes[@]}"; do
+    if [ "$mode" = rsync ]; then run_rsync; else run_product "$mode"; fi
+done
