@@ -36,8 +36,8 @@ internal static class DeltaLimits
     /// <summary>Blocks that one message builds: of the smallest a message is 4 MiB of content, which takes the replica some 20 ms.</summary>
     public const int MessageBlocks = 1024;
 
-    /// <summary>Literal bytes that a message may hold when unpacked: a block of the largest size more than <see cref="MessageBytes"/>.</summary>
-    public const int MessageLiterals = MessageBytes + Blocks.BlockLimits.MaxContent;
+    /// <summary>Literal bytes that a message may hold when unpacked: a run of the largest blocks more than <see cref="MessageBytes"/>.</summary>
+    public const int MessageLiterals = MessageBytes + 2 * Blocks.BlockLimits.MaxContent;
 
     /// <summary>Sealed blocks of which it is remembered where they were made and over what, 7 MiB. What is forgotten goes whole, or is found by its checksum.</summary>
     public const int Notes = 65_536;

@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Runtime.InteropServices;
 using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -27,13 +25,25 @@ internal sealed partial class ReplicaSender
         if (!Builds || lacking.Length == 0)
             return await ShipBlocksAsync(lacking, cancellation);
         var tables = await _volume.Delta.Index.GetAsync(cancellation).WaitAsync(DeltaLimits.IndexTimeout, _time, cancellation);
-        using var sources = new ReplicaSources(_volume, tables, Has);
+        using var sources = new VolumeSources(_volume, tables, Has);
         var round = new DeltaRound(this, cancellation);
         try
         {
             var blocks = lacking.Select(h => PlaceOf(h, places)).OrderBy(b => b.Stream).ThenBy(b => b.Index).ToList();
+            var runs = new RunEncoder(_volume, sources, _gate, _time);
             for (int i = 0; i < blocks.Count;)
-                i = await NextRunAsync(blocks, i, sources, round);
+            {
+                int next = await runs.NextAsync(blocks, i, Write, cancellation);
+                round.Built(runs.Taken);
+                for (; i < next; i++)
+                {
+                    if (!runs.Taken.Contains(blocks[i]))
+                        await round.ShipAsync(blocks[i].Hash);
+                }
+                if (_writer.Bytes >= DeltaLimits.MessageBytes || _writer.Count + RunEncoder.MostBlocks(_volume.BlockSize) > DeltaLimits.MessageBlocks)
+                    await round.SendAsync();
+            }
+            Interlocked.Add(ref _deltaTicks, runs.Time.Ticks);
         }
         finally
         {
@@ -75,118 +85,18 @@ internal sealed partial class ReplicaSender
             : new PlacedBlock(hash, null, 0, BlockHash.Hole, row.Length, stored);
     }
 
-    /// <summary>Encodes a run of blocks that follow one another and are worth it; what is not goes whole.</summary>
-    /// <returns>Where to go on.</returns>
-    private async ValueTask<int> NextRunAsync(List<PlacedBlock> blocks, int from, ReplicaSources sources, DeltaRound round)
-    {
-        int most = Math.Max(2, DeltaLimits.RunBytes / _volume.BlockSize);
-        var run = new List<PlacedBlock>();
-        var bases = new List<BlockHash>();
-        var search = new List<bool>();
-        int i = from;
-        for (; i < blocks.Count && run.Count < most; i++)
-        {
-            var block = blocks[i];
-            if (run.Count > 0 && (block.Stream != run[0].Stream || block.Index != run[^1].Index + 1 || run[^1].Length < _volume.BlockSize))
-                break;
-            var known = sources.BaseOf(block);
-            bool searched = block.Stream is { } stream && _gate.Admits(stream, block.Index);
-            if (!searched && known.IsHole)
-                break;
-            run.Add(block);
-            bases.Add(known);
-            search.Add(searched);
-        }
-        if (run.Count == 0)
-        {
-            await round.ShipAsync(blocks[from].Hash);
-            return from + 1;
-        }
-        // A match may reach into the next block, which need not be one that the replica lacks.
-        BlockHash? next = i < blocks.Count && blocks[i].Stream == run[0].Stream && blocks[i].Index == run[^1].Index + 1 ? blocks[i].Hash
-            : run[0].Stream is { } file ? _volume.Delta.Notes.At(file, run[^1].Index + 1) : null;
-        await EncodeAsync(run, next, bases, search, sources, round);
-        return i;
-    }
-
-    private async ValueTask EncodeAsync(List<PlacedBlock> run, BlockHash? next, List<BlockHash> bases, List<bool> search, ReplicaSources sources, DeltaRound round)
-    {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent((run.Count + 1) * _volume.BlockSize);
-        try
-        {
-            await _volume.Delta.Turn.WaitAsync(round.Cancellation);
-            long began = _time.GetTimestamp();
-            var built = new List<PlacedBlock>();
-            try
-            {
-                int length = ReadRun(run, buffer);
-                int all = length + (next is { } hash && length == run.Count * _volume.BlockSize ? ReadTarget(hash, buffer.AsSpan(length, _volume.BlockSize)) : 0);
-                var copies = length == 0 ? [] : _volume.Delta.Encoder.Encode(new DeltaRun(buffer.AsMemory(0, all), length, bases, search), sources);
-                Write(run, search, buffer.AsSpan(0, length), (List<DeltaCopy>)copies, built);
-            }
-            finally
-            {
-                Interlocked.Add(ref _deltaTicks, _time.GetElapsedTime(began).Ticks);
-                _volume.Delta.Turn.Release();
-            }
-            round.Built(built);
-            foreach (var block in run.Except(built))
-                await round.ShipAsync(block.Hash);
-            if (_writer.Bytes >= DeltaLimits.MessageBytes || _writer.Count + DeltaLimits.RunBytes / _volume.BlockSize > DeltaLimits.MessageBlocks)
-                await round.SendAsync();
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-    }
-
-    /// <returns>Bytes of the run; 0 where a block of it cannot be read here.</returns>
-    private int ReadRun(List<PlacedBlock> run, byte[] buffer)
-    {
-        int length = 0;
-        foreach (var block in run)
-        {
-            if (block.Length == 0 || ReadTarget(block.Hash, buffer.AsSpan(length, block.Length)) != block.Length)
-                return 0;
-            length += block.Length;
-        }
-        return length;
-    }
-
-    private int ReadTarget(BlockHash hash, Span<byte> destination) => _volume.BlockStore.Files.Read(hash, destination) is { IsOk: true } read ? read.Length : 0;
-
     /// <summary>Adds to the message what saves an eighth of a block at least.</summary>
-    private void Write(List<PlacedBlock> run, List<bool> search, ReadOnlySpan<byte> content, List<DeltaCopy> copies, List<PlacedBlock> built)
+    private bool Write(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies)
     {
-        var pieces = new List<DeltaCopy>();
-        int next = 0, start = 0;
-        for (int i = 0; i < run.Count && start < content.Length; start += run[i++].Length)
-        {
-            int end = start + run[i].Length;
-            pieces.Clear();
-            int copied = 0;
-            while (next < copies.Count && copies[next].Start < end)
-            {
-                var copy = copies[next];
-                int from = Math.Max(copy.Start, start);
-                int to = Math.Min(copy.End, end);
-                pieces.Add(new DeltaCopy(from, to - from, copy.Source, copy.Offset + from - copy.Start));
-                copied += to - from;
-                if (copy.End > end)
-                    break;
-                next++;
-            }
-            // What is literal packs as well as the whole.
-            double literal = (double)(run[i].Length - copied) * run[i].StoredBytes / run[i].Length;
-            bool pays = literal + pieces.Count * 8 + BlockHash.Size < run[i].StoredBytes * 7L / 8;
-            if (!pays)
-                continue;
-            if (search[i] && run[i].Stream is { } stream)
-                _gate.Found(stream);
-            _writer.Add(run[i].Hash, content[start..end], start, CollectionsMarshal.AsSpan(pieces));
-            built.Add(run[i]);
-        }
+        int copied = 0;
+        foreach (var copy in copies)
+            copied += copy.Length;
+        // What is literal packs as well as the whole.
+        double literal = (double)(block.Length - copied) * block.StoredBytes / block.Length;
+        if (literal + copies.Length * 8 + BlockHash.Size >= block.StoredBytes * 7L / 8)
+            return false;
+        _writer.Add(block.Hash, content, start, copies);
+        return true;
     }
 
     /// <summary>What of one offer is on its way: messages of instructions, and whole blocks beside them.</summary>
@@ -197,11 +107,9 @@ internal sealed partial class ReplicaSender
         private Task<BlockHash[]> _shipping = Task.FromResult<BlockHash[]>([]);
         private Task _sending = Task.CompletedTask;
 
-        public CancellationToken Cancellation => cancellation;
-
         public List<BlockHash> Gone { get; } = [];
 
-        public void Built(List<PlacedBlock> blocks) => _building.AddRange(blocks);
+        public void Built(IReadOnlyList<PlacedBlock> blocks) => _building.AddRange(blocks);
 
         /// <summary>A block goes whole. As many as fill all messages under way go at once, while others are being encoded.</summary>
         public async ValueTask ShipAsync(BlockHash hash)

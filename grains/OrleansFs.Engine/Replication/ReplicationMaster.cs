@@ -215,10 +215,9 @@ public sealed class ReplicationMaster
 
     internal void NoteSealed(SealedNote note)
     {
-        var attached = _attached;
-        if (attached.Length > 0 && _volume.Delta.Mode != DeltaMode.Off)
+        if (_volume.Delta.Mode != DeltaMode.Off && !IsAlone)
             _volume.Delta.Notes.Add(note);
-        foreach (var sender in attached)
+        foreach (var sender in _attached)
             sender.NoteSealed(note);
     }
 

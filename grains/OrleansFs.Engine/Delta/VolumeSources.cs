@@ -4,9 +4,9 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Delta;
 
-/// <summary>The blocks that one replica has, as far as its master knows, as sources to build others out of. For one round of offering; not thread-safe.</summary>
+/// <summary>Blocks of a volume as sources to build others out of: those that a replica has, or that are here. For one round of encoding; not thread-safe.</summary>
 /// <remarks>Whatever it names is held (<see cref="HeldBlocks"/>) until it is disposed of.</remarks>
-internal sealed class ReplicaSources : IDeltaSources, IDisposable
+internal sealed class VolumeSources : IDeltaSources, IDisposable
 {
     /// <summary>Checksums that turned out to belong to nothing of use, remembered so that content which repeats itself is not looked up again and again.</summary>
     private const int MissesRemembered = 4096;
@@ -21,8 +21,8 @@ internal sealed class ReplicaSources : IDeltaSources, IDisposable
 
     /// <param name="volume">The master.</param>
     /// <param name="tables">Its index.</param>
-    /// <param name="has">Whether the replica has a block.</param>
-    public ReplicaSources(VolumeCopy volume, BlockIndex.Tables tables, Func<BlockRow, bool> has)
+    /// <param name="has">Whether whoever is to build has a block.</param>
+    public VolumeSources(VolumeCopy volume, BlockIndex.Tables tables, Func<BlockRow, bool> has)
     {
         _metadata = volume.Metadata;
         _delta = volume.Delta;
@@ -69,7 +69,7 @@ internal sealed class ReplicaSources : IDeltaSources, IDisposable
 
     public ReadOnlySpan<byte> Read(BlockHash hash) => _contents.Get(hash).Span;
 
-    /// <summary>What the replica has of what was in a place before: what was under the block, or under that, where the replica never saw it. A hole where there is nothing.</summary>
+    /// <summary>What whoever builds has of what was in a place before: what was under the block, or under that, where a replica never saw it. A hole where there is nothing.</summary>
     public BlockHash BaseOf(in PlacedBlock block)
     {
         var hash = block.Base;
@@ -102,7 +102,7 @@ internal sealed class ReplicaSources : IDeltaSources, IDisposable
         return null;
     }
 
-    /// <summary>Holds a block where the replica has it; looks at the row after holding it.</summary>
+    /// <summary>Holds a block where it may be used; looks at the row after holding it.</summary>
     private bool Hold(BlockHash hash)
     {
         bool anew = _held.Add(hash);
