@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds OrleansFs and installs it under PREFIX: bin/orleansfs and bin/orleansfs-silo. Needs the .NET SDK.
+# Builds OrleansFs and installs it under PREFIX: bin/orleansfs and bin/orleansfs-silo, and the helpers of mount(8) and umount(8) in sbin. Needs the .NET SDK.
 #   deploy/install.sh PREFIX
 set -euo pipefail
 if [ $# -ne 1 ]; then
@@ -23,4 +23,13 @@ done
 mkdir -p "$prefix/bin"
 ln -sf ../lib/orleansfs/orleansfs "$prefix/bin/orleansfs"
 ln -sf ../lib/orleansfs/orleansfs-silo "$prefix/bin/orleansfs-silo"
+mkdir -p "$prefix/sbin"
+for helper in mount.fuse.orleansfs umount.fuse.orleansfs; do
+    install -m 755 "$root/deploy/$helper" "$prefix/lib/orleansfs/$helper"
+    ln -sf "../lib/orleansfs/$helper" "$prefix/sbin/$helper"
+    # mount(8) looks for helpers in /sbin only. A prefix that is not the system's leaves the system alone.
+    case $prefix in
+        /usr | /usr/local) ln -sf "$prefix/lib/orleansfs/$helper" "/sbin/$helper" ;;
+    esac
+done
 echo "installed $prefix/bin/orleansfs and $prefix/bin/orleansfs-silo"

@@ -153,12 +153,26 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         return new LocalSession(this, holder);
     }
 
+    /// <summary>The process that has the copy of a folder open; null where none has.</summary>
+    public static FolderOwner? OwnerOf(string folder) => Engine.DataFolder.OwnerOf(folder);
+
+    /// <summary>Whether a process has the copy of a folder open at this moment.</summary>
+    public static bool IsInUse(string folder) => Engine.DataFolder.IsInUse(folder);
+
+    /// <summary>Tells other processes that this one is about to close the copy. <see cref="CloseAsync"/> does too; who knows earlier says so earlier.</summary>
+    public void AnnounceEnd()
+    {
+        if (Volatile.Read(ref _closed) == 0)
+            _folder.AnnounceEnd();
+    }
+
     /// <summary>Settles and commits everything, brings it to disk, and lets the folder go.</summary>
     /// <exception cref="VolumeException">Something could not be brought to disk: what was synced before is safe.</exception>
     public async Task CloseAsync()
     {
         if (Interlocked.Exchange(ref _closed, 1) != 0)
             return;
+        _folder.AnnounceEnd();
         _fetcher.Dispose();
         await Replication.StopAsync();
         await _tasks.StopAsync(Limits.StopTimeout);

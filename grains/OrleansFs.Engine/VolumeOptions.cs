@@ -59,4 +59,7 @@ public sealed record VolumeOptions
 }
 
 /// <summary>A volume cannot be opened: one line that says why and what to do.</summary>
-public sealed class VolumeException(string message, Exception? inner = null) : Exception(message, inner);
+public class VolumeException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>Another process has the folder open; <see cref="VolumeCopy.OwnerOf"/> tells which, and whether it is about to let it go.</summary>
+public sealed class VolumeInUseException(string message, Exception inner) : VolumeException(message, inner);

@@ -31,7 +31,7 @@ internal static class CommandLine
         Residency("unpin", ResidencyAction.Unpin, "Keep them no longer than others. For a file's owner and root."),
         Residency("warm", ResidencyAction.Warm, "Fetch the blocks of files that are not on the disk. For whoever may read them."),
         Residency("evict", ResidencyAction.Evict, "Give up the blocks of files on the master's disk that enough replicas have. For a file's owner and root."),
-        Why(), Promote(), Export(),
+        Why(), Promote(), Export(), UnmountHelper(),
     };
 
     private static Command Mount()
@@ -120,6 +120,16 @@ internal static class CommandLine
         var mountPoint = new Argument<string>("MOUNTPOINT") { Description = "where the volume is mounted" };
         var command = new Command("umount", "Unmount; returns when everything is committed.") { mountPoint };
         command.SetAction((parsed, _) => UnmountCommand.RunAsync(parsed.GetRequiredValue(mountPoint)));
+        return command;
+    }
+
+    /// <summary>For umount(8), through <c>umount.fuse.orleansfs</c>. Not for people.</summary>
+    private static Command UnmountHelper()
+    {
+        var words = new Argument<string[]>("MOUNTPOINT") { Description = "where it is mounted, and the options that umount(8) gives to a helper", Arity = ArgumentArity.OneOrMore };
+        var command = new Command("umount-helper", "What umount(8) does, and then wait for the commit.") { words };
+        command.Hidden = true;
+        command.SetAction((parsed, _) => UnmountHelperCommand.RunAsync(parsed.GetRequiredValue(words)));
         return command;
     }
 

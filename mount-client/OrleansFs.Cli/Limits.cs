@@ -24,6 +24,18 @@ internal static class Limits
     /// <summary>How long the starter of a background mount waits for it: opening replays what a kill left, which is bounded by the memory budget.</summary>
     internal static readonly TimeSpan BackgroundStartTimeout = TimeSpan.FromMinutes(10);
 
+    /// <summary>How long the process that has a folder may take to let it go once it has said that it is ending: what it commits is bounded by its memory budget, and the disk may be slow.</summary>
+    internal static readonly TimeSpan HandoverTimeout = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long a process may take to say that it is ending when its mount is gone: a moment, unless it is detached with files open; and then nobody knows how long.</summary>
+    internal static readonly TimeSpan UnmountNoticeTimeout = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long a wait for a folder may last before it is said what is waited for.</summary>
+    internal static readonly TimeSpan HandoverSilence = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often it is looked whether a folder is free. A file lock cannot be awaited together with a cancellation.</summary>
+    internal static readonly TimeSpan HandoverInterval = TimeSpan.FromMilliseconds(25);
+
     /// <summary>Log lines waiting to be written. Past it lines are dropped, and their number is written: a log that blocks must not block the file system.</summary>
     internal const int LogLines = 4096;
 

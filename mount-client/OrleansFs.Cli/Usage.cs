@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 
 namespace OrleansFs.Cli;
 
@@ -7,7 +8,11 @@ internal static class Usage
 {
     public static string Explain(ParseResult parsed)
     {
-        string problem = parsed.UnmatchedTokens is [var unknown, ..] ? $"'{unknown}' is not known here"
+        // A misspelt option is taken for an argument, and what follows it is then one too many.
+        string? option = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(a => a.Tokens).TakeWhile(t => parsed.UnmatchedTokens.Count > 0)
+            .Select(t => t.Value).FirstOrDefault(v => v.StartsWith("--", StringComparison.Ordinal));
+        string problem = option is not null ? $"'{option}' is not known here"
+            : parsed.UnmatchedTokens is [var unknown, ..] ? $"'{unknown}' is not known here"
             : parsed.CommandResult.Command is RootCommand ? "name a command"
             : parsed.Errors[0].Message.TrimEnd('.');
         string command = parsed.CommandResult.Command is RootCommand ? "" : $" {parsed.CommandResult.Command.Name}";

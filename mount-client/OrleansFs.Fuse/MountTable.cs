@@ -18,15 +18,35 @@ public readonly record struct MountTableLine(uint DeviceMinor, string MountPoint
 public static class MountTable
 {
     /// <summary>What is mounted at a path, the topmost mount; null where nothing is.</summary>
-    public static MountTableLine? At(string path)
+    public static MountTableLine? At(string path) => At(path, "self");
+
+    /// <summary>What another process sees mounted at a path; null where nothing is.</summary>
+    /// <exception cref="IOException">It has ended.</exception>
+    /// <exception cref="UnauthorizedAccessException">It is another user's.</exception>
+    public static MountTableLine? At(string path, int process) => At(path, process.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>Where a mount is to be seen, in the order of mounting: a bind mount shows it once more.</summary>
+    /// <param name="deviceMinor">The mount, see <see cref="MountTableLine.DeviceMinor"/>.</param>
+    public static IReadOnlyList<MountTableLine> Of(uint deviceMinor) => [.. Lines("self").Where(line => line.IsFuse && line.DeviceMinor == deviceMinor)];
+
+    private static MountTableLine? At(string path, string process)
     {
         MountTableLine? found = null;
-        foreach (string text in File.ReadLines("/proc/self/mountinfo"))
+        foreach (var line in Lines(process))
         {
-            if (Parse(text) is { } line && line.MountPoint == path)
+            if (line.MountPoint == path)
                 found = line;
         }
         return found;
+    }
+
+    private static IEnumerable<MountTableLine> Lines(string process)
+    {
+        foreach (string text in File.ReadLines($"/proc/{process}/mountinfo"))
+        {
+            if (Parse(text) is { } line)
+                yield return line;
+        }
     }
 
     /// <summary>The mount that an absolute path lies on.</summary>

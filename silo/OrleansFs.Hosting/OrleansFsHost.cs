@@ -180,6 +180,9 @@ public sealed class OrleansFsHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Tells other processes that the folder is about to be let go. <see cref="StopAsync"/> does too; who knows earlier says so earlier.</summary>
+    public void AnnounceEnd() => (_volume ?? _receiver?.Volume)?.AnnounceEnd();
+
     /// <summary>Stops the silo, then settles, commits and closes the volume. May be called more than once.</summary>
     /// <exception cref="VolumeException">Something could not be brought to disk.</exception>
     public async Task StopAsync()
@@ -187,6 +190,7 @@ public sealed class OrleansFsHost : IAsyncDisposable
         if (_isStopped)
             return;
         _isStopped = true;
+        AnnounceEnd();
         try
         {
             if (_host is not null)

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Cli.Control;
 using OrleansFs.Cli.Output;
 using OrleansFs.Engine.Check;
 
@@ -15,9 +16,7 @@ internal static class CheckCommand
     {
         using var interrupt = new Interrupt();
         var options = new CheckOptions { DataFolder = data, Repair = repair, VerifyData = verifyData };
-        var report = await WorkDisplay.RunAsync(
-            show: !json, progress => VolumeCheck.RunAsync(
-                options, NullLoggerFactory.Instance, TimeProvider.System, new Relay<CheckStep>(s => progress.Report(new(s.Step, s.Done, s.Total))), interrupt.Token));
+        var report = await FolderHandover.OpenAsync(data, () => CheckAsync(options, show: !json, interrupt.Token), Console.Error.WriteLine, interrupt.Token);
         if (json)
         {
             Console.WriteLine(JsonSerializer.Serialize(report, CheckJson.Default.CheckReport));
@@ -37,6 +36,10 @@ internal static class CheckCommand
             Console.WriteLine("run it with --repair to mend what can be mended");
         return report.ExitCode;
     }
+
+    private static Task<CheckReport> CheckAsync(CheckOptions options, bool show, CancellationToken cancellation) => WorkDisplay.RunAsync(
+        show, progress => VolumeCheck.RunAsync(
+            options, NullLoggerFactory.Instance, TimeProvider.System, new Relay<CheckStep>(s => progress.Report(new(s.Step, s.Done, s.Total))), cancellation));
 }
 
 /// <summary>What <c>fsck --json</c> prints.</summary>

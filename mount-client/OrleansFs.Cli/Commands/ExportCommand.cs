@@ -21,7 +21,8 @@ internal static class ExportCommand
                 throw new CommandException($"{data} is being served: unmount it first");
         }
         var options = new VolumeOptions { DataFolder = data, ReadOnly = true, Create = false };
-        await using var volume = await VolumeCopy.OpenAsync(options, NullLoggerFactory.Instance, KernelTime.Instance, interrupt.Token);
+        await using var volume = await FolderHandover.OpenAsync(
+            data, () => VolumeCopy.OpenAsync(options, NullLoggerFactory.Instance, KernelTime.Instance, interrupt.Token), Console.Error.WriteLine, interrupt.Token);
         var report = await WorkDisplay.RunAsync(
             show: !Console.IsErrorRedirected,
             progress => new VolumeExport(volume, target, new Relay<long>(files => progress.Report(new("copying files out", files, null)))).RunAsync(all, interrupt.Token));

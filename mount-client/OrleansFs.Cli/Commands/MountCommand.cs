@@ -85,9 +85,10 @@ internal static class MountCommand
     private static async Task ServeAsync(MountRequest request, BackgroundStart? starter, ILoggerFactory loggers)
     {
         using var signals = new StopSignals();
-        MountPointCheck.Prepare(request.MountPoint, request.DataFolder);
+        Action<string> say = starter is null ? Console.Error.WriteLine : starter.Note;
+        await MountPointCheck.PrepareAsync(request.MountPoint, request.DataFolder, say, signals.Token);
         IServedVolume volume = request.DataFolder is { } folder
-            ? await EmbeddedVolume.OpenAsync(request, folder, loggers, signals.Token)
+            ? await FolderHandover.OpenAsync(folder, () => EmbeddedVolume.OpenAsync(request, folder, loggers, signals.Token), say, signals.Token)
             : await RemoteVolume.OpenAsync(request, loggers, signals.Token);
         await using (var ending = new Ending(volume))
         {
@@ -107,7 +108,7 @@ internal static class MountCommand
                     Console.WriteLine(line);
                 else
                     starter.Succeed(line);
-                await RunUntilGoneAsync(mounted, signals);
+                await RunUntilGoneAsync(mounted, volume, signals);
             }
         }
     }
@@ -125,9 +126,10 @@ internal static class MountCommand
         : wanted == IoUringMode.On ? $"/dev/fuse; no io_uring: {statistics.IoUringUnavailable}"
         : "/dev/fuse";
 
-    private static async Task RunUntilGoneAsync(MountedVolume mounted, StopSignals signals)
+    private static async Task RunUntilGoneAsync(MountedVolume mounted, IServedVolume volume, StopSignals signals)
     {
         await Task.WhenAny(mounted.Completion, signals.First);
+        volume.AnnounceEnd();
         if (mounted.Completion.IsCompleted)
             return;
         var outcome = await mounted.UnmountAsync(UnmountMode.Orderly);

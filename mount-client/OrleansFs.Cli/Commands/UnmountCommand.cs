@@ -19,6 +19,7 @@ internal static class UnmountCommand
             return ExitCode.Success;
         }
         string folder = VolumeLocation.OfMount(path);
+        await RefuseOtherMountsAsync(path, folder, interrupt.Token);
         using var client = await ControlClient.TryConnectAsync(folder, interrupt.Token)
             ?? throw new CommandException($"the process that serves {path} cannot be reached; 'umount {path}' unmounts without waiting for it");
         using var done = CancellationTokenSource.CreateLinkedTokenSource(interrupt.Token);
@@ -32,6 +33,19 @@ internal static class UnmountCommand
             await done.CancelAsync();
             await note;
         }
+    }
+
+    /// <summary>What "mount --bind" shows of a volume elsewhere has its source too, and is not what the process unmounts.</summary>
+    private static async Task RefuseOtherMountsAsync(string path, string folder, CancellationToken cancellation)
+    {
+        if (MountTable.At(path) is not { } mount || MountTable.Of(mount.DeviceMinor).Count == 1)
+            return;
+        using var client = await ControlClient.TryConnectAsync(folder, cancellation);
+        if (client is null)
+            return;
+        var reply = await client.AskOnceAsync(new(ControlRequest.CurrentVersion, ControlVerb.Status), cancellation);
+        if (reply.Status?.Mount?.MountPoint is { } mountPoint && mountPoint != path)
+            throw new CommandException($"{path} shows what is mounted at {mountPoint}; 'umount {path}' takes it away and leaves the volume mounted");
     }
 
     private static async Task<int> UnmountAsync(string path, ControlClient client, CancellationToken cancellation)

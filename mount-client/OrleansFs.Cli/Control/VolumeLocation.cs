@@ -5,7 +5,7 @@ namespace OrleansFs.Cli.Control;
 /// <summary>Finds the data folder of what a user named.</summary>
 internal static class VolumeLocation
 {
-    private const string MountType = "fuse.orleansfs";
+    public const string MountType = "fuse.orleansfs";
 
     /// <summary>The data folder of the mount at a path. Our mounts show it as their source.</summary>
     /// <exception cref="CommandException">No volume is mounted there.</exception>

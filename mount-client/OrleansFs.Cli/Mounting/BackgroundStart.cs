@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.IO.Pipes;
 using System.Runtime.InteropServices;
+using System.Text;
 using OrleansFs.Fuse;
 
 namespace OrleansFs.Cli.Commands;
@@ -16,6 +17,7 @@ internal sealed partial class BackgroundStart : IDisposable
 
     private const string Usable = "usable";
     private const string Refused = "refused";
+    private const string Remark = "remark ";
     private readonly AnonymousPipeClientStream _pipe;
 
     private BackgroundStart(AnonymousPipeClientStream pipe) => _pipe = pipe;
@@ -37,6 +39,8 @@ internal sealed partial class BackgroundStart : IDisposable
         try
         {
             string? outcome = await reader.ReadLineAsync(patience.Token);
+            for (; outcome?.StartsWith(Remark, StringComparison.Ordinal) == true; outcome = await reader.ReadLineAsync(patience.Token))
+                await Console.Error.WriteLineAsync(outcome[Remark.Length..]);
             string text = await reader.ReadToEndAsync(patience.Token);
             if (outcome == Usable)
             {
@@ -76,6 +80,9 @@ internal sealed partial class BackgroundStart : IDisposable
         return start;
     }
 
+    /// <summary>A line for the starter's standard error, while it waits.</summary>
+    public void Note(string line) => Write($"{Remark}{line}\n");
+
     public void Succeed(string line) => Tell(Usable, line);
 
     public void Fail(string line) => Tell(Refused, line);
@@ -85,10 +92,15 @@ internal sealed partial class BackgroundStart : IDisposable
     private void Tell(string outcome, string line)
     {
         IsWaiting = false;
+        Write($"{outcome}\n{line}");
+        _pipe.Dispose();
+    }
+
+    private void Write(string text)
+    {
         try
         {
-            using var writer = new StreamWriter(_pipe);
-            writer.Write($"{outcome}\n{line}");
+            _pipe.Write(Encoding.UTF8.GetBytes(text));
         }
         catch (IOException)
         {

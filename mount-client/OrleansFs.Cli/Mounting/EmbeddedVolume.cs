@@ -32,9 +32,9 @@ internal sealed class EmbeddedVolume : IServedVolume
 
     public bool ReadOnly => _host.Volume.ReadOnly;
 
-    /// <summary>Opens the volume of a folder; makes one only where the options say so.</summary>
-    public static async Task<EmbeddedVolume> OpenAsync(VolumeOptions options, ILoggerFactory loggers, CancellationToken cancellation) =>
-        new(await OpenHostAsync(new OrleansFsHostOptions { Volume = options, Loggers = loggers }, cancellation));
+    /// <summary>Opens the volume of a folder at rest, and waits for a process that is about to let it go.</summary>
+    public static Task<EmbeddedVolume> OpenAsync(VolumeOptions options, ILoggerFactory loggers, CancellationToken cancellation) => FolderHandover.OpenAsync(
+        options.DataFolder, async () => new EmbeddedVolume(await OpenHostAsync(new OrleansFsHostOptions { Volume = options, Loggers = loggers }, cancellation)), Console.Error.WriteLine, cancellation);
 
     /// <summary>Opens the volume that a mount serves.</summary>
     /// <exception cref="HostException">One line that says what is wrong with which option.</exception>
@@ -59,6 +59,8 @@ internal sealed class EmbeddedVolume : IServedVolume
 
     /// <summary>Starts the silo: from then on the volume's grains can be called.</summary>
     public Task StartAsync(CancellationToken cancellation) => _host.StartAsync(cancellation);
+
+    public void AnnounceEnd() => _host.AnnounceEnd();
 
     public IVolumeAccess OpenSession(IInodeHolder holder) => _host.Volume.OpenSession(holder);
 

@@ -26,6 +26,11 @@ internal interface IServedVolume : IAsyncDisposable
     /// <summary>Does what may be done while the kernel is asked for the mount.</summary>
     Task StartAsync(CancellationToken cancellation);
 
+    /// <summary>Tells other processes that the folder is about to be let go; where there is none, nothing is said.</summary>
+    void AnnounceEnd()
+    {
+    }
+
     /// <summary>The volume for the mount.</summary>
     IVolumeAccess OpenSession(IInodeHolder holder);
 

@@ -1,3 +1,4 @@
+using OrleansFs.Cli.Control;
 using OrleansFs.Fuse;
 
 namespace OrleansFs.Cli.Commands;
@@ -5,12 +6,13 @@ namespace OrleansFs.Cli.Commands;
 /// <summary>Whether a volume can be mounted where it is to be: asked before anything is opened.</summary>
 internal static class MountPointCheck
 {
-    /// <summary>Takes a dead mount away, and refuses what cannot be mounted on.</summary>
+    /// <summary>Waits for a mount that is ending, takes a dead one away, and refuses what cannot be mounted on.</summary>
     /// <exception cref="CommandException">It cannot; the message says why.</exception>
-    public static void Prepare(string mountPoint, string? dataFolder)
+    public static async Task PrepareAsync(string mountPoint, string? dataFolder, Action<string> say, CancellationToken cancellation)
     {
+        await FolderHandover.AwaitMountPointAsync(mountPoint, say, cancellation);
         if (DeadMount.DetachIfAt(mountPoint))
-            Console.Error.WriteLine($"orleansfs: {mountPoint} was left behind by a process that died; it is taken away");
+            say($"orleansfs: {mountPoint} was left behind by a process that died; it is taken away");
         if (MountTable.At(mountPoint) is { IsFuse: true } there)
             throw new CommandException($"{there.Source} is mounted at {mountPoint} already; unmount it first with 'orleansfs umount {mountPoint}'");
         if (File.Exists(mountPoint))

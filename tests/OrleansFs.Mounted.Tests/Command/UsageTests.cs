@@ -16,6 +16,8 @@ public sealed class UsageTests(MountPool mounts)
     [InlineData(1, "Required argument missing", "mount --data DATA")]
     [InlineData(1, "'more' is not known here", "mount --data DATA MNT more")]
     [InlineData(1, "'--fast' is not known here", "mount --data DATA MNT --fast")]
+    [InlineData(1, "'--fast' is not known here", "mount --data DATA --fast MNT")]
+    [InlineData(1, "'--fast' is not known here", "mount --data DATA --fast -- MNT")]
     [InlineData(1, "'large' is not a size", "mount --data DATA MNT --memory large")]
     [InlineData(1, "'9EiB' is more than there can be", "mount --data DATA MNT --memory 9EiB")]
     [InlineData(1, "'1.5' is not a whole number of bytes", "mount --data DATA MNT --memory 1.5")]

@@ -1,0 +1,28 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using OrleansFs.Cli.Control;
+using OrleansFs.Fuse;
+
+namespace OrleansFs.Cli.Commands;
+
+/// <summary>The helper of umount(8): unmounts as umount(8) does without a helper, with its rules and its messages, and then waits until the process has committed everything and let its folder go.</summary>
+internal static class UnmountHelperCommand
+{
+    /// <param name="words">The mount point, and the options that umount(8) gives to a helper.</param>
+    public static async Task<int> RunAsync(string[] words)
+    {
+        using var interrupt = new Interrupt();
+        string mountPoint = words[0];
+        var mount = MountTable.At(mountPoint);
+        using var unmount = Process.Start("umount", ["-i", .. words[1..], mountPoint]);
+        await unmount.WaitForExitAsync(interrupt.Token);
+        // What is detached lives on as long as it is used; what is mounted in another namespace is not looked for in this one.
+        bool isWaitedFor = unmount.ExitCode == 0 && mount is { Type: VolumeLocation.MountType } && !words.Contains("-l") && !words.Contains("-N");
+        if (isWaitedFor)
+            await AwaitAsync(mount!.Value.Source, interrupt.Token);
+        return unmount.ExitCode;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Task AwaitAsync(string folder, CancellationToken cancellation) => FolderHandover.AwaitReleaseAsync(folder, Console.Error.WriteLine, cancellation);
+}
