@@ -20,7 +20,8 @@ internal sealed partial class FileData
         // Redo records are this copy's own: what is to be on replicas has to be blocks.
         if (!SyncsAsBlocks && await LogAsync(inode, cancellation) is { } logged)
         {
-            var onDisk = _metadata.RedoDurableAsync(logged.Sequence, cancellation);
+            // Two logs to wait for are synced at the same time, in their threads.
+            var onDisk = _metadata.RedoDurableAsync(logged.Sequence, logged.IsAll ? SyncWait.Here : SyncWait.AtOnce, cancellation);
             if (!logged.IsAll && await DurableAsync(cancellation) is { IsOk: false } failed)
                 return failed;
             await onDisk;
@@ -118,12 +119,12 @@ internal sealed partial class FileData
     /// <summary>The file has a name, or may get one. A link that comes in between changes the first to the second, and so the second is looked at last.</summary>
     private static bool CanBeFound(Inode inode) => inode.Linkable || inode.Snapshot().LinkCount > 0;
 
-    /// <summary>Commits, and goes on in the thread that brought it to disk: what is left to do is to tell the program.</summary>
+    /// <summary>Commits, and brings it to disk or goes on in the thread that did: what is left to do is to tell the program.</summary>
     private async ValueTask<FsResult> DurableAsync(CancellationToken cancellation)
     {
         var result = await _committer.CommitAsync(cancellation);
         if (result.IsOk)
-            await _metadata.DurableAsync(cancellation, atOnce: true);
+            await _metadata.DurableAsync(cancellation, SyncWait.Here);
         return result;
     }
 

@@ -4,7 +4,23 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
 
-/// <summary>Brings what is appended to a log to disk, once for all who wait: a waiter that comes while a sync runs waits for the next. A thread of its own makes the calls.</summary>
+/// <summary>How one who waits for a sync goes on.</summary>
+internal enum SyncWait
+{
+    /// <summary>In a thread of the pool.</summary>
+    Later,
+
+    /// <summary>In the thread of the sync, which saves two wake-ups: only for one who just passes the answer on.</summary>
+    AtOnce,
+
+    /// <summary>As <see cref="AtOnce"/>; where a sync is short and nobody else would share it, who asks for it makes it himself, which saves two more.</summary>
+    Here,
+}
+
+/// <summary>
+/// Brings what is appended to a log to disk, once for all who wait: a waiter that comes while a sync runs waits for the next. A thread of its own makes the calls, or one who waits (see
+/// <see cref="CallerPace"/>). Never two at a time.
+/// </summary>
 internal sealed partial class FileSync : IDisposable
 {
     private readonly object _gate = new();
@@ -12,7 +28,9 @@ internal sealed partial class FileSync : IDisposable
     private readonly Action _sync;
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
+    private readonly CallerPace _pace;
     private Waiters? _next;
+    private bool _running;
     private Exception? _failure;
     private long _synced;
     private long _durableLsn;
@@ -23,8 +41,10 @@ internal sealed partial class FileSync : IDisposable
     /// <param name="lsn">Up to which mutation all was on disk before.</param>
     /// <param name="sync">Brings what is written to disk.</param>
     /// <param name="failed">Told when the disk fails.</param>
-    public FileSync(string name, Func<(long Position, long Lsn)> position, long lsn, Action sync, Action<Exception> failed)
+    /// <param name="time">Measures the syncs.</param>
+    public FileSync(string name, Func<(long Position, long Lsn)> position, long lsn, Action sync, Action<Exception> failed, TimeProvider time)
     {
+        _pace = new CallerPace(time);
         _position = position;
         _sync = sync;
         _failed = failed;
@@ -40,9 +60,9 @@ internal sealed partial class FileSync : IDisposable
 
     /// <summary>Completes when all up to a position is on disk.</summary>
     /// <param name="position">What is waited for.</param>
-    /// <param name="atOnce">Who waits goes on in the thread of the sync, which saves two wake-ups: only for one who just passes the answer on.</param>
+    /// <param name="how">How who waits goes on.</param>
     /// <param name="cancellation">Ends the waiting. Not where it goes on at once: the sync that it waits for has begun or is about to, and its end could only be told through another thread.</param>
-    public Task WaitAsync(long position, bool atOnce, CancellationToken cancellation)
+    public Task WaitAsync(long position, SyncWait how, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         lock (_gate)
@@ -53,13 +73,18 @@ internal sealed partial class FileSync : IDisposable
                 return Task.CompletedTask;
             if (_stop)
                 return Task.FromException(new ObjectDisposedException(nameof(MetadataStore)));
-            if (_next is null)
+            if (how != SyncWait.Here || _running || _next is not null || !_pace.IsForCaller())
             {
-                _next = new Waiters();
-                Monitor.Pulse(_gate);
+                if (_next is null)
+                {
+                    _next = new Waiters();
+                    Monitor.Pulse(_gate);
+                }
+                return how == SyncWait.Later ? _next.Later.Task.WaitAsync(cancellation) : _next.AtOnce.Task;
             }
-            return atOnce ? _next.AtOnce.Task : _next.Later.Task.WaitAsync(cancellation);
+            _running = true;
         }
+        return SyncOnce() is { } failure ? Task.FromException(failure) : Task.CompletedTask;
     }
 
     /// <summary>Serves who waits, then stops.</summary>
@@ -79,35 +104,60 @@ internal sealed partial class FileSync : IDisposable
     {
         while (TakeWaiters() is { } waiters)
         {
-            var (position, lsn) = _position();
-            try
+            if (SyncOnce() is { } failure)
             {
-                _sync();
-            }
-            catch (MetadataException e)
-            {
-                // After a failed sync the system may have dropped the pages and say yes to the next one: nothing can be promised any more.
-                lock (_gate)
-                    _failure = e;
-                waiters.Fail(e);
-                Fail(e);
+                waiters.Fail(failure);
                 return;
             }
-            lock (_gate)
-                _synced = Math.Max(_synced, position);
-            Volatile.Write(ref _durableLsn, lsn);
             waiters.Complete();
         }
+    }
+
+    /// <summary>One sync, by whoever has set <see cref="_running"/>.</summary>
+    /// <returns>Why it failed; null where all that was written before the call is on disk.</returns>
+    private Exception? SyncOnce()
+    {
+        var (position, lsn) = _position();
+        long begun = _pace.Begin();
+        Exception? failure = null;
+        try
+        {
+            _sync();
+        }
+        catch (Exception e)
+        {
+            // After a failed sync the system may have dropped the pages and say yes to the next one: nothing can be promised any more.
+            failure = e;
+        }
+        lock (_gate)
+        {
+            _running = false;
+            _failure = failure;
+            if (failure is null)
+            {
+                _synced = Math.Max(_synced, position);
+                Volatile.Write(ref _durableLsn, lsn);
+                _pace.Note(begun, shared: _next is not null);
+            }
+            if (_next is not null || _stop || failure is not null)
+                Monitor.Pulse(_gate);
+        }
+        if (failure is not null)
+            Fail(failure);
+        return failure;
     }
 
     private Waiters? TakeWaiters()
     {
         lock (_gate)
         {
-            while (_next is null && !_stop)
+            while (_running || (_next is null && !_stop && _failure is null))
                 Monitor.Wait(_gate);
+            if (_failure is not null)
+                return null;
             var waiters = _next;
             _next = null;
+            _running = waiters is not null;
             return waiters;
         }
     }

@@ -129,11 +129,11 @@ internal sealed partial class MetadataStore
     /// <summary>Completes when all that was committed before the call survives a loss of power. Waiters share the syncs.</summary>
     /// <exception cref="MetadataException">The disk failed: it is not known what of it is on disk, and the store is poisoned.</exception>
     /// <param name="cancellation">Ends the waiting.</param>
-    /// <param name="atOnce">Goes on in the thread of the sync: see <see cref="FileSync.WaitAsync"/>.</param>
-    public Task DurableAsync(CancellationToken cancellation, bool atOnce = false)
+    /// <param name="how">How who waits goes on.</param>
+    public Task DurableAsync(CancellationToken cancellation, SyncWait how = SyncWait.Later)
     {
         ObjectDisposedException.ThrowIf(_isDisposed || _sync is null, this);
-        return _sync.WaitAsync(Interlocked.Read(ref _commits), atOnce, cancellation);
+        return _sync.WaitAsync(Interlocked.Read(ref _commits), how, cancellation);
     }
 
     /// <summary>Moves the WAL into the database where it is long enough to be worth it. Off the request path, except for a short end of it at a later
@@ -152,7 +152,7 @@ internal sealed partial class MetadataStore
         var wal = _wal = File.OpenHandle(_path + "-wal", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         FileSync.SyncFolder(Path.GetDirectoryName(Path.GetFullPath(_path))!);
         FileSync.Sync(wal, WalName);
-        _sync = new FileSync("meta.db sync", () => (Interlocked.Read(ref _commits), Volatile.Read(ref _committed)), _committed, () => FileSync.Sync(wal, WalName), OnSyncFailed);
+        _sync = new FileSync("meta.db sync", () => (Interlocked.Read(ref _commits), Volatile.Read(ref _committed)), _committed, () => FileSync.Sync(wal, WalName), OnSyncFailed, _time);
     }
 
     private void StopBackground()

@@ -45,7 +45,7 @@ internal sealed partial class MetadataStore
 
     /// <summary>Completes, in a thread that must not be held up, when the redo log is on disk up to a record.</summary>
     /// <exception cref="MetadataException">The disk failed: it is not known what of it is on disk, and the store is poisoned.</exception>
-    public Task RedoDurableAsync(long sequence, CancellationToken cancellation) => _redo!.WaitAsync(sequence, cancellation);
+    public Task RedoDurableAsync(long sequence, SyncWait how, CancellationToken cancellation) => _redo!.WaitAsync(sequence, how, cancellation);
 
     /// <summary>What was synced and is not in manifests yet, by file. Call once, after opening.</summary>
     public IReadOnlyList<RedoFile> LoadRedo()

@@ -49,7 +49,7 @@ internal sealed partial class RedoLog
     private void Scan(Part part, List<RedoEntry> entries)
     {
         var file = part.File = System.IO.File.OpenHandle(part.Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-        _sync ??= new FileSync("redo log sync", () => (Volatile.Read(ref _sequence), 0), 0, SyncFiles, _failed);
+        _sync ??= new FileSync("redo log sync", () => (Volatile.Read(ref _sequence), 0), 0, SyncFiles, _failed, TimeProvider.System);
         long length = RandomAccess.GetLength(file);
         Span<byte> head = stackalloc byte[RedoRecord.HeadBytes];
         long last = 0;

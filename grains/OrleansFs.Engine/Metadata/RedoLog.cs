@@ -158,8 +158,8 @@ internal sealed partial class RedoLog : IDisposable
 
     /// <summary>Completes, in the thread of the sync, when all records up to one are on disk.</summary>
     /// <exception cref="MetadataException">The disk failed: it is not known what is on disk.</exception>
-    public Task WaitAsync(long sequence, CancellationToken cancellation) =>
-        sequence == 0 || _sync is not { } sync ? Task.CompletedTask : sync.WaitAsync(sequence, atOnce: true, cancellation);
+    public Task WaitAsync(long sequence, SyncWait how, CancellationToken cancellation) =>
+        sequence == 0 || _sync is not { } sync ? Task.CompletedTask : sync.WaitAsync(sequence, how, cancellation);
 
     /// <summary>Records of a file count no more as soon as a mutation is on disk.</summary>
     public void Settle(InodeNumber inode, RedoMark through, Lsn mutation)
@@ -277,7 +277,7 @@ internal sealed partial class RedoLog : IDisposable
             file.Dispose();
             throw;
         }
-        _sync ??= new FileSync("redo log sync", () => (Volatile.Read(ref _sequence), 0), 0, SyncFiles, _failed);
+        _sync ??= new FileSync("redo log sync", () => (Volatile.Read(ref _sequence), 0), 0, SyncFiles, _failed, TimeProvider.System);
         return file;
     }
 

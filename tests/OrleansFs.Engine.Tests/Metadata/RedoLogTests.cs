@@ -29,7 +29,7 @@ public sealed class RedoLogTests : IDisposable
             Assert.Equal(1, Append(log, 7, (100, "abc"u8.ToArray())));
             Assert.Equal(2, Append(log, 8));
             Assert.Equal(3, Append(log, 7, (0, large), (long.MaxValue - 3, [1, 2, 3])));
-            await log.WaitAsync(3, Cancellation);
+            await log.WaitAsync(3, SyncWait.Later, Cancellation);
             Assert.Equal(3 + large.Length + 3, log.LiveBytes);
         }
         using var again = Open(out var found);
@@ -106,7 +106,7 @@ public sealed class RedoLogTests : IDisposable
             Assert.Equal(3, Append(log, 9, (0, half)));
             // It has not been written over on disk yet.
             Assert.Equal(1, log.Oldest);
-            await log.WaitAsync(3, Cancellation);
+            await log.WaitAsync(3, SyncWait.Later, Cancellation);
             Assert.Equal(2, log.Oldest);
             Assert.Null(Append(log, 10, (0, new byte[Bytes])));
             Assert.Equal(2 * half.Length, log.LiveBytes);
