@@ -31,6 +31,9 @@ internal static class MetadataLimits
     /// <summary>Inodes kept in memory beyond those in use: some 20 MiB.</summary>
     public const int CachedInodes = 64 << 10;
 
+    /// <summary>Names kept in memory, a power of two: some 6 MiB, or 12 with the longest names.</summary>
+    public const int CachedDentries = 32 << 10;
+
     /// <summary>Slots that the search for an inode to drop looks at for each one taken in. More than one, so that the cache shrinks again after a burst of
     /// inodes in use.</summary>
     public const int SweepSteps = 16;

@@ -27,14 +27,17 @@ internal sealed partial class MetadataStore
         _effects.DeleteInode(inode);
     }
 
+    /// <remarks>The mutation puts the name into <see cref="_dentries"/> when it is complete.</remarks>
     private void Execute(in PutDentry dentry, bool exists)
     {
+        _dentries.Remove(dentry.Parent, dentry.Name);
         ApplyPutDentry(dentry, exists);
         _effects.PutDentry(dentry);
     }
 
     private void ExecuteDeleteDentry(InodeNumber parent, ReadOnlySpan<byte> name)
     {
+        _dentries.Remove(parent, name);
         _sql.DeleteDentry.Bind(1, parent).Bind(2, name).Run();
         _effects.DeleteDentry(parent, name);
     }
@@ -98,6 +101,7 @@ internal sealed partial class MetadataStore
     private bool Replay(EffectReader reader)
     {
         bool whole = false;
+        _dentries.Clear();
         Span<ManifestBlock> blocks = new ManifestBlock[MetadataLimits.SegmentBlocks];
         while (!reader.AtEnd)
         {
@@ -117,7 +121,7 @@ internal sealed partial class MetadataStore
                     break;
                 case EffectKind.PutDentry:
                     var dentry = reader.Dentry();
-                    ApplyPutDentry(dentry, FindDentry(dentry.Parent, dentry.Name) is not null);
+                    ApplyPutDentry(dentry, ReadDentry(dentry.Parent, dentry.Name) is not null);
                     break;
                 case EffectKind.DeleteDentry:
                     _sql.DeleteDentry.Bind(1, reader.Inode()).Bind(2, reader.Bytes()).Run();

@@ -76,6 +76,7 @@ internal sealed partial class MetadataStore
             Forget(inode);
         _ring.Clear();
         _segments.Clear();
+        _dentries.Clear();
         ReadState();
         Interlocked.Increment(ref _commits);
         Begin();

@@ -36,6 +36,7 @@ internal sealed partial class MetadataStore
                 Count(inode, 1);
                 ChangeEntries(parent, now, 1, isDirectory ? 1 : 0);
                 Done();
+                _dentries.Put(directory, name, new Dentry(cookie, inode.Number, Mode.DirectoryEntryType(inode.Current.Mode)));
                 return inode.Current;
             }
             catch (Exception e)

@@ -8,12 +8,13 @@ internal sealed partial class MetadataStore
     /// <summary>The first cookie of an entry of a directory; those before are for the start, "." and "..".</summary>
     private const long FirstCookie = 3;
 
-    /// <summary>What a name leads to.</summary>
-    private readonly record struct Dentry(long Cookie, InodeNumber Inode, byte Type);
+    private readonly DentryCache _dentries = new();
 
     /// <summary>Finds a name. "." and ".." are known. ENOENT, ENAMETOOLONG, EINVAL for a byte that no name has, ESTALE, ENOTDIR.</summary>
     public FsResult<Attributes> Lookup(InodeNumber directory, ReadOnlySpan<byte> name)
     {
+        if (LookUpCached(directory, name) is { } cached)
+            return cached;
         lock (Lock)
         {
             try
@@ -85,7 +86,31 @@ internal sealed partial class MetadataStore
         return inode.Current.LinkCount == 0 ? Errno.ENOENT : inode;
     }
 
+    /// <summary>What is in memory is found without the lock, which a commit holds for its milliseconds.</summary>
+    private FsResult<Attributes>? LookUpCached(InodeNumber directory, ReadOnlySpan<byte> name)
+    {
+        if (Trouble is not null || !_dentries.TryFind(directory, name, out var dentry) || !_inodes.TryGetValue(directory.Value, out var parent) || parent.IsGone)
+            return null;
+        parent.Recent = true;
+        if (dentry is not { } found)
+            return Errno.ENOENT;
+        if (!_inodes.TryGetValue(found.Inode.Value, out var child) || child.IsGone)
+            return null;
+        child.Recent = true;
+        return child.Snapshot();
+    }
+
     private Dentry? FindDentry(InodeNumber parent, ReadOnlySpan<byte> name)
+    {
+        if (_dentries.TryFind(parent, name, out var known))
+            return known;
+        var found = ReadDentry(parent, name);
+        _dentries.Put(parent, name, found);
+        return found;
+    }
+
+    /// <summary>As it is in the table, also in the middle of a change.</summary>
+    private Dentry? ReadDentry(InodeNumber parent, ReadOnlySpan<byte> name)
     {
         var s = _sql.GetDentry.Bind(1, parent).Bind(2, name);
         if (!s.Step())

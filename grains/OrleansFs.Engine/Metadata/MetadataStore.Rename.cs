@@ -25,11 +25,16 @@ internal sealed partial class MetadataStore
                 if (ReferenceEquals(move.Source, move.Target))
                     return (InodeNumber?)null;
                 var now = Clock.Now();
+                Dentry? placed = null;
                 if ((flags & RenameFlags.Exchange) != 0)
                     Exchange(move, name, newName, now);
-                else if (Move(move, name, newName, caller, now) is var failed and not Errno.None)
+                else if (Move(move, name, newName, caller, now, out placed) is var failed and not Errno.None)
                     return failed;
                 Done();
+                if (placed is not null)
+                    _dentries.Put(newDirectory, newName, placed);
+                if ((flags & (RenameFlags.Exchange | RenameFlags.Whiteout)) == 0)
+                    _dentries.Put(directory, name, null);
                 return move.Target is { Current.LinkCount: 0 } ? move.Target.Number : (InodeNumber?)null;
             }
             catch (Exception e)
@@ -126,8 +131,15 @@ internal sealed partial class MetadataStore
         }
     }
 
-    private Errno Move(in Moving move, ReadOnlySpan<byte> name, ReadOnlySpan<byte> newName, in Caller caller, Timestamp now)
+    /// <param name="move">What moves.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="newName">Its new name.</param>
+    /// <param name="caller">Owner of a whiteout.</param>
+    /// <param name="now">The change time.</param>
+    /// <param name="placed">The new entry; null where it took the place of another, whose cookie it keeps.</param>
+    private Errno Move(in Moving move, ReadOnlySpan<byte> name, ReadOnlySpan<byte> newName, in Caller caller, Timestamp now, out Dentry? placed)
     {
+        placed = null;
         var (from, to, source, target, flags) = move;
         bool isDirectory = source.Current.IsDirectory;
         Inode? whiteout = null;
@@ -144,6 +156,8 @@ internal sealed partial class MetadataStore
         if (whiteout is null)
             ExecuteDeleteDentry(from.Number, name);
         Execute(new PutDentry { Parent = to.Number, Name = newName, Cookie = cookie, Inode = source.Number, Type = type }, exists: target is not null);
+        if (target is null)
+            placed = new Dentry(cookie, source.Number, type);
         if (target is null && !keepsPlace)
             _nextCookie++;
         if (whiteout is not null)

@@ -30,6 +30,7 @@ internal sealed partial class MetadataStore
                 Relink(child, -1, now);
                 ChangeEntries(parent, now, -1, 0);
                 Done();
+                _dentries.Put(directory, name, null);
                 return child.Current.LinkCount == 0 ? child.Number : (InodeNumber?)null;
             }
             catch (Exception e)

@@ -160,6 +160,7 @@ internal sealed partial class MetadataStore : IDisposable
     private void Rebuild(Counters counters)
     {
         _segments.Clear();
+        _dentries.Clear();
         _isRebuilding = true;
         try
         {
