@@ -28,7 +28,7 @@ internal static class BlockCompressor
         if (content.Length > NoSampleBytes && !SamplesShrink(content, buffer))
             return BlockCodec.Raw;
         int n = LZ4Codec.Encode(content, buffer.AsSpan(0, limit), LZ4Level.L00_FAST);
-        if (n <= 0 || BlockFormat.DiskBytes(BlockHeader.Size + n) >= BlockFormat.DiskBytes(BlockHeader.Size + content.Length))
+        if (n <= 0 || BlockFormat.DiskBytes(BlockHeader.Size + n) >= BlockFormat.DiskBytes(BlockFormat.PayloadAt(BlockFormat.VersionOf(BlockCodec.Raw, content.Length)) + content.Length))
             return BlockCodec.Raw;
         payload = buffer.AsSpan(0, n);
         return BlockCodec.Lz4;

@@ -93,6 +93,7 @@ internal sealed partial class BlockFiles
             {
                 return null;
             }
+            _open.Forget(hash);
             _sync.Forget(hash);
             return name;
         }

@@ -8,7 +8,7 @@ namespace OrleansFs.Engine.Blocks;
 internal sealed partial class BlockFiles
 {
     /// <summary>Reads a whole block and checks it. <paramref name="destination"/> has room for the length the block is known to have, at least; a longer block is Corrupt.</summary>
-    /// <remarks>One read(2)-like call takes header and payload; a payload that is the content lands in the destination without a copy.</remarks>
+    /// <remarks>One read(2)-like call takes header and payload; a payload that is the content lands in the destination without a copy, but for large blocks of version 1.</remarks>
     public BlockReadResult Read(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: false)!.Value;
 
     /// <summary>The same where it needs no wait for the disk; null where it does.</summary>
@@ -16,28 +16,58 @@ internal sealed partial class BlockFiles
 
     private BlockReadResult? Read(BlockHash hash, Span<byte> destination, bool now)
     {
-        int fd = OpenBlock(hash, now);
-        if (fd < 0)
-            return now && LinuxFile.LastError == Errno.EAGAIN ? null : Refused(LinuxFile.LastError);
-        BlockHeader header = default;
+        // Smaller ones are mostly read once, and would drive out what is read in parts.
+        if (destination.Length < BlockFormat.MinPieced)
+        {
+            int fd = OpenBlock(hash, now);
+            if (fd < 0)
+                return now && LinuxFile.LastError == Errno.EAGAIN ? null : Refused(LinuxFile.LastError);
+            try
+            {
+                return Read(hash, fd, destination, now);
+            }
+            finally
+            {
+                LinuxFile.Close(fd);
+            }
+        }
+        for (bool again = false; ; again = true)
+        {
+            if (Open(hash, now, out bool wasKept, out var error) is not { } open)
+                return now && error == Errno.EAGAIN ? null : Refused(error);
+            BlockReadResult? read;
+            try
+            {
+                read = Read(hash, open.Descriptor, destination, now);
+            }
+            finally
+            {
+                _open.GiveBack(open);
+            }
+            if (read is not { IsOk: false })
+                return read;
+            _open.Forget(hash);
+            // What is under that name may be another file by now.
+            if (!wasKept || again)
+                return read;
+        }
+    }
+
+    [SkipLocalsInit]
+    private static BlockReadResult? Read(BlockHash hash, int fd, Span<byte> destination, bool now)
+    {
+        // As much of a head as the version has that is to be expected, so that the content lands where it belongs.
+        Span<byte> head = stackalloc byte[BlockFormat.HeadBytes];
+        head = head[..BlockFormat.PayloadAt(BlockFormat.VersionOf(BlockCodec.Raw, destination.Length))];
         byte beyond = 0;
-        Errno error;
-        int read;
-        try
-        {
-            error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), destination, new Span<byte>(ref beyond), now, out read);
-        }
-        finally
-        {
-            LinuxFile.Close(fd);
-        }
+        var error = LinuxFile.ReadAll(fd, head, destination, new Span<byte>(ref beyond), now, out int read);
         if (error != Errno.None)
             return now && error == Errno.EAGAIN ? null : BlockReadResult.Unreadable(error);
         if (read < BlockHeader.Size)
             return BlockReadResult.Corrupt($"the file has {read} bytes, less than a header");
-        if (read > BlockHeader.Size + destination.Length)
+        if (read > head.Length + destination.Length)
             return BlockReadResult.Corrupt($"the file has more than the {destination.Length} bytes that are known of the block");
-        return Unpack(hash, header, destination, read);
+        return Unpack(hash, head, destination, read);
     }
 
     /// <summary>Reads the block and computes its SHA-256 again. Length is that of the content.</summary>
@@ -87,23 +117,38 @@ internal sealed partial class BlockFiles
 
     private static BlockReadResult Refused(Errno error) => error == Errno.ENOENT ? BlockReadResult.Missing : BlockReadResult.Unreadable(error);
 
-    private static BlockReadResult Unpack(BlockHash hash, in BlockHeader header, Span<byte> destination, int read)
+    /// <param name="hash">The block.</param>
+    /// <param name="head">The beginning of the file.</param>
+    /// <param name="destination">What follows, and room for the content.</param>
+    /// <param name="read">Bytes of the file.</param>
+    private static BlockReadResult Unpack(BlockHash hash, ReadOnlySpan<byte> head, Span<byte> destination, int read)
     {
+        var header = MemoryMarshal.Read<BlockHeader>(head);
         if (BlockFormat.Fault(header, read) is { } fault)
             return BlockReadResult.Corrupt(fault);
         int length = (int)header.RawLength;
         if (length > destination.Length)
             return BlockReadResult.Corrupt($"the content has {length} bytes, more than the {destination.Length} that are known of the block");
-        var payload = destination[..(int)header.PayloadLength];
-        if (!BlockFormat.IsIntact(hash, header, payload))
-            return BlockReadResult.Corrupt("the checksum does not match");
+        // Where the head was taken for longer than it is, the payload begins in it.
+        int at = BlockFormat.PayloadAt(header.Version);
+        var first = head[Math.Min(at, Math.Min(read, head.Length))..Math.Min(read, head.Length)];
+        var table = header.Version == BlockFormat.PiecedVersion ? head[BlockHeader.Size..] : default;
+        int rest = (int)header.PayloadLength - first.Length;
         if (header.Codec == BlockCodec.Raw)
-            return BlockReadResult.Ok(length);
-        var compressed = BlockCompressor.Scratch(payload.Length);
-        payload.CopyTo(compressed);
-        return BlockCompressor.TryDecode(compressed, destination[..length])
-            ? BlockReadResult.Ok(length)
-            : BlockReadResult.Corrupt("the payload is not what the codec makes");
+        {
+            if (!first.IsEmpty)
+            {
+                destination[..rest].CopyTo(destination[first.Length..]);
+                first.CopyTo(destination);
+            }
+            return BlockFormat.IsIntact(hash, header, table, destination[..length]) ? BlockReadResult.Ok(length) : BlockReadResult.Corrupt("the checksum does not match");
+        }
+        var payload = BlockCompressor.Scratch((int)header.PayloadLength);
+        first.CopyTo(payload);
+        destination[..rest].CopyTo(payload[first.Length..]);
+        if (!BlockFormat.IsIntact(hash, header, table, payload))
+            return BlockReadResult.Corrupt("the checksum does not match");
+        return BlockCompressor.TryDecode(payload, destination[..length]) ? BlockReadResult.Ok(length) : BlockReadResult.Corrupt("the payload is not what the codec makes");
     }
 
     [SkipLocalsInit]

@@ -7,24 +7,31 @@ namespace OrleansFs.Engine.Blocks;
 /// <content>Blocks on their way from one copy to another.</content>
 internal sealed partial class BlockFiles
 {
-    /// <summary>Reads a block as it is stored, and checks it. The block is set where the result is Ok.</summary>
+    /// <summary>Reads the payload of a block as it is stored, and checks it. The block is set where the result is Ok.</summary>
     public BlockReadResult ReadStored(BlockHash hash, out ShippedBlock block)
     {
         block = default;
         int fd = OpenBlock(hash);
         if (fd < 0)
             return Refused(LinuxFile.LastError);
+        Span<byte> head = stackalloc byte[BlockFormat.HeadBytes];
         BlockHeader header = default;
         byte[] payload = [];
+        long length = 0;
         Errno error;
-        int read = 0;
         try
         {
-            error = LinuxFile.Length(fd, out long length);
+            error = LinuxFile.ReadAt(fd, head, 0, now: false, out int read);
+            head = head[..read];
             if (error == Errno.None)
+                error = LinuxFile.Length(fd, out length);
+            if (error == Errno.None && read >= BlockHeader.Size)
             {
-                payload = GC.AllocateUninitializedArray<byte>((int)Math.Clamp(length - BlockHeader.Size, 0, BlockLimits.MaxContent));
-                error = LinuxFile.ReadAll(fd, MemoryMarshal.AsBytes(new Span<BlockHeader>(ref header)), payload, default, now: false, out read);
+                header = MemoryMarshal.Read<BlockHeader>(head);
+                int at = BlockFormat.PayloadAt(header.Version);
+                payload = GC.AllocateUninitializedArray<byte>((int)Math.Clamp(length - at, 0, BlockLimits.MaxContent));
+                error = LinuxFile.ReadAt(fd, payload, at, now: false, out read);
+                payload = read < payload.Length ? [] : payload;
             }
         }
         finally
@@ -33,11 +40,11 @@ internal sealed partial class BlockFiles
         }
         if (error != Errno.None)
             return BlockReadResult.Unreadable(error);
-        if (read < BlockHeader.Size)
-            return BlockReadResult.Corrupt($"the file has {read} bytes, less than a header");
-        if (BlockFormat.Fault(header, read) is { } fault)
+        if (head.Length < BlockHeader.Size)
+            return BlockReadResult.Corrupt($"the file has {head.Length} bytes, less than a header");
+        if (BlockFormat.Fault(header, length) is { } fault)
             return BlockReadResult.Corrupt(fault);
-        if (!BlockFormat.IsIntact(hash, header, payload))
+        if (payload.Length != header.PayloadLength || !BlockFormat.IsIntact(hash, header, header.Version == BlockFormat.PiecedVersion ? head[BlockHeader.Size..] : default, payload))
             return BlockReadResult.Corrupt("the checksum does not match");
         block = new ShippedBlock { Hash = hash, Length = (int)header.RawLength, IsCompressed = header.Codec == BlockCodec.Lz4, Payload = payload };
         return BlockReadResult.Ok(block.Length);

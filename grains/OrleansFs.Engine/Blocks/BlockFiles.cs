@@ -1,5 +1,5 @@
 using System.Buffers;
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Model;
 
@@ -11,7 +11,7 @@ namespace OrleansFs.Engine.Blocks;
 /// 1. A name that is a hash never holds a torn block while this machine keeps its power: a file gets its name by rename(2) when it is complete. After a loss of power it may hold one that was not synced;
 ///    nothing durable refers to that, and its checksum finds it.
 /// 2. A file is never changed once it has its name; it is replaced or removed.
-/// 3. Every descriptor opened here is closed on every path; besides the one of the folder and those of calls under way, <see cref="BlockLimits.SyncOneByOne"/> are open.
+/// 3. Every descriptor opened here is closed on every path; besides the one of the folder and those of calls under way, <see cref="BlockLimits.SyncOneByOne"/> and <see cref="BlockLimits.OpenBlocks"/> are open.
 /// 4. Who writes and deletes the same hash at the same time must keep them apart himself (<see cref="BlockLocks"/>); readers need nothing: they see a whole file or none.
 /// </remarks>
 internal sealed partial class BlockFiles : IDisposable
@@ -126,6 +126,7 @@ internal sealed partial class BlockFiles : IDisposable
         var error = LinuxFile.Unlink(_root, BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]));
         if (error is not (Errno.None or Errno.ENOENT))
             throw new BlockStoreException(error, $"block {hash} cannot be deleted");
+        _open.Forget(hash);
         _sync.Forget(hash);
         return error == Errno.None;
     }
@@ -136,22 +137,25 @@ internal sealed partial class BlockFiles : IDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         _sync.Dispose();
+        _open.Clear();
         LinuxFile.Close(_root);
     }
 
+    [SkipLocalsInit]
     private StoredBlock Put(BlockHash hash, ReadOnlySpan<byte> content)
     {
         ArgumentOutOfRangeException.ThrowIfZero(content.Length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(content.Length, BlockLimits.MaxContent);
         var codec = BlockCompressor.Encode(content, out var payload);
-        var header = BlockFormat.HeaderOf(hash, codec, content.Length, payload);
+        var head = BlockFormat.HeadOf(hash, codec, content.Length, payload, stackalloc byte[BlockFormat.HeadBytes]);
         var temporary = BlockNames.Unfinished(hash, Interlocked.Increment(ref _unfinished), stackalloc byte[BlockNames.MaxPath]);
         int fd = LinuxFile.Open(_root, temporary, LinuxFile.O_WRONLY | LinuxFile.O_CREAT | LinuxFile.O_EXCL, 0x180 /* 0600 */);
         if (fd < 0)
             throw new BlockStoreException(LinuxFile.LastError, $"block {hash} cannot be stored");
-        var error = LinuxFile.WriteAll(fd, MemoryMarshal.AsBytes(new ReadOnlySpan<BlockHeader>(in header)), payload);
+        var error = LinuxFile.WriteAll(fd, head, payload);
         if (error == Errno.None)
             error = GiveName(hash, temporary);
+        _open.Forget(hash);
         if (error != Errno.None)
         {
             LinuxFile.Close(fd);
@@ -160,7 +164,7 @@ internal sealed partial class BlockFiles : IDisposable
         }
         if (payload.Length >= BlockLimits.EarlyWriteBack)
             LinuxFile.BeginWriteBack(fd);
-        int stored = BlockFormat.DiskBytes(BlockHeader.Size + payload.Length);
+        int stored = BlockFormat.DiskBytes(head.Length + payload.Length);
         return new StoredBlock(content.Length, stored, codec, _sync.Add(hash, payload.Length, fd));
     }
 

@@ -17,10 +17,11 @@ internal sealed partial class BlockStore
     /// <param name="offset">First byte wanted.</param>
     /// <param name="destination">Filled up to the end of the block; the result's length says how far. Lent until completion.</param>
     /// <param name="cancellation">Ends a wait.</param>
-    public ValueTask<BlockReadResult> ReadAsync(BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation)
+    /// <param name="isAlone">Who asks wants nothing else at the same time: a short read need not make room for another.</param>
+    public ValueTask<BlockReadResult> ReadAsync(BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation, bool isAlone = false)
     {
         Used?.Invoke(block.Hash);
-        var reading = ReadHereAsync(block, offset, destination, cancellation);
+        var reading = ReadHereAsync(block, offset, destination, isAlone, cancellation);
         if (Source is not { } source)
             return reading;
         if (!reading.IsCompletedSuccessfully)

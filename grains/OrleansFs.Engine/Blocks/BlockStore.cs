@@ -45,13 +45,15 @@ internal sealed partial class BlockStore : IDisposable
     /// <summary>
     /// Reads part of a block. Completes at once where the block is in memory, here or in the kernel; waits for the disk on a thread that is made for it; where another reader is loading the same block it
     /// waits for that.
-    /// A whole block goes from the file to <paramref name="destination"/> and is not kept; of a partly read one the content is kept for the next reader.
+    /// A whole block goes from the file to <paramref name="destination"/> and is not kept. A small part is read by itself where the block's file has checksums of pieces, and is not kept either: the kernel keeps the pages. Of
+    /// any other part the whole block is read, and is kept for the next reader.
     /// </summary>
     /// <param name="block">The block. A hole reads as zeros. The length is what the reader expects; a block that is shorter or longer is read as it is.</param>
     /// <param name="offset">First byte wanted.</param>
     /// <param name="destination">Filled up to the end of the block; the result's length says how far. Lent until completion.</param>
+    /// <param name="isAlone">Who asks wants nothing else at the same time.</param>
     /// <param name="cancellation">Ends a wait for another reader's load.</param>
-    private ValueTask<BlockReadResult> ReadHereAsync(BlockReference block, int offset, Memory<byte> destination, CancellationToken cancellation)
+    private ValueTask<BlockReadResult> ReadHereAsync(BlockReference block, int offset, Memory<byte> destination, bool isAlone, CancellationToken cancellation)
     {
         if (block.Hash.IsHole)
         {
@@ -61,6 +63,25 @@ internal sealed partial class BlockStore : IDisposable
         }
         if (_cache.TryCopy(block.Hash, offset, destination.Span, out int copied))
             return new(BlockReadResult.Ok(copied));
+        if (block.Length < BlockFormat.MinPieced || destination.Length > Math.Min(BlockLimits.PartRead, block.Length / 2))
+            return LoadAsync(block, offset, destination, isAlone, cancellation);
+        var part = Files.ReadPart(block.Hash, offset, destination.Span, now: true);
+        return part.Kind switch
+        {
+            PartReadKind.Read => new(BlockReadResult.Ok(part.Length)),
+            PartReadKind.MustWait => ReadPartAsync(block, offset, destination, isAlone, cancellation),
+            _ => LoadAsync(block, offset, destination, isAlone, cancellation),
+        };
+    }
+
+    private async ValueTask<BlockReadResult> ReadPartAsync(BlockReference block, int offset, Memory<byte> destination, bool isAlone, CancellationToken cancellation)
+    {
+        var part = await _readers.RunAsync(() => Files.ReadPart(block.Hash, offset, destination.Span, now: false), isShort: isAlone);
+        return part.Kind == PartReadKind.Read ? BlockReadResult.Ok(part.Length) : await LoadAsync(block, offset, destination, isAlone, cancellation);
+    }
+
+    private ValueTask<BlockReadResult> LoadAsync(BlockReference block, int offset, Memory<byte> destination, bool isAlone, CancellationToken cancellation)
+    {
         bool whole = offset == 0 && destination.Length >= block.Length;
         TaskCompletionSource<BlockReadResult>? other;
         lock (_lock)
@@ -74,9 +95,9 @@ internal sealed partial class BlockStore : IDisposable
         {
             return Files.TryRead(block.Hash, destination.Span[..block.Length]) is { IsOk: true } read
                 ? new(read)
-                : new(_readers.RunAsync(() => ReadWhole(block, destination.Span)));
+                : new(_readers.RunAsync(() => ReadWhole(block, destination.Span), isShort: isAlone && block.Length < BlockFormat.MinPieced));
         }
-        return LoadNow(block, offset, destination.Span) is { } loaded ? new(loaded) : new(_readers.RunAsync(() => LoadAndCopy(block, offset, destination.Span)));
+        return LoadNow(block, offset, destination.Span) is { } loaded ? new(loaded) : new(_readers.RunAsync(() => LoadAndCopy(block, offset, destination.Span), isShort: isAlone && block.Length < BlockFormat.MinPieced));
     }
 
     /// <summary>Ends the readers and closes all files. Does not sync. No call may be under way.</summary>

@@ -3,25 +3,40 @@ using Microsoft.Extensions.Logging;
 
 namespace OrleansFs.Engine.Blocks;
 
-/// <summary>Threads that wait for the disk, so that those that serve requests, of which there is one a core, never do.</summary>
+/// <summary>Threads that wait for the disk, so that those that serve requests, of which there is one a core, do not, or not for long (<see cref="CallerPace"/>).</summary>
 /// <remarks>They are made with the first read that has to wait. The queue is bounded: who finds it full does the work himself. Not the thread pool: it grows by a thread in half a second when its threads block.</remarks>
 internal sealed class DiskReaders(ILogger logger) : IDisposable
 {
     private readonly BlockingCollection<Action> _queue = new(BlockLimits.DiskQueue);
     private readonly Lock _lock = new();
+    private readonly CallerPace _pace = new(TimeProvider.System);
+    private int _present;
     private Thread[]? _threads;
     private bool _disposed;
 
-    /// <summary>Runs a read on one of the threads.</summary>
-    public Task<T> RunAsync<T>(Func<T> read)
+    /// <summary>Runs a read on one of the threads; one that takes little, on a disk that is fast, and while there are no others, on the caller's.</summary>
+    public Task<T> RunAsync<T>(Func<T> read, bool isShort)
     {
+        bool here = isShort && _pace.IsForCaller();
+        Interlocked.Increment(ref _present);
+        if (here)
+        {
+            try
+            {
+                return Task.FromResult(Run(read, isShort));
+            }
+            catch (Exception e)
+            {
+                return Task.FromException<T>(e);
+            }
+        }
         Start();
         var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         void Read()
         {
             try
             {
-                done.SetResult(read());
+                done.SetResult(Run(read, isShort));
             }
             catch (Exception e)
             {
@@ -31,6 +46,21 @@ internal sealed class DiskReaders(ILogger logger) : IDisposable
         if (!_queue.TryAdd(Read))
             Read();
         return done.Task;
+    }
+
+    private T Run<T>(Func<T> read, bool isShort)
+    {
+        long begun = _pace.Begin();
+        try
+        {
+            return read();
+        }
+        finally
+        {
+            bool shared = Interlocked.Decrement(ref _present) > 0;
+            if (isShort)
+                _pace.Note(begun, shared);
+        }
     }
 
     /// <summary>Ends the threads when what is queued is done. Nothing may be run any more.</summary>

@@ -138,6 +138,37 @@ internal static unsafe partial class LinuxFile
         }
     }
 
+    /// <summary>Reads from a place in a file on, up to its end.</summary>
+    /// <param name="fd">The file.</param>
+    /// <param name="destination">Filled.</param>
+    /// <param name="offset">Where to begin.</param>
+    /// <param name="now">Only where it needs no wait for the disk: EAGAIN where it does.</param>
+    /// <param name="read">Bytes read.</param>
+    public static Errno ReadAt(int fd, Span<byte> destination, long offset, bool now, out int read)
+    {
+        int flags = now ? RWF_NOWAIT : 0;
+        read = 0;
+        fixed (byte* to = destination)
+        {
+            while (read < destination.Length)
+            {
+                var part = new IoVector(to + read, destination.Length - read);
+                nint n = preadv2(fd, &part, 1, (nint)offset + read, flags);
+                if (n < 0 && LastError == Errno.EOPNOTSUPP && flags != 0)
+                {
+                    flags = 0;
+                    continue;
+                }
+                if (n < 0 && LastError != Errno.EINTR)
+                    return LastError;
+                if (n == 0)
+                    return Errno.None;
+                read += (int)Math.Max(n, 0);
+            }
+            return Errno.None;
+        }
+    }
+
     public static Errno Rename(int folder, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
     {
         fixed (byte* a = from)

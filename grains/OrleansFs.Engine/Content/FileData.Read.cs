@@ -38,7 +38,7 @@ internal sealed partial class FileData
         for (int i = 0; i < pieces.Count; i++)
         {
             var piece = pieces[i];
-            var reading = _blocks.ReadAsync(piece.Block, piece.BlockOffset, destination.Slice(piece.Destination, piece.Length), cancellation);
+            var reading = _blocks.ReadAsync(piece.Block, piece.BlockOffset, destination.Slice(piece.Destination, piece.Length), cancellation, isAlone: pieces.Count == 1);
             if (!reading.IsCompletedSuccessfully)
                 return FinishReadAsync(number, reading, [.. pieces[i..]], destination, length, cancellation);
             error = Fill(number, piece, reading.Result, destination.Span);

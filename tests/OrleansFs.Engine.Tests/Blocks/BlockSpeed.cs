@@ -102,7 +102,8 @@ public sealed class BlockSpeed(ITestOutputHelper output)
         Measure("weak checksum, scalar", S, () => WeakPolynomial.EvaluateScalar(random));
         Measure("compress random", S, () => BlockCompressor.Encode(random, out _));
         Measure("compress text", S, () => BlockCompressor.Encode(text, out _));
-        Measure("header and XXH3", S, () => BlockFormat.HeaderOf(default, BlockCodec.Raw, S, random));
+        byte[] head = new byte[BlockFormat.HeadBytes];
+        Measure("head and XXH3", S, () => BlockFormat.HeadOf(default, BlockCodec.Raw, S, random, head));
         byte[] zeros = new byte[S];
         Measure("all zero", S, () => BlockStore.IsAllZero(zeros));
         Measure("roll", S - 4096, () =>

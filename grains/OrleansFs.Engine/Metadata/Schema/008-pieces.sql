@@ -1,0 +1,1 @@
+-- Format 8: block files may have checksums of pieces, which programs of the formats before take for damaged. Nothing in the tables changes.
