@@ -42,6 +42,12 @@ internal static class Limits
     /// <summary>How long the end of a session waits for what was written to be on disk: as long as the longest call.</summary>
     public static readonly TimeSpan LastSync = TimeSpan.FromMinutes(2);
 
+    /// <summary>How long a silo may take to greet who connects to it before it counts as one that cannot be reached. On a local network that takes a millisecond.</summary>
+    public static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long a silo that is in the cluster may take to say what it serves before it counts as one that is not there: a new connection, and a machine that is busy.</summary>
+    public static readonly TimeSpan DescribeTimeout = TimeSpan.FromSeconds(8);
+
     /// <summary>How long the other end of a new connection may take to prove that it belongs to the cluster. A round trip, on a machine that may be busy.</summary>
     public static readonly TimeSpan Handshake = TimeSpan.FromSeconds(10);
 }

@@ -1,11 +1,14 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Orleans;
 using Orleans.Configuration;
 using Orleans.Hosting;
+using Orleans.Messaging;
 using Orleans.Runtime;
+using Orleans.Runtime.Membership;
 using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
@@ -54,6 +57,7 @@ public sealed partial class VolumeConnection : IAsyncDisposable
             using var patience = new CancellationTokenSource(options.ConnectTimeout, options.Time);
             using var linked = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellation);
             await host.StartAsync(linked.Token);
+            ((ReachableGateways)host.Services.GetRequiredService<IGatewayListProvider>()).Connected();
             return new VolumeConnection(host, options, disruptions);
         }
         catch (Exception e)
@@ -69,14 +73,10 @@ public sealed partial class VolumeConnection : IAsyncDisposable
     {
         var management = Grains.GetGrain<IManagementGrain>(0);
         var silos = await management.GetDetailedHosts(onlyActive: true, cancellation);
-        var copies = new List<CopyDescription>();
-        foreach (var silo in silos)
-        {
-            // A silo that leaves in this moment is one that is not there, as is one in the cluster that serves no copy.
-            if (CopyName.TryParse(silo.SiloName, out var name) && await TryDescribeAsync(name, cancellation) is { } copy)
-                copies.Add(copy);
-        }
-        return copies;
+        // All at once: one that cannot be reached is waited for, and not for each of them in turn.
+        var copies = await Task.WhenAll(silos.Select(s => CopyName.TryParse(s.SiloName, out var name) ? TryDescribeAsync(name, cancellation) : Task.FromResult<CopyDescription?>(null)));
+        // A silo that leaves in this moment is one that is not there, as is one in the cluster that serves no copy.
+        return [.. copies.OfType<CopyDescription>()];
     }
 
     /// <summary>The named copy, or the master's where no name is given.</summary>
@@ -108,7 +108,7 @@ public sealed partial class VolumeConnection : IAsyncDisposable
     {
         try
         {
-            var result = await Grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString()).DescribeAsync(cancellation);
+            var result = await Grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString()).DescribeAsync(cancellation).AsTask().WaitAsync(Limits.DescribeTimeout, Time, cancellation);
             return result.TryGet(out var copy, out _) ? copy : null;
         }
         catch (Exception e) when (Interruption.Is(e))
@@ -134,6 +134,8 @@ public sealed partial class VolumeConnection : IAsyncDisposable
                 o.Invariant = options.Cluster.Invariant;
                 o.ConnectionString = options.Cluster.ConnectionString;
             });
+            client.Services.AddSingleton<AdoNetGatewayListProvider>();
+            client.Services.Replace(ServiceDescriptor.Singleton<IGatewayListProvider>(services => new ReachableGateways(services.GetRequiredService<AdoNetGatewayListProvider>(), options.Time)));
             client.AddGatewayCountChangedHandler((_, change) =>
             {
                 if (change.NumberOfConnectedGateways < change.PreviousNumberOfConnectedGateways)

@@ -24,6 +24,12 @@ public sealed record ClusterConnection
 
     private const string SqlitePrefix = "sqlite:";
 
+    /// <summary>How long a connection to PostgreSQL is waited for, seconds, where its string does not say: a server that is there answers in milliseconds, and a laptop's may be away for days.</summary>
+    private const int ConnectSeconds = 5;
+
+    /// <summary>How long one of its answers is waited for, seconds: statements are a handful of rows.</summary>
+    private const int CommandSeconds = 10;
+
     private ClusterConnection(ClusterDatabase database, string connectionString, string? file)
     {
         Database = database;
@@ -65,11 +71,11 @@ public sealed record ClusterConnection
         }
         else if (Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "postgres" or "postgresql")
         {
-            connection = new(ClusterDatabase.PostgreSql, FromUri(uri), null);
+            connection = PostgreSql(FromUri(uri));
         }
         else if (IsPostgreSql(text))
         {
-            connection = new(ClusterDatabase.PostgreSql, text, null);
+            connection = PostgreSql(text);
         }
         else
         {
@@ -86,8 +92,23 @@ public sealed record ClusterConnection
         if (File is not null)
             return SqlitePrefix + File;
         var builder = new DbConnectionStringBuilder { ConnectionString = ConnectionString };
-        builder.Remove("Password");
+        foreach (string detail in new[] { "Password", "Timeout", "Command Timeout" })
+            builder.Remove(detail);
         return builder.ConnectionString;
+    }
+
+    private static ClusterConnection PostgreSql(string text)
+    {
+        var builder = new DbConnectionStringBuilder { ConnectionString = text };
+        AddUnlessSaid(builder, ConnectSeconds, "Timeout");
+        AddUnlessSaid(builder, CommandSeconds, "Command Timeout", "CommandTimeout");
+        return new(ClusterDatabase.PostgreSql, builder.ConnectionString, null);
+    }
+
+    private static void AddUnlessSaid(DbConnectionStringBuilder builder, int seconds, params string[] names)
+    {
+        if (!names.Any(builder.ContainsKey))
+            builder[names[0]] = seconds;
     }
 
     private static bool IsPostgreSql(string text)

@@ -11,7 +11,7 @@ public readonly record struct FolderOwner(int Pid, bool IsEnding);
 /// <summary>
 /// The data folder of a copy and the exclusive lock on it: one process has a copy open at a time.
 /// </summary>
-/// <remarks>Names in it: <c>meta.db</c> (with -wal and -shm), <c>redo.0</c> and <c>redo.1</c>, <c>blocks/</c>, <c>lock</c>, <c>pid</c> (the process's id, and the word "ending" once it is about to let the folder go); <c>cluster.db</c> and <c>silo.json</c> are the silo's.</remarks>
+/// <remarks>Names in it: <c>meta.db</c> (with -wal and -shm), <c>redo.0</c> and <c>redo.1</c>, <c>blocks/</c>, <c>lock</c>, <c>pid</c> (the process's id, and the word "ending" once it is about to let the folder go); <c>cluster.db</c>, <c>cluster.json</c> and <c>silo.json</c> are the silo's.</remarks>
 internal sealed class DataFolder : IDisposable
 {
     private const string LockName = "lock";
@@ -126,5 +126,5 @@ internal sealed class DataFolder : IDisposable
 
     /// <summary>A first name that is not ours: what a volume whose making was cut short leaves may be there.</summary>
     private static string? Stranger(string path) => Directory.EnumerateFileSystemEntries(path).Select(System.IO.Path.GetFileName)
-        .FirstOrDefault(n => n is not ("lock" or "pid" or "blocks" or "cluster.db" or "cluster.db-wal" or "cluster.db-shm" or "silo.json" or "lost+found" or "meta.db.new"));
+        .FirstOrDefault(n => n is not ("lock" or "pid" or "blocks" or "cluster.db" or "cluster.db-wal" or "cluster.db-shm" or "silo.json" or "cluster.json" or "lost+found" or "meta.db.new"));
 }

@@ -1,5 +1,4 @@
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 using Orleans.Runtime.Hosting;
 using OrleansFs.Grains.Placement;
 using OrleansFs.Grains.Sessions;
@@ -10,12 +9,10 @@ namespace OrleansFs.Grains;
 public static class GrainsHostingExtensions
 {
     /// <param name="silo">The silo. Its name is the name of the copy.</param>
-    /// <param name="copy">The copy it serves. Opened before the silo starts, closed after it has stopped, both by the caller.</param>
-    /// <param name="time">The clock.</param>
-    /// <param name="exclusive">Sessions of mounts in other processes are refused: <c>EBUSY</c>.</param>
-    public static Orleans.Hosting.ISiloBuilder AddOrleansFsGrains(this Orleans.Hosting.ISiloBuilder silo, IVolumeCopy copy, TimeProvider time, bool exclusive = false)
+    /// <param name="sessions">The sessions on the copy that it serves. They are the caller's, and outlive the silo: one that takes its place, in the same process, goes on with them.</param>
+    public static Orleans.Hosting.ISiloBuilder AddOrleansFsGrains(this Orleans.Hosting.ISiloBuilder silo, CopySessions sessions)
     {
-        silo.Services.AddSingleton(services => new CopySessions(copy, time, exclusive, services.GetRequiredService<ILogger<CopySessions>>()));
+        silo.Services.AddSingleton(sessions);
         silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, ReplicationWatch>();
         silo.Services.AddPlacementDirector<CopyPlacement, CopyPlacementDirector>();
         silo.AddGrainDirectory(NoDirectory.Name, (_, _) => new NoDirectory());

@@ -4,8 +4,8 @@ using Orleans.Runtime;
 namespace OrleansFs.Hosting;
 
 /// <summary>
-/// What the silo cannot go on from: the cluster has declared it dead, or its membership cannot be kept. Orleans would end the process on the spot; but the process may also be a mount
-/// with data in flight, so it is told, stops in order, and nothing is lost.
+/// What the silo cannot go on from: the cluster has declared it dead, or its membership cannot be kept. Orleans would end the process on the spot; but the process serves a volume, and may be a mount
+/// with data in flight: it goes on, and another silo takes the place of this one (<see cref="OrleansFsHost"/>).
 /// </summary>
 internal sealed class FatalErrors(ILogger<FatalErrors> logger) : IFatalErrorHandler
 {
@@ -18,7 +18,7 @@ internal sealed class FatalErrors(ILogger<FatalErrors> logger) : IFatalErrorHand
 
     public void OnFatalException(object? sender, string? context, Exception? exception)
     {
-        logger.LogCritical(exception, "the silo is lost: {Context}", context ?? sender?.ToString() ?? "no reason given");
-        _lost.TrySetResult(exception ?? new HostException($"the silo is lost: {context}"));
+        logger.LogInformation(exception, "the silo is lost: {Context}", context ?? sender?.ToString() ?? "no reason given");
+        _lost.TrySetResult(exception ?? new HostException(context ?? "no reason given"));
     }
 }

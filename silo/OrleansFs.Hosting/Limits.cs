@@ -21,11 +21,50 @@ internal static class Limits
     /// <summary>Places of grains that a silo remembers. Finding one anew is a look at the membership in memory.</summary>
     public const int PlacesRemembered = 10_000;
 
-    /// <summary>How long a silo waits for another's sign of life before it counts it as missed. On one host or a local network answers take a millisecond.</summary>
+    /// <summary>How long a silo waits for another's sign of life. On one host or a local network answers take a millisecond.</summary>
     public static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(2);
 
-    /// <summary>Time of a silo without a sign of life in the table after which it is taken for gone by those that start.</summary>
+    /// <summary>How often a silo of a cluster of one shows in its own table that it lives.</summary>
     public static readonly TimeSpan AliveTick = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often a silo shows in the database of a cluster that it lives, and looks who else does: two statements of a millisecond.</summary>
+    public static readonly TimeSpan MemberTick = TimeSpan.FromSeconds(5);
+
+    /// <summary>Silence of a silo in the database after which it is asked directly, and struck if it does not answer: three ticks missed, and the time that one may take on a busy machine.</summary>
+    public static readonly TimeSpan SilentFor = TimeSpan.FromSeconds(20);
+
+    /// <summary>Time between two looks at the database after which nobody's silence in it means anything.</summary>
+    public static readonly TimeSpan SilenceBroken = TimeSpan.FromSeconds(12);
+
+    /// <summary>How long striking a silo is waited for. It is tried again with the next look.</summary>
+    public static readonly TimeSpan StrikeTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often a start looks whether a silo that has its name still shows itself.</summary>
+    public static readonly TimeSpan NamesakeTick = TimeSpan.FromSeconds(1);
+
+    /// <summary>Probes in a row that Orleans may miss before it would have silos vote: it never does (<see cref="Cluster.MemberWatch"/>).</summary>
+    public const int MissedProbes = 1_000_000;
+
+    /// <summary>Longest time between two probes of one silo by another, however slow it is.</summary>
+    public static readonly TimeSpan LongestProbe = TimeSpan.FromSeconds(4);
+
+    /// <summary>Silence of a connection between silos after which it is given up: four probes at their slowest.</summary>
+    public static readonly TimeSpan ConnectionSilence = TimeSpan.FromSeconds(20);
+
+    /// <summary>How often connections are looked at for that.</summary>
+    public static readonly TimeSpan ConnectionTick = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long one attempt to join may take. It is made again.</summary>
+    public static readonly TimeSpan JoinTimeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>First pause after a failed attempt to join; doubled each time.</summary>
+    public static readonly TimeSpan FirstJoinPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Longest pause after a failed attempt to join: how late a laptop may notice that it is at home.</summary>
+    public static readonly TimeSpan LongestJoinPause = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a silo that has no place in its cluster, or whose database is away, is given to stop: it has nobody to say goodbye to.</summary>
+    public static readonly TimeSpan LostStopTimeout = TimeSpan.FromSeconds(1);
 
     /// <summary>How often the membership table is read besides what silos tell each other.</summary>
     public static readonly TimeSpan TableRefresh = TimeSpan.FromSeconds(20);

@@ -1,40 +1,47 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Runtime;
+using Orleans.Runtime.MembershipService;
 using OrleansFs.Client;
 using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains;
+using OrleansFs.Grains.Sessions;
+using OrleansFs.Hosting.Cluster;
+using OrleansFs.Model;
 
 namespace OrleansFs.Hosting;
 
 /// <summary>Builds the Orleans silo of a host: small, quiet, and quick to start.</summary>
 internal static class SiloBuilding
 {
-    public static IHost Build(OrleansFsHostOptions options, ClusterConnection cluster, IVolumeCopy copy, ClusterSecret secret, ILoggerFactory loggers)
+    public static IHost Build(OrleansFsHostOptions options, ClusterConnection cluster, CopySessions sessions, CopyName name, ClusterSecret secret, ILoggerFactory loggers)
     {
         // An empty builder: no configuration files, no environment, no console lifetime; the process's owner decides on all of that.
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Services.AddSingleton<ILoggerFactory>(new ExpectedLosses(loggers));
         builder.Services.AddSingleton(options.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Limits.StopTimeout);
-        builder.UseOrleans(silo => Configure(silo, options, cluster, copy, new Handshake(secret, options.Time)));
+        builder.UseOrleans(silo => Configure(silo, options, cluster, sessions, name, new Handshake(secret, options.Time)));
         return builder.Build();
     }
 
-    private static void Configure(ISiloBuilder silo, OrleansFsHostOptions options, ClusterConnection cluster, IVolumeCopy copy, Handshake handshake)
+    private static void Configure(ISiloBuilder silo, OrleansFsHostOptions options, ClusterConnection cluster, CopySessions sessions, CopyName name, Handshake handshake)
     {
         silo.Configure<ClusterOptions>(o =>
         {
             o.ClusterId = options.ClusterId;
             o.ServiceId = ClusterConnection.ServiceId;
         });
-        silo.Configure<SiloOptions>(o => o.SiloName = copy.Description.Copy.Value);
+        silo.Configure<SiloOptions>(o => o.SiloName = name.Value);
         silo.Configure<EndpointOptions>(o =>
         {
             o.AdvertisedIPAddress = options.Advertise;
@@ -46,6 +53,9 @@ internal static class SiloBuilding
             o.Invariant = cluster.Invariant;
             o.ConnectionString = cluster.ConnectionString;
         });
+        silo.Services.AddSingleton<AdoNetClusteringTable>();
+        silo.Services.Replace(ServiceDescriptor.Singleton<IMembershipTable>(services =>
+            new MembershipView(services.GetRequiredService<AdoNetClusteringTable>(), services.GetRequiredService<ILocalSiloDetails>(), options.Time)));
         silo.AddAdoNetGrainStorageAsDefault(o =>
         {
             o.Invariant = cluster.Invariant;
@@ -55,8 +65,13 @@ internal static class SiloBuilding
         silo.Configure<ClusterMembershipOptions>(o =>
         {
             o.ProbeTimeout = Limits.ProbeTimeout;
+            o.MaxProbeTimeout = Limits.LongestProbe;
             o.IAmAliveTablePublishTimeout = Limits.AliveTick;
             o.TableRefreshTimeout = Limits.TableRefresh;
+            o.MaxJoinAttemptTime = Limits.JoinTimeout;
+            // Who is gone is found out by MemberWatch: probes keep connections warm, and nobody is voted out by them, nor by how long his own clock says that he has been joining.
+            o.NumMissedProbesLimit = Limits.MissedProbes;
+            o.EvictWhenMaxJoinAttemptTimeExceeded = false;
         });
         silo.Configure<GrainCollectionOptions>(o =>
         {
@@ -70,15 +85,22 @@ internal static class SiloBuilding
             // A lock that is waited for is granted or it is not: the caller learns which.
             o.WaitForCancellationAcknowledgement = true;
         });
+        var silence = new SilentConnections(options.Time);
         silo.Configure<SiloConnectionOptions>(o =>
         {
-            o.ConfigureSiloInboundConnection(handshake.Listen);
-            o.ConfigureSiloOutboundConnection(handshake.Call);
+            o.ConfigureSiloInboundConnection(connection => silence.Watch(Proven(connection, handshake.Listen)));
+            o.ConfigureSiloOutboundConnection(connection => silence.Watch(Proven(connection, handshake.Call)));
             o.ConfigureGatewayInboundConnection(handshake.Listen);
         });
         silo.Services.AddSingleton<FatalErrors>();
         silo.Services.AddSingleton<IFatalErrorHandler>(services => services.GetRequiredService<FatalErrors>());
-        silo.AddOrleansFsGrains(copy, options.Time, options.Exclusive);
+        silo.AddOrleansFsGrains(sessions);
+    }
+
+    private static IConnectionBuilder Proven(IConnectionBuilder connection, Action<IConnectionBuilder> handshake)
+    {
+        handshake(connection);
+        return connection;
     }
 
     /// <summary>A port that nobody uses at this moment. Somebody may take it before the silo does: then the start is tried again.</summary>

@@ -19,7 +19,8 @@ public sealed class Handshake(ClusterSecret secret, TimeProvider time)
     private const int NonceSize = 32;
     private const int CodeSize = HMACSHA256.HashSizeInBytes;
 
-    private static ReadOnlySpan<byte> Greeting => "OFS1"u8;
+    /// <summary>What a listener says first, before its nonce.</summary>
+    public static ReadOnlySpan<byte> Greeting => "OFS1"u8;
 
     private static ReadOnlySpan<byte> CallerLabel => "orleansfs caller"u8;
 

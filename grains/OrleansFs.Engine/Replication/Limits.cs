@@ -48,6 +48,12 @@ internal static class ReplicationLimits
     /// <summary>How long one call to a replica may take. A sync of 1 GiB on a slow disk is below it.</summary>
     public static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(110);
 
+    /// <summary>How long an answer is waited for before the replica is asked whether it is there at all.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long that question may take: a replica that puts a full copy of a large database into place answers nothing meanwhile. A connection that is lost ends it before.</summary>
+    public static readonly TimeSpan PulseTimeout = TimeSpan.FromSeconds(30);
+
     /// <summary>How long one replica may take to serve blocks before the next is asked.</summary>
     public static readonly TimeSpan FetchTimeout = TimeSpan.FromSeconds(10);
 

@@ -173,7 +173,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
 
     private void Lost(Exception e)
     {
-        string reason = e.GetBaseException().Message.ReplaceLineEndings(" ");
+        string reason = e.Message.ReplaceLineEndings(" ");
         if (Trouble != reason)
             _logger.LogInformation("the replica '{Name}' is not being kept up to date now: {Reason}", Name, reason);
         Trouble = reason;
@@ -252,7 +252,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     private async ValueTask<ReplicaReply> AskAsync(Func<CancellationToken, ValueTask<ReplicaReply>> call, CancellationToken cancellation = default)
     {
         using var both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, cancellation);
-        var reply = await call(both.Token).AsTask().WaitAsync(ReplicationLimits.CallTimeout, _time, both.Token);
+        var reply = await AnswerAsync(call(both.Token).AsTask(), both.Token);
         _last = new Contact(reply, _time.GetUtcNow());
         switch (reply.Outcome)
         {
@@ -272,6 +272,44 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
                     _damaged.TryAdd(hash, 0);
                 return reply;
         }
+    }
+
+    /// <summary>
+    /// Waits for an answer. One that takes long is not waited for blindly: the replica is asked whether it is there at all, so that a call whose answer was lost on the way ends in seconds, and one that syncs a lot on a slow
+    /// disk does not.
+    /// </summary>
+    private async Task<ReplicaReply> AnswerAsync(Task<ReplicaReply> call, CancellationToken cancellation)
+    {
+        long began = _time.GetTimestamp();
+        while (!await EndsAsync(call, ReplicationLimits.Patience, cancellation))
+        {
+            if (_time.GetElapsedTime(began) > ReplicationLimits.CallTimeout)
+                throw new TimeoutException($"the replica '{Name}' did not do what it was asked within {ReplicationLimits.CallTimeout.TotalSeconds:0} s");
+            var pulse = _link.PulseAsync(Epoch, cancellation).AsTask();
+            if (!await EndsAsync(Task.WhenAny(call, pulse), ReplicationLimits.PulseTimeout, cancellation))
+                throw new TimeoutException($"the replica '{Name}' does not answer");
+            if (!call.IsCompleted)
+                await pulse;
+        }
+        return await call;
+    }
+
+    /// <returns>False where it has not ended in time.</returns>
+    private async Task<bool> EndsAsync(Task call, TimeSpan patience, CancellationToken cancellation)
+    {
+        try
+        {
+            await call.WaitAsync(patience, _time, cancellation);
+        }
+        catch (TimeoutException) when (!call.IsCompleted)
+        {
+            return false;
+        }
+        catch (Exception) when (call.IsCompleted)
+        {
+            // Whoever waits for it is told.
+        }
+        return true;
     }
 }
 

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Control;
 using OrleansFs.Fuse;
 using OrleansFs.Hosting;
+using OrleansFs.Hosting.Command;
 using OrleansFs.Mount;
 
 namespace OrleansFs.Cli.Commands;
@@ -104,11 +105,13 @@ internal static class MountCommand
                 string line = $"mounted {volume.What} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
                 if (volume.Notice is { } notice)
                     line += $"\n{notice}";
+                ServiceNotification.Ready(line);
                 if (starter is null)
                     Console.WriteLine(line);
                 else
                     starter.Succeed(line);
                 await RunUntilGoneAsync(mounted, volume, signals);
+                ServiceNotification.Stopping();
             }
         }
     }

@@ -55,7 +55,16 @@ internal sealed class EmbeddedVolume : IServedVolume
         return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.SharedSession };
     }
 
-    public string? Notice => _host.Volume.FenceTrouble;
+    public string? Notice
+    {
+        get
+        {
+            string? alone = _host.ClusterTrouble is { } trouble
+                ? $"{trouble}: what is written stays on this machine until it answers, and should another copy have been made the master meanwhile, is read-only then and copied out with 'orleansfs export'"
+                : null;
+            return string.Join('\n', new[] { _host.Volume.FenceTrouble, alone }.OfType<string>()) is { Length: > 0 } notice ? notice : null;
+        }
+    }
 
     /// <summary>Starts the silo: from then on the volume's grains can be called.</summary>
     public Task StartAsync(CancellationToken cancellation) => _host.StartAsync(cancellation);
@@ -64,7 +73,11 @@ internal sealed class EmbeddedVolume : IServedVolume
 
     public IVolumeAccess OpenSession(IInodeHolder holder) => _host.Volume.OpenSession(holder);
 
-    public ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation) => _own.GetStatusAsync(cancellation);
+    public async ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation)
+    {
+        var status = await _own.GetStatusAsync(cancellation);
+        return status.TryGet(out var value, out _) && value.Trouble is null && _host.ClusterTrouble is { } trouble ? value with { Trouble = trouble } : status;
+    }
 
     public async Task<CollectResult> CollectAsync(bool dryRun, IProgress<WorkProgress> progress, CancellationToken cancellation)
     {

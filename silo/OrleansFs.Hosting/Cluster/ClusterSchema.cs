@@ -36,9 +36,9 @@ internal static class ClusterSchema
             PrepareSqlite(connection);
             CheckPrivate(connection.File!);
         }
-        catch (DbException e)
+        catch (Exception e) when (e is DbException or TimeoutException)
         {
-            throw new HostException($"the cluster's database ({connection}) cannot be used: {e.Message}", e);
+            throw ClusterAwayException.Of(connection.ToString(), e);
         }
     }
 

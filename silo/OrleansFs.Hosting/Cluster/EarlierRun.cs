@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Orleans;
 using Orleans.Runtime;
+using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -13,9 +14,10 @@ namespace OrleansFs.Hosting.Cluster;
 /// </summary>
 /// <remarks>
 /// A row is struck on proof only, since a silo that is struck while it lives stops: (1) <c>silo.json</c> in our data folder, whose lock we hold, names it; (2) the database is our
-/// folder's own and the row has our name; (3) the cluster is on this host, the row is active and nothing listens on its port.
+/// folder's own and the row has our name; (3) the cluster is on this host, the row is active and nothing listens on its port; (4) the row has our name, and while we watched it for as long as <see cref="MemberWatch"/>
+/// would, it showed no sign of life and did not answer: the machine is gone, or its folder is, and this silo is to take its place.
 /// </remarks>
-internal sealed class EarlierRun(IMembershipTable table, ClusterConnection cluster, bool isPrivate, CopyName name, ILogger logger)
+internal sealed class EarlierRun(IMembershipTable table, ClusterConnection cluster, bool isPrivate, CopyName name, TimeProvider time, ILogger logger)
 {
     /// <summary>Rows struck, and changes of others met with, in one start: more than silos a cluster has.</summary>
     private const int Attempts = 100;
@@ -44,15 +46,43 @@ internal sealed class EarlierRun(IMembershipTable table, ClusterConnection clust
             bool isOurs = entry.SiloAddress.Equals(ours) || (isPrivate && hasOurName);
             if (isOurs || await IsGoneAsync(entry, cancellation))
             {
-                entry.Status = SiloStatus.Dead;
-                if (await table.UpdateRowAsync(entry, etag, data.Version.Next(), cancellation))
-                    logger.LogInformation("silo {Silo} ({Name}) of an earlier run is struck from the membership", entry.SiloAddress, entry.SiloName);
+                await StrikeAsync(entry, etag, data.Version, cancellation);
                 return false;
             }
-            if (hasOurName && entry.Status == SiloStatus.Active)
+            if (!hasOurName || entry.Status != SiloStatus.Active)
+                continue;
+            if (!await IsSilentAsync(entry, cancellation))
                 throw new HostException($"another silo named '{name}' is in the cluster, at {entry.SiloAddress.Endpoint} on {entry.HostName}: each needs a name of its own");
+            await StrikeAsync(entry, etag, data.Version, cancellation);
+            return false;
         }
         return true;
+    }
+
+    private async Task StrikeAsync(MembershipEntry entry, string etag, TableVersion version, CancellationToken cancellation)
+    {
+        entry.Status = SiloStatus.Dead;
+        if (await table.UpdateRowAsync(entry, etag, version.Next(), cancellation))
+            logger.LogInformation("silo {Silo} ({Name}) of an earlier run is struck from the membership", entry.SiloAddress, entry.SiloName);
+    }
+
+    /// <summary>Watches a silo that has our name, until it shows itself or has been silent for long enough.</summary>
+    private async Task<bool> IsSilentAsync(MembershipEntry namesake, CancellationToken cancellation)
+    {
+        if (await SiloProbe.AnswersAsync(namesake.SiloAddress.Endpoint, time, cancellation))
+            return false;
+        logger.LogInformation("silo {Silo} has the name '{Name}' too and does not answer: waiting for a sign of life", namesake.SiloAddress, name);
+        long began = time.GetTimestamp();
+        while (time.GetElapsedTime(began) < Limits.SilentFor)
+        {
+            await Task.Delay(Limits.NamesakeTick, time, cancellation);
+            var now = (await table.ReadAllAsync(cancellation)).Members.FirstOrDefault(m => m.Item1.SiloAddress.Equals(namesake.SiloAddress))?.Item1;
+            if (now is null || now.Status != SiloStatus.Active)
+                return true;
+            if (now.IAmAliveTime != namesake.IAmAliveTime)
+                return false;
+        }
+        return !await SiloProbe.AnswersAsync(namesake.SiloAddress.Endpoint, time, cancellation);
     }
 
     private async Task<bool> IsGoneAsync(MembershipEntry entry, CancellationToken cancellation)

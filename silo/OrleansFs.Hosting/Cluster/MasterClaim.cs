@@ -49,9 +49,25 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
             }
             await transaction.CommitAsync(cancellation);
         }
-        catch (DbException e)
+        catch (Exception e) when (e is DbException or TimeoutException)
         {
-            throw new HostException($"the cluster's database ({cluster}) cannot be used: {e.Message}", e);
+            throw ClusterAwayException.Of(cluster.ToString(), e);
+        }
+    }
+
+    /// <summary>What the database has of a volume; null where nobody has claimed it.</summary>
+    /// <exception cref="HostException">It cannot be asked.</exception>
+    public static async Task<MasterClaim?> FindAsync(ClusterConnection cluster, string clusterId, VolumeId volume, CancellationToken cancellation)
+    {
+        try
+        {
+            await using DbConnection connection = cluster.Database == ClusterDatabase.Sqlite ? new SqliteConnection(cluster.ConnectionString) : new NpgsqlConnection(cluster.ConnectionString);
+            await connection.OpenAsync(cancellation);
+            return await ReadAsync(connection, null, clusterId, volume, cancellation);
+        }
+        catch (Exception e) when (e is DbException or TimeoutException)
+        {
+            throw ClusterAwayException.Of(cluster.ToString(), e);
         }
     }
 
@@ -68,7 +84,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
             throw new HostException($"the volume has a master already, the copy '{holder.Copy}': there is one master a volume; serve this machine with --role replica and an empty folder, or promote its replica");
     }
 
-    private static async Task<MasterClaim?> ReadAsync(DbConnection connection, DbTransaction transaction, string clusterId, VolumeId volume, CancellationToken cancellation)
+    private static async Task<MasterClaim?> ReadAsync(DbConnection connection, DbTransaction? transaction, string clusterId, VolumeId volume, CancellationToken cancellation)
     {
         await using var command = Command(
             connection, transaction, "SELECT Copy, Epoch, EpochStart, Folder FROM OrleansFsMaster WHERE ClusterId = @cluster AND Volume = @volume", ("cluster", clusterId), ("volume", volume.ToString()));
@@ -86,7 +102,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
         await command.ExecuteNonQueryAsync(cancellation);
     }
 
-    private static DbCommand Command(DbConnection connection, DbTransaction transaction, string sql, params (string Name, object Value)[] parameters)
+    private static DbCommand Command(DbConnection connection, DbTransaction? transaction, string sql, params (string Name, object Value)[] parameters)
     {
         var command = connection.CreateCommand();
         command.CommandText = sql;

@@ -7,8 +7,8 @@ using OrleansFs.Engine;
 namespace OrleansFs.Hosting.Command;
 
 /// <summary>
-/// The command that serves one copy until it gets SIGTERM or SIGINT: <c>orleansfs-silo</c>, and <c>orleansfs silo</c>, which is the same. Exit codes: 0 stopped in order; 1 it could not start, lost
-/// its place in the cluster, or not everything reached the disk; 2 wrong arguments. Errors are one line on standard error.
+/// The command that serves one copy until it gets SIGTERM or SIGINT: <c>orleansfs-silo</c>, and <c>orleansfs silo</c>, which is the same. Exit codes: 0 stopped in order; 1 it could not start, or
+/// not everything reached the disk; 2 wrong arguments. Errors are one line on standard error.
 /// </summary>
 public static class SiloCommand
 {
@@ -72,15 +72,17 @@ public static class SiloCommand
         try
         {
             await using var host = await OrleansFsHost.StartAsync(options with { Loggers = loggers }, cancellation);
-            Console.WriteLine($"{host.Copy}: serving {host.DataFolder}, gateway {host.Silo!.Gateway}");
+            string serving = $"serving {host.DataFolder}, {(host.Silo is { } silo ? $"gateway {silo.Gateway}" : "in no cluster yet")}";
+            Console.WriteLine($"{host.Copy}: {serving}");
+            ServiceNotification.Ready(serving);
+            if (host.ClusterTrouble is { } trouble)
+                await Console.Error.WriteLineAsync($"{program}: {trouble}; it is tried again until it answers");
             if (host.Receiver is null && host.Volume.FenceTrouble is { } fence)
                 await Console.Error.WriteLineAsync($"{program}: {fence}");
-            var ended = await Task.WhenAny(stop.Task, host.Lost);
+            await stop.Task;
+            ServiceNotification.Stopping();
             await host.StopAsync();
-            if (ended == stop.Task)
-                return 0;
-            await Console.Error.WriteLineAsync($"{program}: the silo lost its place in the cluster: {(await host.Lost).Message}");
-            return 1;
+            return 0;
         }
         catch (Exception e) when (e is VolumeException or HostException)
         {
