@@ -5,7 +5,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit 1
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
-needed=(fuse3 attr acl sqlite3 rsync git gcc libc6-dev make tar e2fsprogs util-linux procps python3 postgresql)
+needed=(fuse3 attr acl sqlite3 rsync git gcc libc6-dev make tar e2fsprogs util-linux procps python3 iproute2 nftables postgresql)
 missing=()
 for package in "${needed[@]}"; do
     dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")

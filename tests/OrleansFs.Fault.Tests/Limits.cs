@@ -30,6 +30,15 @@ internal static class Limits
     /// <summary>A check of a volume of some hundred MiB, its content read.</summary>
     public static readonly TimeSpan Check = TimeSpan.FromSeconds(120);
 
+    /// <summary>A command that asks silos of which some do not answer.</summary>
+    public static readonly TimeSpan NetworkCommand = TimeSpan.FromSeconds(90);
+
+    /// <summary>How long programs work at a time while something is wrong with the network.</summary>
+    public static readonly TimeSpan NetworkBurst = TimeSpan.FromMilliseconds(700);
+
+    /// <summary>From a fault of the network until who is concerned has noticed it: silence of 20 s, and the pauses between attempts.</summary>
+    public static readonly TimeSpan Noticed = TimeSpan.FromSeconds(90);
+
     /// <summary>Size of the disk whose power is cut, bytes: room for some seconds of work, and little enough to copy for each cut.</summary>
     public const long DiskBytes = 320L << 20;
 
