@@ -8,7 +8,7 @@ namespace OrleansFs.Engine.Blocks;
 /// <content>Reading a part of a block, and the files that are kept open for that.</content>
 internal sealed partial class BlockFiles
 {
-    private readonly BlockDescriptors _open = new(BlockLimits.OpenBlocks);
+    private readonly BlockDescriptors _open = new((int)Math.Clamp((LinuxFile.DescriptorLimit() ?? 0) / BlockLimits.OpenBlocksShare, 1, BlockLimits.OpenBlocks));
 
     /// <summary>Reads a part of a block and checks it, without the rest.</summary>
     /// <param name="hash">The block.</param>

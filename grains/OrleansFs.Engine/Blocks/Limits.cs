@@ -18,9 +18,12 @@ internal static class BlockLimits
     /// <summary>Blocks written and not synced, or suspect, at which a writer waits for the sync, and fails if that fails.</summary>
     public const int MaxUnsyncedBlocks = 4 * UnsyncedBlocks;
 
-    /// <summary>Block files kept open for reading, of 16 KiB and more: some 8 MiB of the kernel's memory for inodes and names, and a fraction of the descriptors that a process may have (524,288 under systemd, and .NET
-    /// asks for all of them). To open one costs three reads of the disk when nothing of it is in memory, 0.22 ms here.</summary>
+    /// <summary>Block files kept open for reading, of 16 KiB and more: some 8 MiB of the kernel's memory for inodes and names, and few of the descriptors that a process may have where it is started by systemd or a
+    /// shell (524,288 and more; .NET asks for all of them). To open one costs three reads of the disk when nothing of it is in memory, 0.22 ms here.</summary>
     public const int OpenBlocks = 4096;
+
+    /// <summary>Where a process may have few descriptors, one in so many is for block files that are kept open: 256 of the 1,024 of old systems.</summary>
+    public const int OpenBlocksShare = 4;
 
     /// <summary>Longest read that is done without the rest of the block, bytes. Longer ones come from programs, or a kernel, that go on to read the rest.</summary>
     public const int PartRead = 32 << 10;

@@ -15,6 +15,7 @@ internal static unsafe partial class LinuxFile
     public const uint SYNC_FILE_RANGE_WRITE = 2;
     public const int POSIX_FADV_DONTNEED = 4;
     private const int RWF_NOWAIT = 8;
+    private const int RLIMIT_NOFILE = 7;
     private const ulong RESOLVE_CACHED = 0x20;
     private const int SYS_openat2 = 437;
     private const int AT_FDCWD = -100;
@@ -217,6 +218,13 @@ internal static unsafe partial class LinuxFile
     /// <summary>Gives the kernel's clean pages of a file back. A hint.</summary>
     public static void DropPages(int fd) => _ = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 
+    /// <summary>Descriptors that this process may have; null where that cannot be told.</summary>
+    public static long? DescriptorLimit()
+    {
+        ResourceLimit limit;
+        return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (long)Math.Min(limit.Current, long.MaxValue) : null;
+    }
+
     public static Errno SyncData(int fd) => fdatasync(fd) == 0 ? Errno.None : LastError;
 
     public static Errno Sync(int fd) => fsync(fd) == 0 ? Errno.None : LastError;
@@ -264,6 +272,17 @@ internal static unsafe partial class LinuxFile
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int syncfs(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int getrlimit(int resource, ResourceLimit* limit);
+
+    /// <summary><c>struct rlimit</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct ResourceLimit
+    {
+        public ulong Current;
+        public ulong Most;
+    }
 
     /// <summary><c>struct iovec</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
