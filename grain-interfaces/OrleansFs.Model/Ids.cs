@@ -14,6 +14,12 @@ public readonly record struct InodeNumber([property: Id(0)] ulong Value) : IComp
     /// <summary>How many low bits count inodes within one site.</summary>
     public const int SiteShift = 48;
 
+    /// <summary>No site has this number: inode numbers that begin with it are a mount's own, for what is in no volume.</summary>
+    public const ushort NoSite = 0xFFFF;
+
+    /// <summary>Whether the number is a mount's own.</summary>
+    public bool IsOfMount => Value >> SiteShift == NoSite;
+
     public int CompareTo(InodeNumber other) => Value.CompareTo(other.Value);
 
     public override string ToString() => Value.ToString(CultureInfo.InvariantCulture);

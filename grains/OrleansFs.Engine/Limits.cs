@@ -131,6 +131,15 @@ internal static class Limits
     /// <summary>How often what was read is written down: a kill forgets the order of so long.</summary>
     public static readonly TimeSpan TouchInterval = TimeSpan.FromSeconds(10);
 
+    /// <summary>Blocks that can be held by who reads them by hash, 128 GiB of default ones: at 100 bytes each, here and in the list of the content that they are of.</summary>
+    public const int HeldBlocks = 1 << 20;
+
+    /// <summary>Blocks of a file that are held under one hold of the metadata lock: 64 segments, less than a millisecond.</summary>
+    public const int HoldStep = 16384;
+
+    /// <summary>Files whose content hash is computed under one hold of the metadata lock.</summary>
+    public const int HashBatch = 64;
+
     /// <summary>How often blocks that nothing refers to are looked for.</summary>
     public static readonly TimeSpan CollectInterval = TimeSpan.FromMinutes(1);
 

@@ -3,7 +3,7 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine;
 
 /// <summary>A session in the process of the volume itself: the engine's face to a mount beside it. No hop: what can be done at once is done by the calling thread.</summary>
-public sealed class LocalSession : IVolumeAccess, IDisposable
+public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDisposable
 {
     private readonly VolumeCopy _volume;
     private readonly IInodeHolder _holder;
@@ -26,7 +26,9 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ReadLink(inode));
 
     public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
-        await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused : _volume.Metadata.Create(directory, name.Span, inode, caller);
+        HashFolder.Is(directory, name.Span) ? Errno.EEXIST
+        : await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused
+        : _volume.Metadata.Create(directory, name.Span, inode, caller);
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
     {
@@ -40,6 +42,8 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
 
     public async ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
+        if (HashFolder.Is(directory, name.Span))
+            return Errno.EEXIST;
         if (await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None)
             return refused;
         var result = _volume.Metadata.Link(inode, directory, name.Span);
@@ -55,7 +59,8 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
         new(_volume.Unlink(directory, name.Span, isDirectory: true));
 
     public ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
-        CancellationToken cancellation) => _volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation);
+        CancellationToken cancellation) =>
+        HashFolder.Is(newDirectory, newName.Span) ? new(Errno.EEXIST) : _volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation);
 
     public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
         new(_volume.Metadata.ReadDirectory(directory, cookie, sink, withAttributes));
@@ -85,15 +90,17 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
     public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _volume.SyncAllAsync(cancellation);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        new(_volume.Metadata.GetXattr(inode, name.Span));
+        OwnXattr.Is(name.Span) ? _volume.GetOwnXattrAsync(inode, name, cancellation) : new(_volume.Metadata.GetXattr(inode, name.Span));
 
     public async ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation) =>
-        await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused : _volume.Metadata.SetXattr(inode, name.Span, value.Span, flags);
+        OwnXattr.Is(name.Span) ? await _volume.SetOwnXattrAsync(inode, name, value, flags, cancellation)
+        : await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused
+        : _volume.Metadata.SetXattr(inode, name.Span, value.Span, flags);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ListXattr(inode));
 
     public ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        new(_volume.ReadOnly ? Errno.EROFS : _volume.Metadata.RemoveXattr(inode, name.Span));
+        new(_volume.ReadOnly ? Errno.EROFS : OwnXattr.Is(name.Span) ? Errno.EPERM : _volume.Metadata.RemoveXattr(inode, name.Span));
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) => new(_volume.Space());
 
@@ -115,6 +122,7 @@ public sealed class LocalSession : IVolumeAccess, IDisposable
     /// <summary>Ends the session: its locks go, and what only it held.</summary>
     public void Dispose()
     {
+        ReleaseAll();
         _volume.LockTable.ReleaseSession(_id);
         _volume.Orphanage.Detach(_holder);
     }

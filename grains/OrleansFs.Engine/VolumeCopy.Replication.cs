@@ -158,7 +158,7 @@ public sealed partial class VolumeCopy
 
     private void StartReplica()
     {
-        _replicaBlocks = new ReplicaBlocks(_metadata, _blocks.Files, Locks, _time, _logger);
+        _replicaBlocks = new ReplicaBlocks(_metadata, _blocks.Files, Locks, Holds, _time, _logger);
         _blocks.Source = new ReplicaRepair(this, _options.FetchTimeout, _time);
         _tasks.Run("tidy", TidyLoopAsync);
     }

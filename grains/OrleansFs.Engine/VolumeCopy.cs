@@ -66,7 +66,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             SyncsAsBlocks = options.SyncCopies > 0,
         };
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
-        _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, _committer, time, loggers.CreateLogger<GarbageCollector>());
+        _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, Holds, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
         Delta = new VolumeDelta(options.Delta, folder.Metadata, BlockSize);
         metadata.IsHeld = Delta.Held.Contains;
@@ -286,6 +286,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _tasks.Run("commit", CommitLoopAsync);
         _tasks.Run("purge", _orphanage.PurgeAsync);
         _tasks.Run("collect", CollectLoopAsync);
+        _tasks.Run("hash", HashUnhashedAsync);
     }
 
     private void SignalPending()

@@ -77,10 +77,17 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     }
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(SessionTicket session, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Find(session) is { } s ? s.Access.GetXattrAsync(inode, name, cancellation) : new(Unknown);
+        Find(session) is not { } s ? new(Unknown)
+        : OwnXattr.Is(name.Span) ? _sessions.Reads.RunAsync(() => s.Access.GetXattrAsync(inode, name, cancellation), cancellation)
+        : s.Access.GetXattrAsync(inode, name, cancellation);
 
     public ValueTask<FsResult> SetXattrAsync(ChangeRequest request, InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags,
-        CancellationToken cancellation) => Once(request, s => s.Access.SetXattrAsync(inode, name, value, flags, cancellation));
+        CancellationToken cancellation) =>
+        Once(
+            request,
+            s => OwnXattr.Is(name.Span)
+                ? _sessions.Writes.RunAsync(() => s.Access.SetXattrAsync(inode, name, value, flags, cancellation), cancellation)
+                : s.Access.SetXattrAsync(inode, name, value, flags, cancellation));
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
         Find(session) is { } s ? s.Access.ListXattrAsync(inode, cancellation) : new(Unknown);

@@ -53,13 +53,15 @@ internal static class CommandLine
             CustomParser = ParseIoUring,
             DefaultValueFactory = _ => IoUringMode.Auto,
         };
+        var listXattrs = new Option<bool>("--list-xattrs") { Description = "list the extended attributes user.orleansfs.* too, which are answered by name anyway" };
+        var noHashFolder = new Option<bool>("--no-hash-folder") { Description = "without the folder .orleansfs at the root, through which content is read by its hash" };
         var background = new Option<bool>("--background") { Description = "return when the mount is usable, and leave it running" };
         var log = new Option<string?>("--log-file") { Description = "write the log there instead of to standard error", HelpName = "FILE" };
         var verbose = new Option<bool>("--verbose", "-v") { Description = "log more" };
         var ready = new Option<string?>(BackgroundStart.ReadyOption) { Hidden = true };
         var command = new Command("mount", "Mount a volume until it is unmounted or a signal comes: one in a folder (--data), which this process serves, or one that a silo serves (--cluster alone).")
         {
-            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy,
+            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy, listXattrs, noHashFolder,
         };
         network.AddTo(command);
         replication.AddTo(command);
@@ -96,6 +98,8 @@ internal static class CommandLine
             // As with any file system that root mounts: modes, owners and ACLs say who may do what, and the kernel enforces them.
             AllowOther = parsed.GetValue(allowOther) || Environment.IsPrivilegedProcess,
             IoUring = parsed.GetValue(ioUring),
+            ListXattrs = parsed.GetValue(listXattrs),
+            NoHashFolder = parsed.GetValue(noHashFolder),
             Background = parsed.GetValue(background),
             LogFile = parsed.GetValue(log) is { } file ? Path.GetFullPath(file) : null,
             Verbose = parsed.GetValue(verbose),

@@ -12,6 +12,15 @@ internal static class Limits
     /// <summary>The unit of statfs(2)'s counts. A page, as every program expects that never looks at f_frsize.</summary>
     internal const uint SpaceUnit = 4096;
 
+    /// <summary>Contents that the kernel may know by their hash before it is asked to forget the oldest: each keeps its blocks from being collected, and the kernel keeps a name as long as it has memory.</summary>
+    internal const int KnownContents = 1024;
+
+    /// <summary>Contents that the kernel is asked to forget with one look-up past that bound: more than one, so that the number falls; few, so that a look-up stays short.</summary>
+    internal const int PrunedContents = 8;
+
+    /// <summary>Contents known by their hash at a time. Past it only those that programs have open are left.</summary>
+    internal const int MostContents = 65536;
+
     /// <summary>The longest name, as everywhere in Linux.</summary>
     internal const uint NameLength = 255;
 }

@@ -22,6 +22,15 @@ public sealed record VolumeMountOptions
     /// <summary>io_uring or /dev/fuse. Default: io_uring where the kernel has it turned on.</summary>
     public IoUringMode IoUring { get; init; } = IoUringMode.Auto;
 
+    /// <summary>The folder <c>.orleansfs</c> is at the root, where the volume gives content by its hash. Default: true. Without it a name of that kind that the volume has of itself can be reached.</summary>
+    public bool HashFolder { get; init; } = true;
+
+    /// <summary>What <c>status</c> and <c>replicas</c> in that folder say. Default: JSON.</summary>
+    public FolderReports Reports { get; init; } = new();
+
+    /// <summary>The volume's own extended attributes are listed, and not only answered by name. Default: false, so that copying programs leave them alone.</summary>
+    public bool ListXattrs { get; init; }
+
     internal FuseOptions ToFuse() => new()
     {
         FileSystemName = Source,
@@ -70,12 +79,26 @@ public sealed class MountedVolume : IAsyncDisposable
     public static async Task<MountedVolume> MountAsync(
         string mountPoint, Func<IInodeHolder, IVolumeAccess> openSession, VolumeMountOptions options, ILogger logger, CancellationToken cancellation = default)
     {
-        var fileSystem = new VolumeFileSystem(openSession, options.Policy);
-        var mount = await FuseMount.MountAsync(mountPoint, fileSystem, options.ToFuse(), logger, cancellation);
+        FuseMount? mounted = null;
+        FolderedVolume? foldered = null;
+        var fileSystem = new VolumeFileSystem(holder => Foldered(openSession(holder)), options.Policy);
+        fileSystem.Folder = foldered?.Folder;
+        if (foldered is not null && await foldered.HidesAsync(cancellation))
+            logger.LogWarning("the volume has a {Name} of its own in its root, which is out of sight: mounted with --no-hash-folder it can be given another name", ".orleansfs");
+        var mount = mounted = await FuseMount.MountAsync(mountPoint, fileSystem, options.ToFuse(), logger, cancellation);
         fileSystem.Notifier = mount.Notifier;
+        if (foldered is not null)
+            foldered.Folder.Prune = (directory, name) => mount.Notifier.TryInvalidateEntry(Translate.Node(directory), name);
         if (Environment.IsPrivilegedProcess && MountTable.At(mount.MountPoint) is { } entry)
             BackingDevice.Tune(entry, logger);
         return new MountedVolume(fileSystem, mount);
+
+        IVolumeAccess Foldered(IVolumeAccess volume)
+        {
+            if (!options.HashFolder || volume is not IContentAccess content)
+                return volume;
+            return foldered = new FolderedVolume(volume, new ContentFolder(volume, content, options.Reports, () => mounted?.Statistics, FolderOwner.Mounter), options.ListXattrs);
+        }
     }
 
     /// <summary>Unmounts and waits until the kernel has given everything back.</summary>

@@ -50,6 +50,8 @@ internal sealed partial class VolumeFileSystem
     {
         if (!IsKnownClass(name.Span))
             return new(Errno.EOPNOTSUPP);
+        if (OwnXattr.Is(name.Span))
+            return GetOwnXattr(context, name, destination);
         var call = Copy(_volume.GetXattrAsync(Translate.Inode(context.Node), name, Cancellation(context)), destination);
         return _policy.WritebackCache && destination.IsEmpty && name.Span.SequenceEqual("security.capability"u8) ? GuardImmutable(context, call) : call;
     }
@@ -82,6 +84,8 @@ internal sealed partial class VolumeFileSystem
     {
         if (!IsKnownClass(request.Name.Span))
             return new(FuseResult.Fail(Errno.EOPNOTSUPP));
+        if (OwnXattr.Is(request.Name.Span) && context.Uid != 0)
+            return SetOwnXattr(context, request);
         var flags = (XattrFlags)request.Flags | (request.AclKillSgid ? XattrFlags.KillSetGroupId : XattrFlags.None);
         return Done(_volume.SetXattrAsync(Translate.Inode(context.Node), request.Name, request.Value, flags, Cancellation(context)));
     }

@@ -9,13 +9,16 @@ internal sealed partial class VolumeFileSystem
 {
     private const FAllocateMode KnownAllocation = FAllocateMode.KeepSize | FAllocateMode.PunchHole | FAllocateMode.ZeroRange;
 
+    /// <summary>Content by its hash stays what it is.</summary>
+    private static readonly OpenReply s_kept = new(default, OpenReplyFlags.KeepCache);
+
     /// <summary>What the kernel decides at an open from the flags of an inode in its own file systems (fs/namei.c, may_open and inode_permission) is decided here: a FUSE inode has no flags.</summary>
     public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request)
     {
         if (_silentOpen)
             return new(Errno.ENOSYS);
         if (!request.Flags.CanWrite)
-            return new(_opened);
+            return new(Translate.Inode(context.Node).IsOfMount ? s_kept : _opened);
         var call = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
         return call.IsCompletedSuccessfully ? new(Allowed(call.Result, request.Flags)) : Wait(call, request.Flags);
 

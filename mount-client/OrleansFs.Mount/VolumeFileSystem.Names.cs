@@ -13,6 +13,9 @@ internal sealed partial class VolumeFileSystem
         var call = name.Span.SequenceEqual("."u8)
             ? _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context))
             : _volume.LookupAsync(Translate.Inode(context.Node), name, Cancellation(context));
+        // What is not known by its hash may be in a moment: that it is not there is not kept.
+        if (Translate.Inode(context.Node).IsOfMount)
+            return Entry(call);
         return call.IsCompletedSuccessfully ? new(Found(call.Result)) : Wait(call);
 
         async ValueTask<FuseResult<EntryReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Found(await pending);

@@ -45,6 +45,9 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
     /// <summary>Tells the kernel what it does not know; null until the mount is there.</summary>
     public FuseNotifier? Notifier { get; set; }
 
+    /// <summary>The folder <c>.orleansfs</c>; null where the mount has none.</summary>
+    public ContentFolder? Folder { get; set; }
+
     /// <summary>Nodes that the kernel knows besides the root.</summary>
     public long KnownNodes => _known.Count;
 
@@ -94,6 +97,12 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
         entry.Node = node;
         entry.AttrTimeout = _policy.AttributeTimeout;
         entry.Attr = Translate.Attributes(attributes, _preferredIO);
+        if (attributes.Inode.IsOfMount)
+        {
+            // Nobody changes what is there; a report is another with each look-up.
+            entry.AttrTimeout = TimeSpan.MaxValue;
+            entry.EntryTimeout = Folder?.IsKept(attributes.Inode) == true ? TimeSpan.MaxValue : TimeSpan.Zero;
+        }
         return entry;
     }
 

@@ -21,7 +21,7 @@ public readonly record struct CollectionReport(long Blocks, long Strays, long By
 /// bring a row back whose file is gone, since files go after the sync. One collection at a time.
 /// </remarks>
 internal sealed class GarbageCollector(
-    MetadataStore metadata, BlockFiles files, BlockLocks locks, PendingBlocks pending, Committer committer, TimeProvider time, ILogger logger)
+    MetadataStore metadata, BlockFiles files, BlockLocks locks, PendingBlocks pending, ContentHolds holds, Committer committer, TimeProvider time, ILogger logger)
     : IDisposable
 {
     private readonly SemaphoreSlim _one = new(1, 1);
@@ -67,7 +67,7 @@ internal sealed class GarbageCollector(
                 cancellation.ThrowIfCancellationRequested();
                 if (dryRun)
                     report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + (files.DiskBytes(block.Hash) ?? 0) };
-                else if (!pending.Contains(block.Hash) && metadata.DeleteDeadBlock(block.Hash))
+                else if (!pending.Contains(block.Hash) && DeleteRow(block.Hash))
                     deleted.Add(block.Hash);
             }
             if (deleted.Count > 0)
@@ -80,6 +80,13 @@ internal sealed class GarbageCollector(
             }
             progress?.Report(report);
         }
+    }
+
+    private bool DeleteRow(BlockHash hash)
+    {
+        // Blocks are held under this lock.
+        lock (metadata.Lock)
+            return !holds.Contains(hash) && metadata.DeleteDeadBlock(hash);
     }
 
     private CollectionReport Sweep(TimeSpan grace, bool dryRun, CollectionReport report, IProgress<CollectionReport>? progress, CancellationToken cancellation)
@@ -107,7 +114,7 @@ internal sealed class GarbageCollector(
     {
         lock (locks.For(hash))
         {
-            if (pending.Contains(hash) || metadata.TryGetBlock(hash, out _))
+            if (pending.Contains(hash) || metadata.TryGetBlock(hash, out _) || holds.Contains(hash))
                 return 0;
             long bytes = files.DiskBytes(hash) ?? 0;
             if (!files.Delete(hash))

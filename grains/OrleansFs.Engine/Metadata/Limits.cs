@@ -6,6 +6,9 @@ internal static class MetadataLimits
     /// <summary>Segments of a file, 128 GiB of default blocks, past which its content hash is not kept up with every commit, which would have to read as many rows: some 5 ms. It is computed when asked for.</summary>
     public const int HashedSegments = 4096;
 
+    /// <summary>Files of one content hash that are looked at for its content: one is enough unless they are being changed.</summary>
+    public const int HashCandidates = 16;
+
     /// <summary>Bytes of a name: NAME_MAX of Linux.</summary>
     public const int NameLength = 255;
 

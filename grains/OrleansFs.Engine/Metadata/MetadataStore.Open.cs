@@ -98,6 +98,7 @@ internal sealed partial class MetadataStore
 
     private static void MakeVolume(Database database, NewVolume create, Timestamp now)
     {
+        ArgumentOutOfRangeException.ThrowIfEqual(create.Site, InodeNumber.NoSite);
         ulong first = ((ulong)create.Site << InodeNumber.SiteShift) + InodeNumber.Root.Value + 1;
         using var volume = database.Prepare(
             """

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -19,6 +20,7 @@ internal sealed class ReplicaBlocks
     private readonly MetadataStore _metadata;
     private readonly BlockFiles _files;
     private readonly BlockLocks _locks;
+    private readonly ContentHolds _holds;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
 
@@ -28,11 +30,12 @@ internal sealed class ReplicaBlocks
     private readonly ConcurrentQueue<(BlockHash Hash, long Since)> _collected = new();
     private int _reported;
 
-    public ReplicaBlocks(MetadataStore metadata, BlockFiles files, BlockLocks locks, TimeProvider time, ILogger logger)
+    public ReplicaBlocks(MetadataStore metadata, BlockFiles files, BlockLocks locks, ContentHolds holds, TimeProvider time, ILogger logger)
     {
         _metadata = metadata;
         _files = files;
         _locks = locks;
+        _holds = holds;
         _time = time;
         _logger = logger;
         FindAbsent();
@@ -147,7 +150,13 @@ internal sealed class ReplicaBlocks
     public void DeleteCollected()
     {
         while (_collected.TryPeek(out var oldest) && _time.GetElapsedTime(oldest.Since) >= ReplicationLimits.CollectedKept && _collected.TryDequeue(out oldest))
-            DeleteStray(oldest.Hash);
+        {
+            // Who reads it by its hash holds only what had a row: it is looked at again later.
+            if (_holds.Contains(oldest.Hash))
+                _collected.Enqueue((oldest.Hash, _time.GetTimestamp()));
+            else
+                DeleteStray(oldest.Hash);
+        }
     }
 
     /// <summary>Deletes files that no row speaks of, older than a time.</summary>
@@ -171,7 +180,7 @@ internal sealed class ReplicaBlocks
     {
         lock (_locks.For(hash))
         {
-            if (_received.ContainsKey(hash) || _metadata.TryGetBlock(hash, out _))
+            if (_received.ContainsKey(hash) || _metadata.TryGetBlock(hash, out _) || _holds.Contains(hash))
                 return null;
             long bytes = _files.DiskBytes(hash) ?? 0;
             return _files.Delete(hash) ? bytes : null;

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Control;
+using OrleansFs.Cli.Output;
 using OrleansFs.Fuse;
 using OrleansFs.Hosting;
 using OrleansFs.Hosting.Command;
@@ -95,12 +96,13 @@ internal static class MountCommand
         {
             // The silo joins its cluster while the kernel is asked for the mount. Both are there before it is said so; neither is left half-started.
             var silo = volume.StartAsync(signals.Token);
-            var mounting = MountedVolume.MountAsync(request.MountPoint, volume.OpenSession, Options(request, volume), loggers.CreateLogger("Mount"), signals.Token);
+            MountControl? control = null;
+            var mounting = MountedVolume.MountAsync(request.MountPoint, volume.OpenSession, Options(request, volume, () => control), loggers.CreateLogger("Mount"), signals.Token);
             await silo.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             var mounted = await mounting;
             await using (mounted)
             {
-                ending.Control = ControlServer.Start(volume.ControlFolder, new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
+                ending.Control = ControlServer.Start(volume.ControlFolder, control = new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
                 await silo;
                 string line = $"mounted {volume.What} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
                 if (volume.Notice is { } notice)
@@ -116,13 +118,24 @@ internal static class MountCommand
         }
     }
 
-    private static VolumeMountOptions Options(MountRequest request, IServedVolume volume) => new()
+    private static VolumeMountOptions Options(MountRequest request, IServedVolume volume, Func<MountControl?> control) => new()
     {
+        HashFolder = !request.NoHashFolder,
+        ListXattrs = request.ListXattrs,
+        Reports = new FolderReports { Status = token => ReportAsync(control()?.StatusAsync(token)), Replicas = token => ReportAsync(control()?.ReplicasAsync(token)) },
         Source = volume.ControlFolder,
         Policy = volume.Policy,
         AllowOther = request.AllowOther,
         ReadOnly = volume.ReadOnly,
         IoUring = request.IoUring,
+    };
+
+    /// <summary>What the commands <c>status</c> and <c>replicas</c> print, for the files of these names in the folder.</summary>
+    private static async ValueTask<string> ReportAsync(Task<ControlReply>? asked) => asked is null ? "the mount is not ready yet" : await asked switch
+    {
+        { Status: { } status } => StatusText.Render(status),
+        { Replicas: { } replicas } => ReplicasText.Render(replicas, TimeProvider.System.GetUtcNow()),
+        var reply => reply.Error ?? "",
     };
 
     private static string Transport(FuseStatistics statistics, IoUringMode wanted) => statistics.Transport == FuseTransport.IoUring ? "io_uring"

@@ -128,6 +128,8 @@ internal sealed partial class BackgroundStart : IDisposable
             .. request.Replication.ToCommandLine(),
             .. request.ReadOnly ? ["--read-only"] : Array.Empty<string>(),
             .. request.AllowOther ? ["--allow-other"] : Array.Empty<string>(),
+            .. request.ListXattrs ? ["--list-xattrs"] : Array.Empty<string>(),
+            .. request.NoHashFolder ? ["--no-hash-folder"] : Array.Empty<string>(),
             .. request.Verbose ? ["--verbose"] : Array.Empty<string>(),
             .. Named("--log-file", request.LogFile),
             ReadyOption, handle, "--", request.MountPoint,

@@ -35,6 +35,10 @@ internal sealed record MountRequest
 
     public IoUringMode IoUring { get; init; }
 
+    public bool ListXattrs { get; init; }
+
+    public bool NoHashFolder { get; init; }
+
     public bool Background { get; init; }
 
     public string? LogFile { get; init; }

@@ -25,7 +25,7 @@ public sealed class GarbageCollectorTests : IDisposable
         _volume.Time.Set(DateTimeOffset.UtcNow);
         _blocks = BlockStore.Open(_volume.Folder, 1 << 20, _volume.Time, NullLogger<BlockStore>.Instance);
         var committer = new Committer(Store, _blocks, _volume.Time, _volume.Log);
-        _collector = new GarbageCollector(Store, _blocks.Files, new BlockLocks(), _pending, committer, _volume.Time, _volume.Log);
+        _collector = new GarbageCollector(Store, _blocks.Files, new BlockLocks(), _pending, new ContentHolds(), committer, _volume.Time, _volume.Log);
     }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;

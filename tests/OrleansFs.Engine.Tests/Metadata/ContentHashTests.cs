@@ -85,6 +85,9 @@ public sealed class ContentHashTests : IDisposable
         Commit(inode, 300 * S, [.. Enumerable.Range(0, 300).Select(i => ((long)i, $"b{i}"))]);
         _volume.Offline(
             """
+            DROP INDEX inode_hash;
+            DROP INDEX inode_unhashed;
+            DROP INDEX dentry_ino;
             CREATE TABLE old (manifest INTEGER NOT NULL, segment INTEGER NOT NULL, mapped INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (manifest, segment)) STRICT, WITHOUT ROWID;
             INSERT INTO old SELECT manifest, segment, mapped, hashes FROM manifest;
             DROP TABLE manifest;
@@ -103,8 +106,12 @@ public sealed class ContentHashTests : IDisposable
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(7, Store.Volume.FormatVersion);
+        Assert.Equal(9, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
+        Assert.Equal(1, Store.HashUnhashed(64));
+        Assert.Equal(0, Store.HashUnhashed(64));
+        _volume.Commit();
+        Assert.Equal([inode.Number], Store.FindByHash(Row(inode)!.Value));
         var again = Store.Acquire(inode.Number)!;
         Commit(again, 300 * S, [(299, "changed")]);
         _volume.Commit();

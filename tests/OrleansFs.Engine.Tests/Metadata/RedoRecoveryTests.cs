@@ -88,6 +88,9 @@ public sealed class RedoRecoveryTests : IDisposable
         var (file, other) = (File("a"), File("b"));
         _volume.Offline(
             $"""
+            DROP INDEX inode_hash;
+            DROP INDEX inode_unhashed;
+            DROP INDEX dentry_ino;
             DROP TABLE redo_settled;
             DROP TABLE redo_lost;
             CREATE TABLE redo (ino INTEGER NOT NULL, sequence INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, data BLOB NOT NULL,
