@@ -8,7 +8,9 @@ public sealed partial class GrainVolumeAccess : IContentAccess
 {
     private readonly Lock _releasing = new();
     private readonly HashSet<ContentName> _released = [];
+    private Task _releases = Task.CompletedTask;
     private bool _isReleasing;
+    private bool _isEnding;
 
     private IContentGrain Contents => _session.Grains.GetGrain<IContentGrain>(new NamespaceKey(Copy.Volume, Copy.Copy).ToString());
 
@@ -37,17 +39,17 @@ public sealed partial class GrainVolumeAccess : IContentAccess
         return done;
     }
 
-    /// <summary>Told to the copy soon, by one call for many. Where that fails the copy holds it until the session ends.</summary>
+    /// <summary>Told to the copy soon, by one call for many. Where that fails the copy holds it until the session ends, and it ends with the session.</summary>
     public void Release(ContentName content)
     {
         lock (_releasing)
         {
             _released.Add(content);
-            if (_isReleasing)
+            if (_isReleasing || _isEnding)
                 return;
             _isReleasing = true;
+            _releases = Task.Run(ReleaseAllAsync);
         }
-        _ = Task.Run(ReleaseAllAsync);
     }
 
     private async Task ReleaseAllAsync()
@@ -57,7 +59,7 @@ public sealed partial class GrainVolumeAccess : IContentAccess
             ContentName[] next;
             lock (_releasing)
             {
-                next = [.. _released.Take(GrainInterfaces.Limits.MaxInodesPerCall)];
+                next = _isEnding ? [] : [.. _released.Take(GrainInterfaces.Limits.MaxInodesPerCall)];
                 _released.ExceptWith(next);
                 _isReleasing = next.Length > 0;
                 if (!_isReleasing)
@@ -65,5 +67,16 @@ public sealed partial class GrainVolumeAccess : IContentAccess
             }
             await _session.AskAsync((ticket, token) => Contents.ReleaseAsync(ticket, next, token), CancellationToken.None);
         }
+    }
+
+    private async Task StopReleasingAsync()
+    {
+        Task last;
+        lock (_releasing)
+        {
+            _isEnding = true;
+            last = _releases;
+        }
+        await last;
     }
 }

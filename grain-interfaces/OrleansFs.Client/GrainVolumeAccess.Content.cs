@@ -26,6 +26,8 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
+        if ((flags & WriteFlags.Record) != 0 && await WriteRecordAsync(inode, data, cancellation) is var recorded && recorded.Error != Errno.EPERM)
+            return recorded;
         long position = offset;
         for (int done = 0; done == 0 || done < data.Length;)
         {

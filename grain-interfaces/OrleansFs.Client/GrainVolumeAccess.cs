@@ -149,7 +149,11 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
     public void Forget(InodeNumber inode) => _session.Forget(inode);
 
     /// <summary>Ends the session: the copy gives up its locks and what only it held.</summary>
-    public ValueTask DisposeAsync() => _session.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await StopReleasingAsync();
+        await _session.DisposeAsync();
+    }
 
     private static ReadOnlyMemory<byte> Copied(ReadOnlyMemory<byte> lent) => lent.IsEmpty ? default : lent.ToArray();
 }

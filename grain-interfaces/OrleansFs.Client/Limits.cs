@@ -33,6 +33,9 @@ internal static class Limits
     /// <summary>Bytes kept at which a sync is asked for: early enough that writers go on while it is done.</summary>
     public const long UnstableSyncAt = 48L << 20;
 
+    /// <summary>Appends under way at a time, each to another file: as many as there are slots for changes, nearly.</summary>
+    public const int AppendStripes = 128;
+
     /// <summary>Files of which it is remembered that something was lost.</summary>
     public const int LostFiles = 4096;
 

@@ -26,6 +26,9 @@ public static class Limits
     /// <summary>How long a call waits for a lock at the copy before it asks again: under every time-out of a call, so that a dead connection is noticed.</summary>
     public static readonly TimeSpan LockWait = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long a call waits for a record, or for a change, before it asks again: under every time-out of a call, as for a lock.</summary>
+    public static readonly TimeSpan RecordWait = TimeSpan.FromSeconds(10);
+
     /// <summary>How long one call of a drain waits: often enough for a progress bar to move.</summary>
     public static readonly TimeSpan DrainWait = TimeSpan.FromMilliseconds(500);
 

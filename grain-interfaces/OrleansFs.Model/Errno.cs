@@ -37,6 +37,7 @@ public enum Errno
     ELOOP = 40,
     ENODATA = 61,
     EOVERFLOW = 75,
+    EMSGSIZE = 90,
     EOPNOTSUPP = 95,
     ENOTCONN = 107,
     ETIMEDOUT = 110,

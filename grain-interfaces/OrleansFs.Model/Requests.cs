@@ -62,6 +62,9 @@ public enum WriteFlags
 
     /// <summary>The kernel's delayed write of dirty pages: it sets times itself with a setattr afterwards.</summary>
     FromPageCache = 4,
+
+    /// <summary>With <see cref="Append"/>: the file is append-only, and this write is one record, entirely or not at all, once.</summary>
+    Record = 8,
 }
 
 /// <summary><c>SEEK_DATA</c> and <c>SEEK_HOLE</c> of lseek(2).</summary>

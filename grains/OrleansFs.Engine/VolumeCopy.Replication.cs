@@ -74,6 +74,7 @@ public sealed partial class VolumeCopy
                 _metadata.PrepareEviction();
             await _metadata.DurableAsync(CancellationToken.None);
             StartMaster();
+            _metadata.TrimRecords();
             _files.ReadOnly = _options.ReadOnly;
             foreach (var orphan in _orphansFound)
                 _orphanage.Queue(orphan);
@@ -109,7 +110,11 @@ public sealed partial class VolumeCopy
 
     private long NeverReplicated => Math.Max(0, _metadata.Committed.Value - FencedAt!.Value.Value);
 
-    internal void Announce(VolumeChanges changes) => Changed?.Invoke(changes);
+    internal void Announce(VolumeChanges changes)
+    {
+        SignalRecords(changes);
+        Changed?.Invoke(changes);
+    }
 
     /// <summary>Blocks for another copy, as they are stored; those that are not here or not whole are left out.</summary>
     public ShippedBlock[] ReadForOthers(BlockHash[] hashes, CancellationToken cancellation)

@@ -65,6 +65,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             MakeRoom = MakeRoomAsync,
             SyncsAsBlocks = options.SyncCopies > 0,
         };
+        _files.Recorded = _recorded.Signal;
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, Holds, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
@@ -251,6 +252,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         }
         StartMaster();
         await ReplayAsync(redo, cancellation);
+        if (_metadata.TrimRecords() is { IsOk: false, Error: var untrimmed })
+            throw new VolumeException($"{_options.DataFolder}: the records of append-only files cannot be looked through: {untrimmed}");
         foreach (var orphan in _orphansFound)
             _orphanage.Queue(orphan);
     }

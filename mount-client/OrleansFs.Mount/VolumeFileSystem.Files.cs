@@ -12,6 +12,9 @@ internal sealed partial class VolumeFileSystem
     /// <summary>Content by its hash stays what it is.</summary>
     private static readonly OpenReply s_kept = new(default, OpenReplyFlags.KeepCache);
 
+    /// <summary>Who appends to an append-only file: each write comes as the program made it, past the page cache, which would cut writes at pages and join them.</summary>
+    private static readonly OpenReply s_records = new(new FileHandle(1), OpenReplyFlags.DirectIO);
+
     /// <summary>What the kernel decides at an open from the flags of an inode in its own file systems (fs/namei.c, may_open and inode_permission) is decided here: a FUSE inode has no flags.</summary>
     public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request)
     {
@@ -25,6 +28,7 @@ internal sealed partial class VolumeFileSystem
         FuseResult<OpenReply> Allowed(FsResult<Attributes> result, OpenFlags flags) =>
             !result.TryGet(out var attributes, out var error) ? Translate.Error(error)
             : (attributes.Flags & InodeFlags.Immutable) != 0 || ((attributes.Flags & InodeFlags.AppendOnly) != 0 && !flags.Append) ? Errno.EPERM
+            : (attributes.Flags & InodeFlags.AppendOnly) != 0 && attributes.IsRegular ? s_records
             : _opened;
         async ValueTask<FuseResult<OpenReply>> Wait(ValueTask<FsResult<Attributes>> pending, OpenFlags flags) => Allowed(await pending, flags);
     }
@@ -135,8 +139,11 @@ internal sealed partial class VolumeFileSystem
         if ((request.WriteFlags & Fuse.WriteFlags.KillSuidGid) != 0)
             flags |= Model.WriteFlags.KillPrivileges;
         // Alone, the kernel knows the end of the file and gives the right offset. Among others only the volume does.
-        if (request.Flags.Append && !cached && !_policy.WritebackCache)
+        bool isRecord = request.Handle == s_records.Handle && !cached;
+        if (isRecord || (request.Flags.Append && !cached && !_policy.WritebackCache))
             flags |= Model.WriteFlags.Append;
+        if (isRecord)
+            flags |= Model.WriteFlags.Record;
         return flags;
     }
 

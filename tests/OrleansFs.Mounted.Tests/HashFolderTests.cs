@@ -75,6 +75,39 @@ public sealed class HashFolderTests(MountPool mounts)
             """);
     }
 
+    /// <summary>Each write(2) is one record: whatever its length up to the bound, from several processes at once; a longer one is refused as a whole.</summary>
+    [Fact]
+    public async Task Writes_to_an_append_only_file_are_records()
+    {
+        await RunAsync("remote shared/device", """
+            cd "$1"; touch log; chattr +a log
+            cat > ../append.py <<'P'
+            import os, sys, random, hashlib
+            fd, me = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND), int(sys.argv[2])
+            r = random.Random(me)
+            for i in range(12):
+                body = r.randbytes(r.choice([1, 100, 5000, 200000, 1044400]))
+                head = hashlib.sha256(body).digest() + len(body).to_bytes(4, "big")
+                assert os.write(fd, head + body) == len(head) + len(body)
+            try:
+                os.write(fd, bytes(1044481)); sys.exit("a write that is too long was taken")
+            except OSError as e:
+                assert e.errno == 90, e
+            P
+            python3 ../append.py log 1 & python3 ../append.py log 2 & python3 ../append.py log 3 & wait %1; wait %2; wait %3
+            python3 - log <<'P'
+            import hashlib, sys
+            data, count = open(sys.argv[1], "rb").read(), 0
+            while data:
+                size = int.from_bytes(data[32:36], "big"); body = data[36:36 + size]
+                assert len(body) == size and hashlib.sha256(body).digest() == data[:32]
+                data, count = data[36 + size:], count + 1
+            assert count == 36, count
+            P
+            chattr -a log; rm log ../append.py
+            """);
+    }
+
     /// <summary>Who has it open goes on reading when the last file is gone and what nothing refers to is collected, and only until then.</summary>
     [Theory]
     [InlineData("on")]

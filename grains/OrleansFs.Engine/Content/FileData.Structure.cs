@@ -50,6 +50,9 @@ internal sealed partial class FileData
             if ((inode.Snapshot().Flags & (InodeFlags.Immutable | (punch || zero ? InodeFlags.AppendOnly : InodeFlags.None))) != 0)
                 return Errno.EPERM;
             bool grow = (mode & AllocateMode.KeepSize) == 0;
+            // Every byte of an append-only file is of a record.
+            if (grow && (inode.Snapshot().Flags & InodeFlags.AppendOnly) != 0 && offset + length > inode.Snapshot().Size)
+                return Errno.EPERM;
             if (!punch && !zero && !_space.Admits(length))
             {
                 await MakeRoom(cancellation);

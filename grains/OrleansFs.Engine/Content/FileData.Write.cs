@@ -21,14 +21,20 @@ internal sealed partial class FileData
             return new(error);
         if (data.Length > Limits.WriteStep)
             return WriteStepsAsync(inode, offset, data, flags, cancellation);
-        var result = TryWrite(inode, offset, data.Span, flags, out int missing);
+        return WriteOrWaitAsync(inode, offset, data, flags, null, cancellation);
+    }
+
+    private ValueTask<FsResult<long>> WriteOrWaitAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, Append? append, CancellationToken cancellation)
+    {
+        var result = TryWrite(inode, offset, data.Span, flags, append, out int missing);
         if (missing > 0 || result.Error == Errno.ENOSPC)
-            return WaitAndWriteAsync(inode, offset, data, flags, missing, cancellation);
+            return WaitAndWriteAsync(inode, offset, data, flags, append, missing, cancellation);
         _metadata.Release(inode);
         return new(result);
     }
 
-    private async ValueTask<FsResult<long>> WaitAndWriteAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, int missing, CancellationToken cancellation)
+    private async ValueTask<FsResult<long>> WaitAndWriteAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, Append? append, int missing,
+        CancellationToken cancellation)
     {
         try
         {
@@ -53,7 +59,7 @@ internal sealed partial class FileData
                     await MakeRoom(cancellation);
                     collected = true;
                 }
-                var result = TryWrite(inode, offset, data.Span, flags, out missing);
+                var result = TryWrite(inode, offset, data.Span, flags, append, out missing);
                 if (missing == 0 && (collected || result.Error != Errno.ENOSPC))
                     return result;
             }
@@ -93,7 +99,7 @@ internal sealed partial class FileData
         }
     }
 
-    private FsResult<long> TryWrite(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, out int missing)
+    private FsResult<long> TryWrite(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, Append? append, out int missing)
     {
         missing = 0;
         if (!_isReplaying && !_space.AdmitsContent(data.Length))
@@ -109,6 +115,9 @@ internal sealed partial class FileData
             var attributes = inode.Snapshot();
             if ((attributes.Flags & InodeFlags.Immutable) != 0 && (flags & WriteFlags.FromPageCache) == 0)
                 return Errno.EPERM;
+            bool isRecord = (attributes.Flags & InodeFlags.AppendOnly) != 0 && !_isReplaying;
+            if (CheckAppend(inode, attributes, offset, data.Length, flags, append) is { } known)
+                return known;
             long at = (flags & WriteFlags.Append) != 0 ? attributes.Size : offset;
             if (at < 0 || at > long.MaxValue - data.Length)
                 return Errno.EFBIG;
@@ -120,6 +129,11 @@ internal sealed partial class FileData
             if (missing > 0)
                 return at;
             long end = at + data.Length;
+            if (isRecord && end > attributes.Size && Record(inode, Math.Max(at, attributes.Size), end, append) is var unrecorded and not Errno.None)
+            {
+                _pool.Return([.. spare]);
+                return unrecorded;
+            }
             if (end > attributes.Size)
                 FillUpLastBlock(inode, content, attributes.Size, end);
             long allocated = Place(inode, content, at, data, spare);
@@ -128,6 +142,8 @@ internal sealed partial class FileData
             SetSize(inode, Math.Max(attributes.Size, end), allocated);
             if (content.UncommittedBlocks > Limits.UncommittedBlocks)
                 SignalPressure();
+            if (isRecord)
+                Recorded?.Invoke(inode.Number);
             return at;
         }
     }

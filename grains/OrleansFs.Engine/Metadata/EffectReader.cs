@@ -88,6 +88,14 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
 
     public EpochStart Epoch() => new(new Epoch((long)Number()), Lsn(), Time());
 
+    public AddRecord Record()
+    {
+        var inode = Inode();
+        var record = new RecordInfo { Site = (ushort)Number(), Sequence = (long)Number(), Offset = (long)Number(), Length = (long)Number(), Lsn = Lsn(), Time = Time() };
+        long number = (long)Number();
+        return new AddRecord(inode, record, number == 0 ? null : new AppendName { Number = number, Writer = new Guid(Take(16)) });
+    }
+
     public ReplicaRow Replica()
     {
         var (name, acked, isHeld, held) = (Copy(), Lsn(), Byte() != 0, Lsn());

@@ -214,6 +214,35 @@ internal sealed class EffectWriter
         Put(epoch.Time);
     }
 
+    public void AddRecord(in AddRecord effect)
+    {
+        Begin(EffectKind.AddRecord);
+        Put(effect.Inode.Value);
+        Put((ulong)effect.Record.Site);
+        Put((ulong)effect.Record.Sequence);
+        Put((ulong)effect.Record.Offset);
+        Put((ulong)effect.Record.Length);
+        Put((ulong)effect.Record.Lsn.Value);
+        Put(effect.Record.Time);
+        Put((ulong)(effect.Name?.Number ?? 0));
+        if (effect.Name is { } name)
+            name.Writer.TryWriteBytes(Room(16));
+    }
+
+    public void TrimRecords(InodeNumber inode, ushort site, long keep)
+    {
+        Begin(EffectKind.TrimRecords);
+        Put(inode.Value);
+        Put((ulong)site);
+        Put((ulong)keep);
+    }
+
+    public void DropRecords(InodeNumber inode)
+    {
+        Begin(EffectKind.DropRecords);
+        Put(inode.Value);
+    }
+
     public void PutReplica(in ReplicaRow replica)
     {
         int start = BeginLocal(EffectKind.PutReplica);

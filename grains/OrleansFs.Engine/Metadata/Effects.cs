@@ -31,6 +31,9 @@ internal enum EffectKind : byte
     PutState = 12,
     DeleteBlock = 13,
     BeginEpoch = 14,
+    AddRecord = 24,
+    TrimRecords = 25,
+    DropRecords = 26,
 
     SettleRedo = 0x80,
     ForgetRedo = 0x81,

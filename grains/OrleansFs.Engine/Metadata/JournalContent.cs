@@ -94,6 +94,17 @@ internal sealed class JournalContent
             case EffectKind.BeginEpoch:
                 reader.Epoch();
                 break;
+            case EffectKind.AddRecord:
+                Inodes.Add(reader.Record().Inode);
+                break;
+            case EffectKind.TrimRecords:
+                Inodes.Add(reader.Inode());
+                reader.Number();
+                reader.Number();
+                break;
+            case EffectKind.DropRecords:
+                Inodes.Add(reader.Inode());
+                break;
             default:
                 throw new InvalidDataException($"journal record of unknown kind {(byte)kind}");
         }

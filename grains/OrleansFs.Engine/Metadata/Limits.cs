@@ -9,6 +9,9 @@ internal static class MetadataLimits
     /// <summary>Files of one content hash that are looked at for its content: one is enough unless they are being changed.</summary>
     public const int HashCandidates = 16;
 
+    /// <summary>How long a writer's newest append is remembered: far longer than one tries whose answer was lost.</summary>
+    public static readonly TimeSpan AppenderKept = TimeSpan.FromHours(1);
+
     /// <summary>Bytes of a name: NAME_MAX of Linux.</summary>
     public const int NameLength = 255;
 

@@ -151,7 +151,8 @@ internal sealed partial class MetadataStore
                     Apply(reader.Fence());
                     break;
                 default:
-                    ReplayContent(kind, ref reader, blocks);
+                    if (!ReplayRecords(kind, ref reader))
+                        ReplayContent(kind, ref reader, blocks);
                     break;
             }
         }

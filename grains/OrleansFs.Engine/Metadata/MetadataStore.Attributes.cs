@@ -45,6 +45,8 @@ internal sealed partial class MetadataStore
                 if ((change.Mask & AttributeMask.Mode) != 0)
                     ChangeAclMode(inode, mode, ref xattrBytes);
                 inode.XattrBytes = xattrBytes;
+                if ((change.Mask & AttributeMask.Flags) != 0 && (shown.Flags & ~change.Flags & InodeFlags.AppendOnly) != 0)
+                    ExecuteDropRecords(inode.Number);
                 Set(inode, change, mode);
                 Done();
                 return inode.Snapshot();

@@ -99,6 +99,8 @@ internal sealed partial class MetadataStore
             Execute(new DropBlocks(orphan.Manifest, 0, long.MaxValue, Clock.Now()));
         if (orphan.XattrBytes > 0)
             ExecuteDeleteXattrs(orphan.Number);
+        if ((orphan.Current.Flags & InodeFlags.AppendOnly) != 0)
+            ExecuteDropRecords(orphan.Number);
         if (!orphan.IsNew)
             ExecuteDeleteInode(orphan.Number);
         _redo!.Settle(orphan.Number, new RedoMark(long.MaxValue, long.MaxValue), new Lsn(_tail + 1));

@@ -69,6 +69,29 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement BlocksFrom = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash >= ?1 ORDER BY hash");
     public readonly Statement PageBlocks = database.Prepare($"SELECT {BlockColumns} FROM block WHERE hash > ?1 ORDER BY hash");
 
+    public readonly Statement GetChunk = database.Prepare("SELECT count, offset, lsn, time, entries FROM record WHERE ino = ?1 AND site = ?2 AND chunk = ?3");
+    public readonly Statement LastChunk = database.Prepare("SELECT chunk, count FROM record WHERE ino = ?1 AND site = ?2 ORDER BY chunk DESC");
+    public readonly Statement RecordChunks = database.Prepare("SELECT chunk, count, offset, lsn, time, entries FROM record WHERE ino = ?1 AND site = ?2 AND chunk >= ?3 ORDER BY chunk");
+    public readonly Statement PutChunk = database.Prepare(
+        """
+        INSERT INTO record (ino, site, chunk, count, offset, lsn, time, entries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+          ON CONFLICT DO UPDATE SET count = excluded.count, entries = excluded.entries
+        """);
+
+    public readonly Statement DropChunks = database.Prepare("DELETE FROM record WHERE ino = ?1 AND site = ?2 AND chunk >= ?3");
+    public readonly Statement DropRecords = database.Prepare("DELETE FROM record WHERE ino = ?1");
+    public readonly Statement GetAppender = database.Prepare("SELECT append, site, sequence, offset, length, lsn, time FROM appender WHERE ino = ?1 AND writer = ?2");
+    public readonly Statement PutAppender = database.Prepare(
+        """
+        INSERT INTO appender (ino, writer, append, site, sequence, offset, length, lsn, time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+          ON CONFLICT DO UPDATE SET append = excluded.append, site = excluded.site, sequence = excluded.sequence, offset = excluded.offset, length = excluded.length, lsn = excluded.lsn, time = excluded.time
+        """);
+
+    public readonly Statement ForgetAppenders = database.Prepare("DELETE FROM appender WHERE ino = ?1 AND time < ?2");
+    public readonly Statement TrimAppenders = database.Prepare("DELETE FROM appender WHERE ino = ?1 AND site = ?2 AND sequence >= ?3");
+    public readonly Statement DropAppenders = database.Prepare("DELETE FROM appender WHERE ino = ?1");
+    public readonly Statement GuardedInodes = database.Prepare("SELECT ino FROM inode INDEXED BY inode_guarded WHERE flags & 48 <> 0");
+
     public readonly Statement SettleRedo = database.Prepare("INSERT INTO redo_settled (ino, sequence) VALUES (?1, ?2) ON CONFLICT (ino) DO UPDATE SET sequence = ?2");
     public readonly Statement ForgetSettledRedo = database.Prepare("DELETE FROM redo_settled WHERE sequence < ?1");
     public readonly Statement ForgetLostRedo = database.Prepare("DELETE FROM redo_lost WHERE sequence < ?1");

@@ -85,6 +85,8 @@ public sealed class ContentHashTests : IDisposable
         Commit(inode, 300 * S, [.. Enumerable.Range(0, 300).Select(i => ((long)i, $"b{i}"))]);
         _volume.Offline(
             """
+            DROP TABLE record;
+            DROP TABLE appender;
             DROP INDEX inode_hash;
             DROP INDEX inode_unhashed;
             DROP INDEX dentry_ino;

@@ -88,6 +88,8 @@ public sealed class RedoRecoveryTests : IDisposable
         var (file, other) = (File("a"), File("b"));
         _volume.Offline(
             $"""
+            DROP TABLE record;
+            DROP TABLE appender;
             DROP INDEX inode_hash;
             DROP INDEX inode_unhashed;
             DROP INDEX dentry_ino;
