@@ -26,7 +26,7 @@ public sealed class RecordTests : IDisposable
         var silo = await SiloProcess.StartAsync(data, more);
         try
         {
-            await using var connection = await VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = ClusterConnection.Parse(cluster) }, Cancellation);
+            await using var connection = await VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = ClusterConnection.Parse(cluster), ConnectTimeout = TimeSpan.FromMinutes(1) }, Cancellation);
             await using var first = await AttachAsync(connection);
             await using var second = await AttachAsync(connection);
             var made = await first.CreateAsync(InodeNumber.Root, "log"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation);
