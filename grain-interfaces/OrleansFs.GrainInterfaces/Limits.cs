@@ -26,6 +26,9 @@ public static class Limits
     /// <summary>How long a call waits for a lock at the copy before it asks again: under every time-out of a call, so that a dead connection is noticed.</summary>
     public static readonly TimeSpan LockWait = TimeSpan.FromSeconds(10);
 
+    /// <summary>Changes in one answer, and those of the last transaction on top: some 100 KiB.</summary>
+    public const int MaxChanges = 512;
+
     /// <summary>How long a call waits for a record, or for a change, before it asks again: under every time-out of a call, as for a lock.</summary>
     public static readonly TimeSpan RecordWait = TimeSpan.FromSeconds(10);
 

@@ -137,6 +137,15 @@ internal static class Limits
     /// <summary>Blocks of a file that are held under one hold of the metadata lock: 64 segments, less than a millisecond.</summary>
     public const int HoldStep = 16384;
 
+    /// <summary>How often leases of content are looked through: how late one may end.</summary>
+    public static readonly TimeSpan LeaseTick = TimeSpan.FromSeconds(5);
+
+    /// <summary>Transactions of the journal that one reading of changes looks at, where it finds few: some milliseconds.</summary>
+    public const int ChangeRows = 256;
+
+    /// <summary>Names of one file at which its changes are told.</summary>
+    public const int WatchedNames = 64;
+
     /// <summary>Files whose content hash is computed under one hold of the metadata lock.</summary>
     public const int HashBatch = 64;
 

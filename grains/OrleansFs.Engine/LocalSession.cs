@@ -48,7 +48,10 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
             return refused;
         var result = _volume.Metadata.Link(inode, directory, name.Span);
         if (result.IsOk)
+        {
             _volume.Orphanage.Remove(inode);
+            _volume.Linked(inode);
+        }
         return result;
     }
 

@@ -69,15 +69,16 @@ public sealed partial class VolumeCopy
                 begun = await _committer.DurableAsync(cancellation);
             if (!begun.IsOk)
                 throw new VolumeException($"the copy '{Copy}' cannot begin the epoch {epoch}: {begun.Error}");
+            // Records whose content the master before had not sent yet.
+            if (_metadata.TrimRecords() is { IsOk: false, Error: var untrimmed })
+                throw new VolumeException($"the records of append-only files of the copy '{Copy}' cannot be looked through: {untrimmed}");
             _metadata.SetRole(VolumeRole.Master);
             if (_evictor is not null)
                 _metadata.PrepareEviction();
             await _metadata.DurableAsync(CancellationToken.None);
             StartMaster();
-            _metadata.TrimRecords();
             _files.ReadOnly = _options.ReadOnly;
-            foreach (var orphan in _orphansFound)
-                _orphanage.Queue(orphan);
+            QueueOrphans();
             _logger.LogInformation("the copy '{Copy}' is the master from now on, in epoch {Epoch}", Copy, epoch);
             if (Promoted is { } told)
                 await told();
@@ -113,6 +114,7 @@ public sealed partial class VolumeCopy
     internal void Announce(VolumeChanges changes)
     {
         SignalRecords(changes);
+        SignalCommitted();
         Changed?.Invoke(changes);
     }
 

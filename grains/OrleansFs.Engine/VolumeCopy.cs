@@ -80,7 +80,11 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _evictor = new Evictor(this, _cache, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
         }
         _files.Named = Delta.Index.Note;
-        _committer.Committed = Replication.NoteCommitted;
+        _committer.Committed = () =>
+        {
+            Replication.NoteCommitted();
+            SignalCommitted();
+        };
         _lastCollection = time.GetTimestamp();
     }
 
@@ -254,8 +258,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         await ReplayAsync(redo, cancellation);
         if (_metadata.TrimRecords() is { IsOk: false, Error: var untrimmed })
             throw new VolumeException($"{_options.DataFolder}: the records of append-only files cannot be looked through: {untrimmed}");
-        foreach (var orphan in _orphansFound)
-            _orphanage.Queue(orphan);
+        QueueOrphans();
     }
 
     private async Task ReplayAsync(IReadOnlyList<RedoFile> redo, CancellationToken cancellation)
@@ -290,6 +293,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _tasks.Run("purge", _orphanage.PurgeAsync);
         _tasks.Run("collect", CollectLoopAsync);
         _tasks.Run("hash", HashUnhashedAsync);
+        _tasks.Run("leases", EndLeasesAsync);
     }
 
     private void SignalPending()

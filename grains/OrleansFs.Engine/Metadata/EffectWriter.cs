@@ -214,6 +214,8 @@ internal sealed class EffectWriter
         Put(epoch.Time);
     }
 
+    public void Rename() => Begin(EffectKind.Rename);
+
     public void AddRecord(in AddRecord effect)
     {
         Begin(EffectKind.AddRecord);

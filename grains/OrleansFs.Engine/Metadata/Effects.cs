@@ -35,6 +35,9 @@ internal enum EffectKind : byte
     TrimRecords = 25,
     DropRecords = 26,
 
+    /// <summary>The name that goes and the one that comes next are one that was renamed. It changes nothing.</summary>
+    Rename = 27,
+
     SettleRedo = 0x80,
     ForgetRedo = 0x81,
     Touch = 0x82,

@@ -43,6 +43,9 @@ internal sealed class JournalContent
         return content;
     }
 
+    /// <summary>Reads past a record.</summary>
+    public static void Skip(EffectKind kind, ref EffectReader reader, Span<ManifestBlock> blocks) => new JournalContent().Take(kind, ref reader, blocks);
+
     private void Take(EffectKind kind, ref EffectReader reader, Span<ManifestBlock> blocks)
     {
         switch (kind)
@@ -104,6 +107,8 @@ internal sealed class JournalContent
                 break;
             case EffectKind.DropRecords:
                 Inodes.Add(reader.Inode());
+                break;
+            case EffectKind.Rename:
                 break;
             default:
                 throw new InvalidDataException($"journal record of unknown kind {(byte)kind}");

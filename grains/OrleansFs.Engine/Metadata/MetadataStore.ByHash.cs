@@ -58,6 +58,30 @@ internal sealed partial class MetadataStore
             return TryGetBlock(hash, out var row) && then(row);
     }
 
+    /// <summary>Where an inode is named: at most so many of its names.</summary>
+    /// <exception cref="MetadataException">The table cannot be read.</exception>
+    public List<(InodeNumber Directory, byte[] Name)> NamesOf(InodeNumber inode, int max)
+    {
+        lock (Lock)
+        {
+            RequireReady();
+            var names = new List<(InodeNumber Directory, byte[] Name)>();
+            var s = _sql.NamesOfInode.Bind(1, inode);
+            while (names.Count < max && s.Step())
+                names.Add((s.Inode(0), s.Blob(1).ToArray()));
+            s.Reset();
+            return names;
+        }
+    }
+
+    /// <summary>The directory in which a directory is; null for what is no directory, or gone.</summary>
+    /// <exception cref="MetadataException">The table cannot be read.</exception>
+    public InodeNumber? ParentOf(InodeNumber directory)
+    {
+        lock (Lock)
+            return Find(directory) is { } found && found.Snapshot() is { IsDirectory: true, LinkCount: > 0 } ? found.Parent : null;
+    }
+
     /// <summary>Computes content hashes that are not known, of so many files at most.</summary>
     /// <returns>How many are known now; 0 where nothing is left to do.</returns>
     public int HashUnhashed(int max)

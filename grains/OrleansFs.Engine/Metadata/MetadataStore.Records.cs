@@ -250,6 +250,8 @@ internal sealed partial class MetadataStore
             case EffectKind.DropRecords:
                 ApplyDropRecords(reader.Inode());
                 return true;
+            case EffectKind.Rename:
+                return true;
             default:
                 return false;
         }

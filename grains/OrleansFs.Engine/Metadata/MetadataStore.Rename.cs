@@ -154,7 +154,10 @@ internal sealed partial class MetadataStore
         bool keepsPlace = ReferenceEquals(from, to) && target is null && whiteout is null;
         long cookie = keepsPlace ? FindDentry(from.Number, name)!.Value.Cookie : _nextCookie;
         if (whiteout is null)
+        {
+            _effects.Rename();
             ExecuteDeleteDentry(from.Number, name);
+        }
         Execute(new PutDentry { Parent = to.Number, Name = newName, Cookie = cookie, Inode = source.Number, Type = type }, exists: target is not null);
         if (target is null)
             placed = new Dentry(cookie, source.Number, type);

@@ -30,6 +30,8 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement InodesOfHash = database.Prepare("SELECT ino FROM inode INDEXED BY inode_hash WHERE hash = ?1 ORDER BY ino");
     public readonly Statement Unhashed = database.Prepare("SELECT ino FROM inode INDEXED BY inode_unhashed WHERE hash IS NULL AND nlink > 0 AND mode & 61440 = 32768 ORDER BY ino");
 
+    public readonly Statement NamesOfInode = database.Prepare("SELECT parent, name FROM dentry INDEXED BY dentry_ino WHERE ino = ?1");
+
     public readonly Statement GetDentry = database.Prepare("SELECT cookie, ino, type FROM dentry WHERE parent = ?1 AND name = ?2");
     public readonly Statement AddDentry = database.Prepare("INSERT INTO dentry (parent, name, cookie, ino, type) VALUES (?1, ?2, ?3, ?4, ?5)");
     public readonly Statement PutDentry = database.Prepare("UPDATE dentry SET ino = ?3, type = ?4 WHERE parent = ?1 AND name = ?2");

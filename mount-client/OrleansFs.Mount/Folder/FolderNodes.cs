@@ -73,13 +73,6 @@ internal sealed class FolderNodes
         }
     }
 
-    /// <summary>Whether content is known again: it was looked up between the moment in which it was forgotten and now.</summary>
-    public bool Has(ContentName name)
-    {
-        lock (_lock)
-            return _contents.ContainsKey(name);
-    }
-
     /// <summary>Content that the kernel has known for the longest time, where it knows more than <see cref="Limits.KnownContents"/>: the kernel keeps a name as long as it has memory, and each holds blocks.</summary>
     public IReadOnlyList<ContentName> TakeOldest()
     {
