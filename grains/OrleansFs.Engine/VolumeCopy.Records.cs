@@ -29,19 +29,8 @@ public sealed partial class VolumeCopy
     {
         if (from < 0 || max < 1)
             return Errno.EINVAL;
-        if (!_metadata.GetAttributes(inode).TryGet(out var attributes, out var error))
-            return error;
-        if (!attributes.IsRegular)
-            return attributes.IsDirectory ? Errno.EISDIR : Errno.EINVAL;
-        try
-        {
-            var records = _metadata.Records(inode, from, max, attributes.Size);
-            return records.Count == 0 && from > _metadata.RecordCount(inode) ? Errno.ESTALE : records.ToArray();
-        }
-        catch (MetadataException e)
-        {
-            return e.Error;
-        }
+        var listed = Readable(inode, from, max);
+        return listed.IsOk && listed.Value.Length == 0 && from > _metadata.RecordCount(inode) ? Errno.ESTALE : listed;
     }
 
     internal async ValueTask<FsResult> WaitForRecordAsync(InodeNumber inode, long sequence, CancellationToken cancellation)
@@ -51,8 +40,7 @@ public sealed partial class VolumeCopy
             while (true)
             {
                 var next = _recorded.Next(inode);
-                var listed = ListRecords(inode, sequence, 1);
-                if (!listed.TryGet(out var records, out var error))
+                if (!Readable(inode, sequence, 1).TryGet(out var records, out var error))
                     return error;
                 if (records.Length > 0)
                     return FsResult.Ok;
@@ -62,6 +50,23 @@ public sealed partial class VolumeCopy
         catch (OperationCanceledException)
         {
             return Errno.EINTR;
+        }
+    }
+
+    /// <summary>Records whose content this copy has.</summary>
+    private FsResult<RecordInfo[]> Readable(InodeNumber inode, long from, int max)
+    {
+        if (!_metadata.GetAttributes(inode).TryGet(out var attributes, out var error))
+            return error;
+        if (!attributes.IsRegular)
+            return attributes.IsDirectory ? Errno.EISDIR : Errno.EINVAL;
+        try
+        {
+            return _metadata.Records(inode, from, max, attributes.Size).ToArray();
+        }
+        catch (MetadataException e)
+        {
+            return e.Error;
         }
     }
 

@@ -8,7 +8,7 @@ if (args.Length < 2)
     return Usage();
 var arguments = new Queue<string>(args);
 string cluster = arguments.Dequeue();
-var options = new VolumeClientOptions();
+var options = new VolumeClientOptions { ConnectTimeout = TimeSpan.FromMinutes(1) };
 if (arguments.Peek() == "--copy")
 {
     arguments.Dequeue();
