@@ -104,7 +104,7 @@ public interface ILeaseAccess
     /// <summary>Ends a lease before its time. One that has ended, or become a file, is left as it is.</summary>
     ValueTask<FsResult> EndLeaseAsync(InodeNumber holder, CancellationToken cancellation);
 
-    /// <summary>Blocks of a file as it is committed, in order, the hole for one of zeros; fewer than asked at its end.</summary>
+    /// <summary>Blocks of a file, in order, the hole for one of zeros; fewer than asked at its end. Asked from the first on, what is in flight becomes blocks before.</summary>
     ValueTask<FsResult<BlockHash[]>> ListBlocksAsync(InodeNumber inode, long first, int max, CancellationToken cancellation);
 }
 

@@ -9,7 +9,8 @@ public sealed partial class LocalSession : ILeaseAccess, IChangeAccess
 
     public ValueTask<FsResult> EndLeaseAsync(InodeNumber holder, CancellationToken cancellation) => new(_volume.EndLease(holder));
 
-    public ValueTask<FsResult<BlockHash[]>> ListBlocksAsync(InodeNumber inode, long first, int max, CancellationToken cancellation) => new(_volume.ListBlocks(inode, first, max));
+    public ValueTask<FsResult<BlockHash[]>> ListBlocksAsync(InodeNumber inode, long first, int max, CancellationToken cancellation) =>
+        _volume.ListBlocksAsync(inode, first, max, cancellation);
 
     public ValueTask<FsResult<ChangePage>> ReadChangesAsync(InodeNumber directory, Lsn? after, int max, CancellationToken cancellation) => new(_volume.ReadChanges(directory, after, max));
 

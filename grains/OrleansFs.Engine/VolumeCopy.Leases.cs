@@ -85,17 +85,24 @@ public sealed partial class VolumeCopy
             _metadata.RemoveXattr(inode, LeaseXattr);
     }
 
-    internal FsResult<BlockHash[]> ListBlocks(InodeNumber inode, long first, int max)
+    internal async ValueTask<FsResult<BlockHash[]>> ListBlocksAsync(InodeNumber inode, long first, int max, CancellationToken cancellation)
     {
         if (first < 0 || max is < 1 or > LeaseLimits.MaxBlocks)
             return Errno.EINVAL;
-        if (_metadata.CommittedSize(inode) is not { } size)
-            return Errno.EINVAL;
-        var hashes = new BlockHash[(int)Math.Clamp(ManifestHash.BlocksOf(size, BlockSize) - first, 0, max)];
         try
         {
+            // Who begins to read means the file as it is now.
+            if (first == 0 && !ReadOnly && await SettleAsync(inode, cancellation) is { IsOk: false, Error: var error })
+                return error;
+            if (_metadata.CommittedSize(inode) is not { } size)
+                return Errno.EINVAL;
+            var hashes = new BlockHash[(int)Math.Clamp(ManifestHash.BlocksOf(size, BlockSize) - first, 0, max)];
             _metadata.ReadManifest(inode, first, hashes);
             return hashes;
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
         }
         catch (MetadataException e)
         {

@@ -30,7 +30,14 @@ public sealed partial class VolumeCopy
         if (from < 0 || max < 1)
             return Errno.EINVAL;
         var listed = Readable(inode, from, max);
-        return listed.IsOk && listed.Value.Length == 0 && from > _metadata.RecordCount(inode) ? Errno.ESTALE : listed;
+        try
+        {
+            return listed.IsOk && listed.Value.Length == 0 && from > _metadata.RecordCount(inode) ? Errno.ESTALE : listed;
+        }
+        catch (MetadataException e)
+        {
+            return e.Error;
+        }
     }
 
     internal async ValueTask<FsResult> WaitForRecordAsync(InodeNumber inode, long sequence, CancellationToken cancellation)

@@ -21,7 +21,7 @@ public sealed partial class VolumeClient
         return BlockHash.TryParse(System.Text.Encoding.ASCII.GetString(text.Span), out var hash) ? hash : Errno.EIO;
     }
 
-    /// <summary>The blocks of a file as it is committed, in order; the hole for one of zeros.</summary>
+    /// <summary>The blocks of a file, in order; the hole for one of zeros. What is in flight of it becomes blocks first.</summary>
     public async ValueTask<FsResult<BlockHash[]>> ListBlocksAsync(string path, CancellationToken cancellation = default)
     {
         if (!(await FindFileAsync(path, cancellation)).TryGet(out var file, out var error))
