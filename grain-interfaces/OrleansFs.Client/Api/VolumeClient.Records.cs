@@ -30,7 +30,7 @@ public sealed partial class VolumeClient
     /// <param name="path">The file.</param>
     /// <param name="from">The sequence of the first: 0, or one more than that of the last one seen.</param>
     /// <param name="follow">At the end, waits for more until cancelled, and then ends.</param>
-    /// <param name="cancellation">Ends it: without an error where it waits for more.</param>
+    /// <param name="cancellation">Ends it: <c>EINTR</c>; where it follows, without an error.</param>
     /// <returns>Records; an errno, once and last, where it cannot go on: <c>ESTALE</c> where <paramref name="from"/> is past the end, because the file was begun anew.</returns>
     public async IAsyncEnumerable<FsResult<FileRecord>> ReadRecordsAsync(string path, long from = 0, bool follow = false, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
@@ -43,12 +43,15 @@ public sealed partial class VolumeClient
         {
             if (!(await _volume.ListRecordsAsync(file.Inode, from, RecordLimits.MaxListed, cancellation)).TryGet(out var records, out error))
             {
-                yield return error;
+                if (!follow || !cancellation.IsCancellationRequested)
+                    yield return error;
                 yield break;
             }
             foreach (var record in records)
             {
                 var read = await ReadAsync(file.Inode, record, cancellation);
+                if (!read.IsOk && follow && cancellation.IsCancellationRequested)
+                    yield break;
                 yield return read;
                 if (!read.IsOk)
                     yield break;
