@@ -1,4 +1,4 @@
--- Format 9: the records of append-only files: where each begins and ends, and who has appended.
+-- Format 10: the records of append-only files: where each begins and ends, and who has appended.
 
 -- 256 records a row. The records of one site are one segment: their sequence counts from 0 without a gap, their offset, LSN and time only grow. A site writes its own segments and no other's.
 CREATE TABLE record (
