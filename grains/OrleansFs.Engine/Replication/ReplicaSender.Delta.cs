@@ -18,38 +18,34 @@ internal sealed partial class ReplicaSender
     /// <summary>Whether the replica can build, and this master wants it to. In a full copy nothing is known of what it has.</summary>
     private bool Builds => _volume.Delta.Mode != DeltaMode.Off && State != ReplicaState.Copying && _last?.Reply.BuildVersion >= DeltaProgram.Version;
 
-    /// <summary>Sends blocks that the replica lacks: as instructions where that saves enough, else whole.</summary>
-    /// <returns>Blocks that could not be had here nor from another replica.</returns>
-    private async ValueTask<BlockHash[]> BuildOrShipAsync(BlockHash[] lacking, IReadOnlyDictionary<BlockHash, JournalPlace>? places, CancellationToken cancellation)
+    /// <summary>Has the replica build what it can build out of what it has, where that saves enough.</summary>
+    /// <returns>The blocks that it has not built.</returns>
+    private async ValueTask<BlockHash[]> BuildAsync(BlockHash[] hashes, IReadOnlyDictionary<BlockHash, JournalPlace>? places, CancellationToken cancellation)
     {
-        if (!Builds || lacking.Length == 0)
-            return await ShipBlocksAsync(lacking, cancellation);
+        if (!Builds || hashes.Length == 0)
+            return hashes;
         var tables = await _volume.Delta.Index.GetAsync(cancellation).WaitAsync(DeltaLimits.IndexTimeout, _time, cancellation);
         using var sources = new VolumeSources(_volume, tables, Has);
         var round = new DeltaRound(this, cancellation);
         try
         {
-            var blocks = lacking.Select(h => PlaceOf(h, places)).OrderBy(b => b.Stream).ThenBy(b => b.Index).ToList();
+            var blocks = hashes.Select(h => PlaceOf(h, places)).OrderBy(b => b.Stream).ThenBy(b => b.Index).ToList();
             var runs = new RunEncoder(_volume, sources, _gate, _time);
             for (int i = 0; i < blocks.Count;)
             {
-                int next = await runs.NextAsync(blocks, i, Write, cancellation);
-                round.Built(runs.Taken);
-                for (; i < next; i++)
-                {
-                    if (!runs.Taken.Contains(blocks[i]))
-                        await round.ShipAsync(blocks[i].Hash);
-                }
+                i = await runs.NextAsync(blocks, i, Write, cancellation);
+                round.Add(runs.Taken);
                 if (_writer.Bytes >= DeltaLimits.MessageBytes || _writer.Count + RunEncoder.MostBlocks(_volume.BlockSize) > DeltaLimits.MessageBlocks)
                     await round.SendAsync();
             }
             Interlocked.Add(ref _deltaTicks, runs.Time.Ticks);
+            await round.SendAsync();
         }
         finally
         {
             await round.EndAsync();
         }
-        return [.. round.Gone];
+        return round.Built.Count == 0 ? hashes : [.. hashes.Where(h => !round.Built.Contains(h))];
     }
 
     /// <summary>A block counts where the replica has acknowledged it, or has said in this connection that it has it.</summary>
@@ -99,94 +95,52 @@ internal sealed partial class ReplicaSender
         return true;
     }
 
-    /// <summary>What of one offer is on its way: messages of instructions, and whole blocks beside them.</summary>
+    /// <summary>Messages of instructions on their way: one while the next is made.</summary>
     private sealed class DeltaRound(ReplicaSender sender, CancellationToken cancellation)
     {
-        private readonly List<BlockHash> _whole = [];
-        private readonly List<PlacedBlock> _building = [];
-        private Task<BlockHash[]> _shipping = Task.FromResult<BlockHash[]>([]);
+        private readonly List<PlacedBlock> _written = [];
         private Task _sending = Task.CompletedTask;
 
-        public List<BlockHash> Gone { get; } = [];
+        /// <summary>What the replica has built.</summary>
+        public HashSet<BlockHash> Built { get; } = [];
 
-        public void Built(IReadOnlyList<PlacedBlock> blocks) => _building.AddRange(blocks);
+        /// <summary>Blocks have been added to the message.</summary>
+        public void Add(IReadOnlyList<PlacedBlock> blocks) => _written.AddRange(blocks);
 
-        /// <summary>A block goes whole. As many as fill all messages under way go at once, while others are being encoded.</summary>
-        public async ValueTask ShipAsync(BlockHash hash)
-        {
-            _whole.Add(hash);
-            if ((long)_whole.Count * sender._volume.BlockSize >= (long)ReplicationLimits.MessagesUnderWay * ReplicationLimits.MessageBytes)
-                await ShipWholeAsync();
-        }
-
-        /// <summary>Sends the instructions written so far. One message is under way while the next is made.</summary>
+        /// <summary>Sends the message that was written.</summary>
         public async ValueTask SendAsync()
         {
             await _sending;
             if (sender._writer.Count == 0)
                 return;
-            PlacedBlock[] blocks = [.. _building];
-            _building.Clear();
+            PlacedBlock[] blocks = [.. _written];
+            _written.Clear();
             byte[] message = sender._writer.Take(h => sender._volume.Metadata.TryGetBlock(h, out var row) && row.Birth <= sender._acked);
             _sending = Task.Run(() => SendAsync(message, blocks), cancellation);
         }
 
-        /// <summary>Ends what is under way, also after a failure: nothing of this may go on when the sources are no longer held.</summary>
+        /// <summary>Waits for what is under way, also after a failure: nothing of it may go on when the sources are no longer held.</summary>
         public async ValueTask EndAsync()
         {
-            try
-            {
-                await SendAsync();
-                await _sending;
-                await ShipWholeAsync();
-                await TakeShippedAsync();
-            }
-            finally
-            {
-                await Task.WhenAll(_sending, _shipping).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-                sender._writer.Clear();
-            }
-        }
-
-        private async ValueTask ShipWholeAsync()
-        {
-            await TakeShippedAsync();
-            BlockHash[] whole = [.. _whole];
-            _whole.Clear();
-            if (whole.Length > 0)
-                _shipping = Task.Run(() => sender.ShipBlocksAsync(whole, cancellation).AsTask(), cancellation);
-        }
-
-        private async ValueTask TakeShippedAsync()
-        {
-            var gone = await _shipping;
-            _shipping = Task.FromResult<BlockHash[]>([]);
-            lock (Gone)
-                Gone.AddRange(gone);
+            sender._writer.Clear();
+            await _sending;
         }
 
         private async Task SendAsync(byte[] message, PlacedBlock[] blocks)
         {
             var reply = await sender.AskAsync(token => sender._link.BuildAsync(sender.Epoch, message, token), cancellation);
-            Interlocked.Add(ref sender._sentBytes, message.Length);
             var failed = reply.Outcome == ReplicaOutcome.Lacking ? blocks.Select(b => b.Hash).ToHashSet() : [.. reply.Hashes];
-            long built = 0, whole = 0;
+            long saved = -message.Length;
             foreach (var block in blocks.Where(b => !failed.Contains(b.Hash)))
             {
-                built++;
-                whole += block.StoredBytes;
+                Built.Add(block.Hash);
+                saved += block.StoredBytes;
             }
+            Interlocked.Add(ref sender._sentBytes, message.Length);
             Interlocked.Add(ref sender._deltaBytes, message.Length);
-            Interlocked.Add(ref sender._deltaBlocks, built);
-            Interlocked.Add(ref sender._deltaSaved, whole - message.Length);
+            Interlocked.Add(ref sender._deltaBlocks, blocks.Length - failed.Count);
+            Interlocked.Add(ref sender._deltaSaved, saved);
             Interlocked.Add(ref sender._deltaFailed, failed.Count);
-            // What could not be built goes as it is.
-            if (failed.Count > 0)
-            {
-                var gone = await sender.ShipBlocksAsync([.. failed], cancellation);
-                lock (Gone)
-                    Gone.AddRange(gone);
-            }
         }
     }
 }

@@ -105,8 +105,16 @@ internal sealed partial class ReplicaSender
         var gone = new List<BlockHash>();
         foreach (var chunk in hashes.Chunk(ReplicationLimits.OfferedHashes))
         {
-            var reply = await AskAsync(token => _link.OfferAsync(Epoch, chunk, token), cancellation);
-            var missing = await BuildOrShipAsync(reply.Hashes, places, cancellation);
+            // What was just made here is hardly there: it is offered together with the instructions to build it, if there are any.
+            var made = chunk.Where(h => _volume.Delta.Notes.TryGet(h, out _)).ToHashSet();
+            BlockHash[] offered = [.. chunk.Where(h => !made.Contains(h)), .. await BuildAsync([.. made], places, cancellation)];
+            var missing = Array.Empty<BlockHash>();
+            if (offered.Length > 0)
+            {
+                var reply = await AskAsync(token => _link.OfferAsync(Epoch, offered, token), cancellation);
+                BlockHash[] lacking = [.. reply.Hashes.Where(made.Contains), .. await BuildAsync([.. reply.Hashes.Where(h => !made.Contains(h))], places, cancellation)];
+                missing = await ShipBlocksAsync(lacking, cancellation);
+            }
             gone.AddRange(missing);
             if (_known.Count + chunk.Length > ReplicationLimits.KnownHashes)
                 _known.Clear();
