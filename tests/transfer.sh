@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Bytes on the wire for changes of real files: OrleansFs with and without differences, and rsync. Needs root, rsync, sqlite3, jq, and orleansfs on PATH (deploy/install.sh).
-#   tests/transfer.sh SCRATCH OLD.tar NEW.tar [MODE...]      two consecutive versions of a large tar; modes: off auto rsync (all of them)
+#   [CASES="1-byte 4-sqlite"] tests/transfer.sh SCRATCH OLD.tar NEW.tar [MODE...]      two consecutive versions of a large tar; modes: off auto rsync (all of them)
 # A master that is mounted and a replica run as two processes in a network namespace of their own, so that what goes over its loopback is all theirs. Of each case three numbers: the bytes of blocks and
 # instructions that the replica was sent (replicas --json), all bytes on the loopback (headers, offers, journal, and what the cluster says to itself), and the processor time of the two processes.
 set -euo pipefail
@@ -16,16 +16,20 @@ MiB=$((1 << 20))
 mkdir -p "$scratch"
 scratch=$(cd "$scratch" && pwd)
 
+# Which cases: all, or those in CASES.
+read -ra cases <<< "${CASES:-1-byte 2-front 3-tar 4-sqlite 5-log 6-random}"
+wants() { [[ " ${cases[*]} " == *" $1 "* ]]; }
+
 # The same bytes in each run: a cipher's key stream.
 random() { openssl enc -aes-128-ctr -nosalt -K "$(printf %032x "$1")" -iv 00 -in /dev/zero 2>/dev/null | head -c "$2" || true; }
 
 make_base() {
-    random 1 $((256 * MiB)) > "$1/byte"
-    random 2 $((256 * MiB)) > "$1/front"
-    cp "$old" "$1/tree.tar"
-    sqlite3 "$1/data.db" "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, body BLOB);
+    ! wants 1-byte || random 1 $((256 * MiB)) > "$1/byte"
+    ! wants 2-front || random 2 $((256 * MiB)) > "$1/front"
+    ! wants 3-tar || cp "$old" "$1/tree.tar"
+    ! wants 4-sqlite || sqlite3 "$1/data.db" "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, body BLOB);
         WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200000) INSERT INTO t SELECT i, i, zeroblob(0) || printf('%0900d', abs(i * 7919 % 1000003)) FROM c;" > "$scratch/sqlite.log"
-    awk 'BEGIN { srand(5); for (i = 0; i < 1000000; i++) printf "2026-11-%02d %02d:%02d:%02d host service[%d]: request %d from 10.%d.%d.%d took %d us\n", 1 + i / 40000, i / 1700 % 24, i / 28 % 60, i % 60, 1000 + rand() * 50, i, rand() * 255, rand() * 255, rand() * 255, rand() * 1e6 }' \
+    ! wants 5-log || awk 'BEGIN { srand(5); for (i = 0; i < 1000000; i++) printf "2026-11-%02d %02d:%02d:%02d host service[%d]: request %d from 10.%d.%d.%d took %d us\n", 1 + i / 40000, i / 1700 % 24, i / 28 % 60, i % 60, 1000 + rand() * 50, i, rand() * 255, rand() * 255, rand() * 255, rand() * 1e6 }' \
         | head -c $((100 * MiB)) > "$1/log" || true
 }
 
@@ -39,8 +43,6 @@ change() {
         6-random) random 11 $((256 * MiB)) > "$2/random" ;;
     esac
 }
-
-cases=(1-byte 2-front 3-tar 4-sqlite 5-log 6-random)
 
 run_rsync() {
     local source=$scratch/rsync-source target=$scratch/rsync-target
@@ -57,7 +59,7 @@ run_rsync() {
 sent() { orleansfs replicas "$mount" --json | jq .replicas[0].sentBytes; }
 wire() { awk '/ lo:|^lo:/ { print $2 }' /proc/net/dev; }
 processor() { awk '{ n += $14 + $15 } END { print n * 10 }' "/proc/$master/stat" "/proc/$replica/stat"; }
-settle() { orleansfs drain "$mount" --wait 100s > "$scratch/drain.log"; }
+settle() { orleansfs drain "$mount" --wait 230s > "$scratch/drain.log"; }
 
 run_product() {
     local mode=$1 work=$scratch/$1
@@ -80,14 +82,10 @@ run_product() {
         printf '%-9s %-6s %12d %14d %9d ms\n' "$case" "$mode" $(($(sent) - s)) $(($(wire) - w)) $(($(processor) - p))
     done
     orleansfs replicas "$mount" | sed 's/^/# /'
-    for file in byte front tree.tar data.db log random; do
-        sha256sum < "$mount/$file"
-    done > "$work/master.sums"
+    (cd "$mount" && sha256sum -- *) > "$work/master.sums"
     mkdir -p "$work/copy"
     orleansfs mount --cluster "$cluster" --copy nas --read-only "$work/copy" --background
-    for file in byte front tree.tar data.db log random; do
-        sha256sum < "$work/copy/$file"
-    done > "$work/replica.sums"
+    (cd "$work/copy" && sha256sum -- *) > "$work/replica.sums"
     orleansfs umount "$work/copy"
     orleansfs umount "$mount"
     kill "$replica"
@@ -98,5 +96,8 @@ run_product() {
 }
 
 for mode in "${modes[@]}"; do
-    if [ "$mode" = rsync ]; then run_rsync; else run_product "$mode"; fi
+    case $mode in
+        rsync) run_rsync ;;
+        *) run_product "$mode" ;;
+    esac
 done
