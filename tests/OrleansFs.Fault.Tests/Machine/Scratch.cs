@@ -42,9 +42,9 @@ internal sealed class Scratch : IAsyncDisposable
 
     private static async Task ClearAsync(string path)
     {
-        // The newest mount first: it may lie on an older one.
+        // The newest mount first: it may lie on an older one. Without the helper of its kind, which would look for the process that served it.
         foreach (string mount in Enumerable.Reverse(MountsUnder(path)))
-            await Tool.TryRunAsync("/bin/umount", Limits.Tool, "--lazy", mount);
+            await Tool.TryRunAsync("/bin/umount", Limits.Tool, "--lazy", "--internal-only", mount);
         foreach (string device in await LoopDevice.UnderAsync(path))
             await Tool.TryRunAsync("/sbin/losetup", Limits.Tool, "--detach", device);
         Directory.Delete(path, recursive: true);
