@@ -27,7 +27,7 @@ internal static class Limits
     /// <summary>How long the process that has a folder may take to let it go once it has said that it is ending: what it commits is bounded by its memory budget, and the disk may be slow.</summary>
     internal static readonly TimeSpan HandoverTimeout = TimeSpan.FromMinutes(5);
 
-    /// <summary>How long a process may take to say that it is ending when its mount is gone: a moment, unless it is detached with files open; and then nobody knows how long.</summary>
+    /// <summary>How long a process may take to say that it is ending when its mount is gone: a moment, unless it is detached with files open, or another mount namespace has it; and then nobody knows how long.</summary>
     internal static readonly TimeSpan UnmountNoticeTimeout = TimeSpan.FromSeconds(15);
 
     /// <summary>How long a wait for a folder may last before it is said what is waited for.</summary>

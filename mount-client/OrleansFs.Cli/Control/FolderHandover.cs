@@ -15,6 +15,7 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
     private readonly TimeProvider _time = TimeProvider.System;
     private readonly long _start = TimeProvider.System.GetTimestamp();
     private bool _hasSaid;
+    private string? _refusal;
 
     private enum Holder
     {
@@ -49,13 +50,16 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
             }
             catch (VolumeInUseException)
             {
-                if (!await handover.WaitStepAsync())
-                    throw;
+                if (await handover.WaitStepAsync())
+                    continue;
+                if (handover._refusal is { } refusal)
+                    throw new CommandException(refusal);
+                throw;
             }
         }
     }
 
-    /// <summary>Waits until the process that has a folder now has let it go. Returns at once where that process is at work.</summary>
+    /// <summary>Waits until the process that has a folder now has let it go. Returns at once where that process is at work, and with a line where it has users left that nobody can wait for.</summary>
     /// <exception cref="CommandException">It did not end in time.</exception>
     public static async Task AwaitReleaseAsync(string folder, Action<string> say, CancellationToken cancellation)
     {
@@ -65,8 +69,11 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
         {
             int? owner = VolumeCopy.OwnerOf(folder)?.Pid;
             first ??= owner;
-            if (owner != first || !await handover.WaitStepAsync())
-                return;
+            if (owner == first && await handover.WaitStepAsync())
+                continue;
+            if (handover._refusal is { } refusal)
+                say($"orleansfs: {refusal}");
+            return;
         }
     }
 
@@ -84,7 +91,8 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
     }
 
     /// <summary>Waits a moment.</summary>
-    /// <returns>False where the process is at work: there is nothing to wait for.</returns>
+    /// <returns>False where the process is at work: there is nothing to wait for. <see cref="_refusal"/> has the reason where there is more to say than that.</returns>
+    /// <exception cref="CommandException">It is ending, and does not come to its end.</exception>
     private async Task<bool> WaitStepAsync()
     {
         var holder = await FindHolderAsync();
@@ -94,11 +102,12 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
         if (holder == Holder.Unknown && waited > Limits.UnmountNoticeTimeout)
             return false;
         string process = VolumeCopy.OwnerOf(folder) is { } owner ? $"process {owner.Pid}" : "a process";
-        if (waited > (holder == Holder.Ending ? Limits.HandoverTimeout : Limits.UnmountNoticeTimeout))
+        if (holder == Holder.Ending && waited > Limits.HandoverTimeout)
+            throw new CommandException($"{folder} was not let go within {Limits.HandoverTimeout} by {process}, which is ending");
+        if (holder == Holder.Unmounted && waited > Limits.UnmountNoticeTimeout)
         {
-            throw new CommandException(holder == Holder.Ending
-                ? $"{folder} was not let go within {Limits.HandoverTimeout} by {process}, which is ending"
-                : $"{folder} is in use by {process}: it is unmounted, but programs still have files of it open");
+            _refusal = $"{folder} is in use by {process}: it is unmounted, but programs have files of it open still, or another mount namespace has it";
+            return false;
         }
         if (waited > Limits.HandoverSilence && !_hasSaid)
         {

@@ -84,6 +84,21 @@ public sealed class HandoverTests(MountPool mounts)
     }
 
     [Fact]
+    public async Task What_is_unmounted_and_still_used_is_refused_with_the_reason()
+    {
+        string data = mounts.Scratch("data"), mountPoint = mounts.Scratch("mnt");
+        await OrleansFsCommand.SucceedAsync("mount", "--data", data, mountPoint, "--background");
+        using var user = OrleansFsCommand.Start(new ProcessStartInfo("sh", ["-c", $"exec 5>{mountPoint}/file; echo ready; exec cat"]));
+        Assert.Equal("ready", await user.StandardOutput.ReadLineAsync(Ending));
+        await RunAsync("umount", "-i", "-l", mountPoint);
+        var refused = await OrleansFsCommand.RunAsync("mount", "--data", data, mountPoint, "--background");
+        Assert.Matches($"is in use by process [0-9]+: it is unmounted, but programs have files of it open still, or another mount namespace has it\n$", refused.Error);
+        user.StandardInput.Close();
+        await user.WaitForExitAsync(Ending);
+        await OrleansFsCommand.SucceedAsync("fsck", "--data", data);
+    }
+
+    [Fact]
     public async Task A_bind_mount_is_not_taken_for_the_mount()
     {
         string data = mounts.Scratch("data"), mountPoint = mounts.Scratch("mnt"), bound = mounts.Scratch("bound");
