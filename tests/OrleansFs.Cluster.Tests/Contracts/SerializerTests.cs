@@ -105,8 +105,24 @@ public sealed class SerializerTests : IDisposable
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = null, WeakChecksum = ulong.MaxValue, Residency = BlockResidency.Missing, IsPinned = true },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = new Timestamp(4), WeakChecksum = 0, Residency = BlockResidency.Local, IsPinned = false },
         BlockResidency.Evicted, new CopyAwayException(Nas),
-        .. Replication(),
+        .. Replication(), .. ByHash(),
     ];
+
+    private static IEnumerable<object> ByHash()
+    {
+        var change = new VolumeChange
+        {
+            Lsn = new Lsn(9), Kind = ChangeKind.Renamed, Inode = new InodeNumber(7), Directory = InodeNumber.Root, Name = [1, 255], Path = "/b", OldPath = "/a", Resume = new Lsn(8),
+        };
+        return
+        [
+            ContentKind.File, new ContentName(ContentKind.Block, Hash), new ContentInfo { Size = long.MaxValue, AllocatedBytes = 1 },
+            new RecordInfo { Site = ushort.MaxValue, Sequence = 1, Offset = 2, Length = 3, Lsn = new Lsn(4), Time = new Timestamp(-5) },
+            new AppendName { Writer = Guid.NewGuid(), Number = long.MaxValue, IsRepeated = true }, new ContentLease { Hash = Hash, Size = 1, Holder = new InodeNumber(2), Ends = new Timestamp(3) },
+            ChangeKind.Deleted, change, change with { Kind = ChangeKind.Deleted, Inode = null, Path = null, OldPath = null }, new ChangePage { Changes = [change], Next = new Lsn(10) },
+            (FsResult<RecordInfo[]>)Array.Empty<RecordInfo>(), (FsResult<BlockHash[]>)new[] { Hash, BlockHash.Hole },
+        ];
+    }
 
     private static IEnumerable<object> Replication()
     {
