@@ -26,6 +26,13 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
+        var result = await WriteAllAsync(inode, offset, data, flags, cancellation);
+        Cache.Changed(inode);
+        return result;
+    }
+
+    private async ValueTask<FsResult<long>> WriteAllAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
         if ((flags & WriteFlags.Record) != 0 && await WriteRecordAsync(inode, data, cancellation) is var recorded && recorded.Error != Errno.EPERM)
             return recorded;
         long position = offset;
@@ -47,9 +54,13 @@ public sealed partial class GrainVolumeAccess
         return offset;
     }
 
-    public ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
-        _session.ReshapeAsync(
+    public async ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation)
+    {
+        var result = await _session.ReshapeAsync(
             new UnstableChange(0, inode, UnstableKind.Allocate, offset, length, null, mode), (request, token) => File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
+        Cache.Changed(inode);
+        return result;
+    }
 
     public ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
@@ -58,6 +69,7 @@ public sealed partial class GrainVolumeAccess
     public async ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation)
     {
         var result = await _session.ChangeAsync((request, token) => File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
+        Cache.Changed(target);
         return result.IsOk && await _session.SyncAsync(target, true, CancellationToken.None) is { IsOk: false, Error: var error } ? error : result;
     }
 

@@ -9,7 +9,7 @@ namespace OrleansFs.Client;
 /// (<see cref="RemoteVolumeOptions.Patience"/>).
 /// </summary>
 /// <remarks>Memory is lent to these calls, but a grain call may outlive its caller's wait. So what is sent is copied first.</remarks>
-public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
+public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IAsyncDisposable
 {
     private readonly RemoteSession _session;
     private readonly INamespaceGrain _names;
@@ -33,29 +33,67 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
     public static async Task<GrainVolumeAccess> AttachAsync(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options,
         CancellationToken cancellation) => new(await RemoteSession.AttachAsync(connection, copy, holder, options, cancellation));
 
+    public TimeSpan AttributesHold(InodeNumber inode) => Cache.Holds(inode) >= Limits.KernelAttributes ? Limits.KernelAttributes : TimeSpan.Zero;
+
     public ValueTask<FsResult<Attributes>> LookupAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
-        var sent = Copied(name);
-        return _session.AskAsync((ticket, token) => _names.LookupAsync(ticket, directory, sent, token), cancellation);
+        if (IsDots(name.Span))
+            return AskDots();
+        return Cache.TryLookup(directory, name.Span, out var known) ? new(known) : Ask();
+
+        async ValueTask<FsResult<Attributes>> Ask()
+        {
+            var sent = Copied(name);
+            long begun = Cache.Begin();
+            var result = await _session.AskAsync((ticket, token) => _names.LookupAsync(ticket, directory, sent, token), cancellation);
+            Cache.KeepLookup(begun, directory, sent.Span, result);
+            return result;
+        }
+
+        ValueTask<FsResult<Attributes>> AskDots()
+        {
+            var sent = Copied(name);
+            return _session.AskAsync((ticket, token) => _names.LookupAsync(ticket, directory, sent, token), cancellation);
+        }
     }
 
-    public ValueTask<FsResult<Attributes>> GetAttributesAsync(InodeNumber inode, CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => _names.GetAttributesAsync(ticket, inode, token), cancellation);
+    public ValueTask<FsResult<Attributes>> GetAttributesAsync(InodeNumber inode, CancellationToken cancellation)
+    {
+        return Cache.TryAttributes(inode, out var known) ? new(known) : Ask();
 
-    public ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
-        (change.Mask & AttributeMask.Size) == 0
-            ? _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation)
-            : _session.ReshapeAsync(
+        async ValueTask<FsResult<Attributes>> Ask()
+        {
+            long begun = Cache.Begin();
+            var result = await _session.AskAsync((ticket, token) => _names.GetAttributesAsync(ticket, inode, token), cancellation);
+            if (result.IsOk)
+                Cache.KeepAttributes(begun, result.Value);
+            return result;
+        }
+    }
+
+    public async ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation)
+    {
+        long begun = Cache.Begin();
+        var result = (change.Mask & AttributeMask.Size) == 0
+            ? await _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation)
+            : await _session.ReshapeAsync(
                 new UnstableChange(0, inode, UnstableKind.Truncate, change.Size, 0, null, default), (request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation);
+        if (result.IsOk)
+            Cache.KeepChanged(begun, result.Value);
+        else
+            Cache.Changed(inode);
+        return result;
+    }
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation);
 
-    public ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation)
+    public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation)
     {
         var sent = Copied(name);
         var made = inode with { SymlinkTarget = Copied(inode.SymlinkTarget) };
-        return _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
+        long begun = Cache.Begin();
+        return Named(begun, directory, sent, await _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation));
     }
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
@@ -66,30 +104,52 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
         return result;
     }
 
-    public ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    public async ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return _session.ChangeAsync((request, token) => _names.LinkAsync(request, inode, directory, sent, token), cancellation);
+        long begun = Cache.Begin();
+        var result = await _session.ChangeAsync((request, token) => _names.LinkAsync(request, inode, directory, sent, token), cancellation);
+        if (!result.IsOk)
+            Cache.Changed(inode);
+        return Named(begun, directory, sent, result);
     }
 
     public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return _session.ChangeAsync((request, token) => _names.UnlinkAsync(request, directory, sent, token), cancellation);
+        return RemovedAsync(directory, sent, (request, token) => _names.UnlinkAsync(request, directory, sent, token), cancellation);
     }
 
     public ValueTask<FsResult> RemoveDirectoryAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return _session.ChangeAsync((request, token) => _names.RemoveDirectoryAsync(request, directory, sent, token), cancellation);
+        return RemovedAsync(directory, sent, (request, token) => _names.RemoveDirectoryAsync(request, directory, sent, token), cancellation);
     }
 
-    public ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
+    public async ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
         CancellationToken cancellation)
     {
         var sent = Copied(name);
         var sentNew = Copied(newName);
-        return _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
+        long begun = Cache.Begin();
+        var (moved, replaced) = (Cache.Named(directory, sent.Span), Cache.Named(newDirectory, sentNew.Span));
+        var result = await _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
+        foreach (var inode in (InodeNumber?[])[moved, replaced])
+        {
+            if (inode is { } known)
+                Cache.Changed(known);
+        }
+        if (result.IsOk && flags == RenameFlags.None && moved is not null)
+        {
+            Cache.NameChanged(begun, directory, sent.Span, null);
+            Cache.NameChanged(begun, newDirectory, sentNew.Span, moved);
+        }
+        else
+        {
+            Cache.NameDoubtful(directory, sent.Span);
+            Cache.NameDoubtful(newDirectory, sentNew.Span);
+        }
+        return result;
     }
 
     public async ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation)
@@ -97,6 +157,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
         while (true)
         {
             long from = cookie;
+            long begun = Cache.Begin();
             var result = await _session.AskAsync(
                 (ticket, token) => _names.ReadDirectoryAsync(ticket, directory, from, Limits.DirectoryPage, withAttributes, token), cancellation);
             if (!result.TryGet(out var page, out var error))
@@ -106,6 +167,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
             {
                 var row = page.Rows[i];
                 var attributes = page.Attributes is { } all && all[i].Inode.Value != 0 ? all[i] : (Attributes?)null;
+                if (attributes is { } known && !IsDots(page.Names.AsSpan(position, row.NameLength)))
+                    Cache.KeepLookup(begun, directory, page.Names.AsSpan(position, row.NameLength), known);
                 if (!sink.TryAdd(page.Names.AsSpan(position, row.NameLength), row.Inode, row.Type, row.Cookie, attributes))
                     return FsResult.Ok;
                 position += row.NameLength;
@@ -122,20 +185,24 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
         return _session.AskAsync((ticket, token) => _names.GetXattrAsync(ticket, inode, sent, token), cancellation);
     }
 
-    public ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation)
+    public async ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation)
     {
         var sent = Copied(name);
         var sentValue = Copied(value);
-        return _session.ChangeAsync((request, token) => _names.SetXattrAsync(request, inode, sent, sentValue, flags, token), cancellation);
+        var result = await _session.ChangeAsync((request, token) => _names.SetXattrAsync(request, inode, sent, sentValue, flags, token), cancellation);
+        Cache.Changed(inode);
+        return result;
     }
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => _names.ListXattrAsync(ticket, inode, token), cancellation);
 
-    public ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    public async ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return _session.ChangeAsync((request, token) => _names.RemoveXattrAsync(request, inode, sent, token), cancellation);
+        var result = await _session.ChangeAsync((request, token) => _names.RemoveXattrAsync(request, inode, sent, token), cancellation);
+        Cache.Changed(inode);
+        return result;
     }
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) =>
@@ -154,6 +221,37 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, IAsyncDisposable
         await StopReleasingAsync();
         await _session.DisposeAsync();
     }
+
+    private SessionCache Cache => _session.Cache;
+
+    /// <summary>A name was made, or that failed.</summary>
+    private FsResult<Attributes> Named(long begun, InodeNumber directory, ReadOnlyMemory<byte> name, FsResult<Attributes> result)
+    {
+        if (!result.TryGet(out var attributes, out _))
+        {
+            Cache.NameDoubtful(directory, name.Span);
+            return result;
+        }
+        Cache.NameChanged(begun, directory, name.Span, attributes.Inode);
+        Cache.KeepChanged(begun, attributes);
+        return result;
+    }
+
+    private async ValueTask<FsResult> RemovedAsync(InodeNumber directory, ReadOnlyMemory<byte> name, Func<ChangeRequest, CancellationToken, ValueTask<FsResult>> remove, CancellationToken cancellation)
+    {
+        long begun = Cache.Begin();
+        var gone = Cache.Named(directory, name.Span);
+        var result = await _session.ChangeAsync(remove, cancellation);
+        if (gone is { } inode)
+            Cache.Changed(inode);
+        if (result.IsOk)
+            Cache.NameChanged(begun, directory, name.Span, null);
+        else
+            Cache.NameDoubtful(directory, name.Span);
+        return result;
+    }
+
+    private static bool IsDots(ReadOnlySpan<byte> name) => name.SequenceEqual("."u8) || name.SequenceEqual(".."u8);
 
     private static ReadOnlyMemory<byte> Copied(ReadOnlyMemory<byte> lent) => lent.IsEmpty ? default : lent.ToArray();
 }

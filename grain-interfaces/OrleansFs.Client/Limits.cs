@@ -6,6 +6,18 @@ internal static class Limits
     /// <summary>Entries of a directory asked for at once: several of the kernel's buffers, so that a page is used up before it is stale.</summary>
     public const int DirectoryPage = 128;
 
+    /// <summary>Inodes of which a session keeps what it was answered: some 250 bytes each, as many as the copy gives leases for.</summary>
+    public const int CachedInodes = 65536;
+
+    /// <summary>Names that it keeps, also of what is not there: some 100 bytes each.</summary>
+    public const int CachedNames = 131072;
+
+    /// <summary>Changed inodes that are remembered for the sake of answers that are on their way.</summary>
+    public const int CacheMarks = 16384;
+
+    /// <summary>How long the kernel keeps attributes by itself: then it asks this process again, which costs no message, and knows whether it is still trusted.</summary>
+    public static readonly TimeSpan KernelAttributes = TimeSpan.FromSeconds(1);
+
     /// <summary>How often a client looks for gateways: a silo that was started again has another one.</summary>
     public static readonly TimeSpan GatewayRefresh = TimeSpan.FromSeconds(2);
 

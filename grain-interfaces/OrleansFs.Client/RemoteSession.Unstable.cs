@@ -139,6 +139,9 @@ internal sealed partial class RemoteSession
             var changes = _unstable.Freeze();
             foreach (var change in changes)
                 await MakeAgainAsync(grant.Ticket, change);
+            // Others may be bringing back theirs: what they were answered is there before anything new is asked.
+            if (await AnsweredAsync(t => _grain.RecoveredAsync(grant.Ticket, t), default) is { IsOk: false })
+                throw new CopyAwayException(Copy.Copy);
             if (changes.Count > 0)
                 LogWrittenAgain(_logger, changes.Count, Copy.Copy);
             isDone = true;

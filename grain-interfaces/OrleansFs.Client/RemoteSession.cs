@@ -45,6 +45,9 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _holder = holder;
         _time = connection.Time;
         _logger = connection.Loggers.CreateLogger<RemoteSession>();
+        Cache = new SessionCache(_time);
+        _observer = new Observer(Cache, holder);
+        _observed = Grains.CreateObjectReference<ISessionObserver>(_observer);
     }
 
     public IGrainFactory Grains { get; }
@@ -75,6 +78,14 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             throw new VolumeConnectionException(e.Message, e);
         }
         var session = new RemoteSession(connection, id, grant, holder, options);
+        try
+        {
+            await session.SubscribeAsync();
+        }
+        catch (Exception e) when (Interruption.Is(e))
+        {
+            throw new VolumeConnectionException(e.Message, e);
+        }
         session._beating = Task.Run(session.BeatAsync, CancellationToken.None);
         session._stabilizing = Task.Run(session.StabilizeAsync, CancellationToken.None);
         return session;
@@ -155,6 +166,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         {
             LogNotDetached(_logger, Copy.Copy, e.Message);
         }
+        Grains.DeleteObjectReference<ISessionObserver>(_observed);
+        _slots.Dispose();
         _attaching.Dispose();
         _wake.Dispose();
         _stabilize.Dispose();
@@ -238,7 +251,10 @@ internal sealed partial class RemoteSession : IAsyncDisposable
                 return false;
             }
             await ReclaimLocksAsync(grant.Ticket);
+            Forget();
+            _term = null;
             await MoveToAsync(grant);
+            await SubscribeAsync();
             LogAttachedAnew(_logger, Copy.Copy);
             return true;
         }
@@ -307,6 +323,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private async Task<bool> BeatOnceAsync()
     {
         var ticket = Ticket;
+        long sent = _time.GetTimestamp();
         var result = await AnsweredAsync(token => _grain.HeartbeatAsync(ticket, token), _ended.Token).AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, _ended.Token);
         if (result.Error == Errno.ENOTCONN)
         {
@@ -316,7 +333,12 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         Back();
         bool isOpen = false;
         if (result.TryGet(out var pulse, out _))
+        {
             isOpen = _orphans.Ask(pulse.Orphans, _holder);
+            if (ticket == Ticket)
+                Renew(sent, pulse);
+            await SubscribeAgainAsync();
+        }
         while (_orphans.TakeForgotten(GrainInterfaces.Limits.MaxInodesPerCall) is { Length: > 0 } forgotten)
         {
             var told = await AnsweredAsync(token => _grain.ForgetAsync(ticket, forgotten, token), _ended.Token);

@@ -22,6 +22,20 @@ public interface ISessionGrain : IGrainWithStringKey
     [Alias("Attach")]
     ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation);
 
+    /// <summary>
+    /// The session was attached to a copy that was started anew, and has claimed its locks and made its unsynced content again. Completes when every other session of before has done so too, or
+    /// <see cref="Limits.Grace"/> is over: until then nobody may see, or build upon, a state that lacks what another was answered.
+    /// </summary>
+    [Alias("Recovered")]
+    ValueTask<FsResult> RecoveredAsync(SessionTicket session, CancellationToken cancellation);
+
+    /// <summary>
+    /// From now on the session holds a lease on each inode of which it is answered anything: a change of it by another is answered only when this session has let go. Answers with the term of these leases.
+    /// <c>EOPNOTSUPP</c> where the copy is not the master's: nothing may be cached then.
+    /// </summary>
+    [Alias("Subscribe")]
+    ValueTask<FsResult<long>> SubscribeAsync(SessionTicket session, ISessionObserver observer, CancellationToken cancellation);
+
     /// <summary>Renews the lease.</summary>
     [Alias("Heartbeat")]
     ValueTask<FsResult<SessionPulse>> HeartbeatAsync(SessionTicket session, CancellationToken cancellation);
@@ -44,6 +58,15 @@ public interface ISessionGrain : IGrainWithStringKey
     /// <see cref="ChangeRequest.Sequence"/>). Cancelled: <c>EINTR</c>, or success where the lock was granted before.</summary>
     [Alias("SetLock")]
     ValueTask<FsResult> SetLockAsync(ChangeRequest request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation);
+}
+
+/// <summary>A client, as the copy sees it.</summary>
+[Alias("ofs.ISessionObserver")]
+public interface ISessionObserver : IGrainObserver
+{
+    /// <summary>Lets go of everything that is cached of these inodes: attributes, content and, of directories, names. Completes when that is done; only then may the copy answer who changed them.</summary>
+    [Alias("Recall")]
+    Task RecallAsync([Immutable] InodeNumber[] inodes);
 }
 
 /// <summary>A copy as such. Key: <see cref="CopyGrainKey"/>. Tells a client that knows only the name of a silo which volume it serves.</summary>

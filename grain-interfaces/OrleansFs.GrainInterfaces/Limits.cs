@@ -20,8 +20,18 @@ public static class Limits
     /// not keep others waiting for long.</summary>
     public static readonly TimeSpan SessionLease = TimeSpan.FromSeconds(30);
 
-    /// <summary>How often a client shows that it lives: four may be lost before its lease ends. Also how late an unlinked file is freed that no mount had open.</summary>
-    public static readonly TimeSpan HeartbeatPeriod = TimeSpan.FromSeconds(6);
+    /// <summary>How long a copy that was started anew waits for the sessions of before to bring back what it has lost: a client finds a silo that is back within two or three seconds. Longer than a client
+    /// trusts what it has cached, so that nothing is changed behind the back of one that does not know yet.</summary>
+    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a copy waits for a client to let go of what it caches before it takes it that the client trusts nothing any more. So long may a change wait for a client that was killed.</summary>
+    public static readonly TimeSpan CacheLease = TimeSpan.FromSeconds(6);
+
+    /// <summary>How long a client trusts what it caches after it sent a heartbeat that was answered: less than <see cref="CacheLease"/>, by more than clocks differ in a few seconds.</summary>
+    public static readonly TimeSpan CacheTrust = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often a client shows that it lives: two may be lost before it has to ask for what it caches. Also how late an unlinked file is freed that no mount had open.</summary>
+    public static readonly TimeSpan HeartbeatPeriod = TimeSpan.FromMilliseconds(1500);
 
     /// <summary>How long a call waits for a lock at the copy before it asks again: under every time-out of a call, so that a dead connection is noticed.</summary>
     public static readonly TimeSpan LockWait = TimeSpan.FromSeconds(10);

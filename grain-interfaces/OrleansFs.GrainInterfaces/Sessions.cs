@@ -68,6 +68,9 @@ public readonly record struct SessionPulse
     /// <summary>Inodes that have lost their last name and live only because this session may know them. Those it does not know it gives up with
     /// <see cref="ISessionGrain.ForgetAsync"/>. At most <see cref="Limits.MaxInodesPerCall"/>; more come with the next.</summary>
     [Id(0)] public required InodeNumber[] Orphans { get; init; }
+
+    /// <summary>The term of the session's leases (<see cref="ISessionGrain.SubscribeAsync"/>): with another than before, everything that is cached is void. 0 where there are none.</summary>
+    [Id(1)] public long Term { get; init; }
 }
 
 /// <summary>A copy, and the volume that it is a copy of.</summary>

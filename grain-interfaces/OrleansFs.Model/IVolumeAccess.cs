@@ -112,4 +112,20 @@ public interface IInodeHolder
 {
     /// <summary>Whether the session still knows this inode. Asked when the last name goes; must not block, nor call back into the volume.</summary>
     bool Holds(InodeNumber inode);
+
+    /// <summary>Others have changed these inodes: what is kept of their attributes and content is dropped. Completes when nobody is shown it any more. May be called at any moment, also while a call of the holder is
+    /// under way that waits for just this; so it must not wait for one.</summary>
+    ValueTask InvalidateAsync(InodeNumber[] inodes) => default;
+
+    /// <summary>Whatever is kept may be wrong: the session was away for longer than anybody waits for it.</summary>
+    void InvalidateAll()
+    {
+    }
+}
+
+/// <summary>A session that is told what others change: what it answers may be kept by whoever asked, for some time.</summary>
+public interface ICachedAccess
+{
+    /// <summary>How long the attributes that were answered last for an inode may be kept. Zero where somebody has changed it since then, or changes of it would not be heard of.</summary>
+    TimeSpan AttributesHold(InodeNumber inode);
 }

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine;
@@ -7,13 +8,24 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
 {
     private readonly VolumeCopy _volume;
     private readonly IInodeHolder _holder;
-    private readonly Guid _id = Guid.NewGuid();
+    private readonly Guid _id;
+    private readonly ChangeRecord? _record;
 
     internal LocalSession(VolumeCopy volume, IInodeHolder holder)
+        : this(volume, holder, Guid.NewGuid(), null)
+    {
+    }
+
+    private LocalSession(VolumeCopy volume, IInodeHolder holder, Guid id, ChangeRecord? record)
     {
         _volume = volume;
         _holder = holder;
+        _id = id;
+        _record = record;
     }
+
+    /// <summary>This session for one change, of which it is written down what it was. Not to be disposed of.</summary>
+    public IVolumeAccess Once(ChangeRecord record) => new LocalSession(_volume, _holder, _id, record);
 
     public ValueTask<FsResult<Attributes>> LookupAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
         new(_volume.Metadata.Lookup(directory, name.Span));
@@ -21,20 +33,21 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     public ValueTask<FsResult<Attributes>> GetAttributesAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.GetAttributes(inode));
 
     public ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
-        new(_volume.SetAttributes(inode, change, caller));
+        new(_volume.SetAttributes(inode, change, caller, _record));
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ReadLink(inode));
 
     public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
         HashFolder.Is(directory, name.Span) ? Errno.EEXIST
         : await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused
-        : _volume.Metadata.Create(directory, name.Span, inode, caller);
+        : _record is null ? _volume.Metadata.Create(directory, name.Span, inode, caller)
+        : _volume.Metadata.Recorded(_record, () => _volume.Metadata.Create(directory, name.Span, inode, caller));
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
     {
         if (await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None)
             return refused;
-        var result = _volume.Metadata.CreateUnnamed(directory, inode, caller);
+        var result = _volume.Metadata.Recorded(_record, () => _volume.Metadata.CreateUnnamed(directory, inode, caller));
         if (result.IsOk)
             _volume.Orphanage.AddUnnamed(result.Value.Inode);
         return result;
@@ -46,7 +59,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
             return Errno.EEXIST;
         if (await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None)
             return refused;
-        var result = _volume.Metadata.Link(inode, directory, name.Span);
+        var result = _volume.Metadata.Recorded(_record, () => _volume.Metadata.Link(inode, directory, name.Span));
         if (result.IsOk)
         {
             _volume.Orphanage.Remove(inode);
@@ -56,14 +69,14 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     }
 
     public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        new(_volume.Unlink(directory, name.Span, isDirectory: false));
+        new(_volume.Unlink(directory, name.Span, isDirectory: false, _record));
 
     public ValueTask<FsResult> RemoveDirectoryAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        new(_volume.Unlink(directory, name.Span, isDirectory: true));
+        new(_volume.Unlink(directory, name.Span, isDirectory: true, _record));
 
     public ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
         CancellationToken cancellation) =>
-        HashFolder.Is(newDirectory, newName.Span) ? new(Errno.EEXIST) : _volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation);
+        HashFolder.Is(newDirectory, newName.Span) ? new(Errno.EEXIST) : _volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, _record, cancellation);
 
     public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
         new(_volume.Metadata.ReadDirectory(directory, cookie, sink, withAttributes));
@@ -72,7 +85,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
         _volume.Files.ReadAsync(inode, offset, destination, cancellation);
 
     public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
-        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.WriteAsync(inode, offset, data, flags, cancellation);
+        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.WriteAsync(inode, offset, data, flags, cancellation, _record);
 
     public ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
         _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.AllocateAsync(inode, mode, offset, length, cancellation);
@@ -98,12 +111,12 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     public async ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation) =>
         OwnXattr.Is(name.Span) ? await _volume.SetOwnXattrAsync(inode, name, value, flags, cancellation)
         : await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused
-        : _volume.Metadata.SetXattr(inode, name.Span, value.Span, flags);
+        : _volume.SetXattr(inode, name.Span, value.Span, flags, _record);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ListXattr(inode));
 
     public ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        new(_volume.ReadOnly ? Errno.EROFS : OwnXattr.Is(name.Span) ? Errno.EPERM : _volume.Metadata.RemoveXattr(inode, name.Span));
+        new(_volume.ReadOnly ? Errno.EROFS : OwnXattr.Is(name.Span) ? Errno.EPERM : _volume.RemoveXattr(inode, name.Span, _record));
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) => new(_volume.Space());
 

@@ -110,8 +110,8 @@ public sealed partial class VolumeCopy
         }
     }
 
-    /// <summary>Purges the orphans that were found at the start, and keeps those that are leased.</summary>
-    private void QueueOrphans()
+    /// <summary>Purges the orphans that were found at the start, and keeps those that are leased, or all.</summary>
+    private void QueueOrphans(bool keepAll = false)
     {
         _orphanage.Attach(_leases);
         foreach (var orphan in _orphansFound)
@@ -119,7 +119,10 @@ public sealed partial class VolumeCopy
             var lease = _metadata.GetXattr(orphan, LeaseXattr);
             if (!lease.IsOk || lease.Value.Length != sizeof(long))
             {
-                _orphanage.Queue(orphan);
+                if (keepAll)
+                    _orphanage.AddUnnamed(orphan);
+                else
+                    _orphanage.Queue(orphan);
                 continue;
             }
             _leases.Set(orphan, new Timestamp(BinaryPrimitives.ReadInt64LittleEndian(lease.Value.Span)));

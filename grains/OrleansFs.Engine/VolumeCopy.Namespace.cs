@@ -46,7 +46,7 @@ public sealed partial class VolumeCopy
     /// <summary>Commits what was done to names, attributes and settled content: it survives a kill of the process, not a loss of power.</summary>
     public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => ReadOnly ? new(FsResult.Ok) : _committer.CommitAsync(cancellation);
 
-    internal FsResult<Attributes> SetAttributes(InodeNumber number, in AttributeChange change, in Caller caller)
+    internal FsResult<Attributes> SetAttributes(InodeNumber number, in AttributeChange change, in Caller caller, ChangeRecord? record)
     {
         if (ReadOnly)
             return Errno.EROFS;
@@ -64,7 +64,18 @@ public sealed partial class VolumeCopy
                     return truncated.Error;
             }
             var rest = change with { Mask = change.Mask & ~AttributeMask.Size };
-            return rest.Mask == AttributeMask.None ? inode.Snapshot() : _metadata.ApplyAttributes(inode, rest, caller);
+            if (rest.Mask == AttributeMask.None)
+                return inode.Snapshot();
+            if (rest.Mask != change.Mask)
+            {
+                // What changes the size does no harm when it is made again, and is: the reply to it would outlive the content that it speaks of.
+                return _metadata.ApplyAttributes(inode, rest, caller);
+            }
+            lock (_metadata.Lock)
+            {
+                _metadata.Begin(record);
+                return _metadata.End(_metadata.ApplyAttributes(inode, rest, caller));
+            }
         }
         finally
         {
@@ -72,11 +83,17 @@ public sealed partial class VolumeCopy
         }
     }
 
-    internal FsResult Unlink(InodeNumber directory, ReadOnlySpan<byte> name, bool isDirectory)
+    internal FsResult Unlink(InodeNumber directory, ReadOnlySpan<byte> name, bool isDirectory, ChangeRecord? record)
     {
         if (ReadOnly)
             return Errno.EROFS;
-        var result = isDirectory ? _metadata.RemoveDirectory(directory, name) : _metadata.Unlink(directory, name);
+        FsResult<InodeNumber?> result;
+        lock (_metadata.Lock)
+        {
+            _metadata.Begin(record);
+            result = isDirectory ? _metadata.RemoveDirectory(directory, name) : _metadata.Unlink(directory, name);
+            _metadata.End(result.Error);
+        }
         if (!result.TryGet(out var orphan, out var error))
             return error;
         if (orphan is { } gone)
@@ -86,7 +103,7 @@ public sealed partial class VolumeCopy
 
     /// <summary>Renames. A file that takes the place of another is settled first, in the same transaction: after a crash the name shows the old content or the new, never an empty file.</summary>
     internal ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
-        CancellationToken cancellation)
+        ChangeRecord? record, CancellationToken cancellation)
     {
         if (ReadOnly)
             return new(Errno.EROFS);
@@ -95,17 +112,17 @@ public sealed partial class VolumeCopy
             && _metadata.Lookup(directory, name.Span).TryGet(out var source, out _) && source.IsRegular
             && _metadata.Acquire(source.Inode) is { } inode)
         {
-            return SettleAndRenameAsync(inode, directory, name, newDirectory, newName, flags, caller, cancellation);
+            return SettleAndRenameAsync(inode, directory, name, newDirectory, newName, flags, caller, record, cancellation);
         }
-        return new(Rename(directory, name.Span, newDirectory, newName.Span, flags, caller));
+        return new(Rename(directory, name.Span, newDirectory, newName.Span, flags, caller, record));
     }
 
     private async ValueTask<FsResult> SettleAndRenameAsync(Inode inode, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
-        RenameFlags flags, Caller caller, CancellationToken cancellation)
+        RenameFlags flags, Caller caller, ChangeRecord? record, CancellationToken cancellation)
     {
         try
         {
-            return await _files.SettleAsync(inode, syncFirst: false, () => Rename(directory, name.Span, newDirectory, newName.Span, flags, caller), cancellation);
+            return await _files.SettleAsync(inode, syncFirst: false, () => Rename(directory, name.Span, newDirectory, newName.Span, flags, caller, record), cancellation);
         }
         catch (OperationCanceledException)
         {
@@ -117,9 +134,15 @@ public sealed partial class VolumeCopy
         }
     }
 
-    private FsResult Rename(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber newDirectory, ReadOnlySpan<byte> newName, RenameFlags flags, in Caller caller)
+    private FsResult Rename(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber newDirectory, ReadOnlySpan<byte> newName, RenameFlags flags, in Caller caller, ChangeRecord? record)
     {
-        var result = _metadata.Rename(directory, name, newDirectory, newName, flags, caller);
+        FsResult<InodeNumber?> result;
+        lock (_metadata.Lock)
+        {
+            _metadata.Begin(record);
+            result = _metadata.Rename(directory, name, newDirectory, newName, flags, caller);
+            _metadata.End(result.Error);
+        }
         if (!result.TryGet(out var orphan, out var error))
             return error;
         if (orphan is { } gone)

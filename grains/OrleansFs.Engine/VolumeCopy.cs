@@ -258,7 +258,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         await ReplayAsync(redo, cancellation);
         if (_metadata.TrimRecords() is { IsOk: false, Error: var untrimmed })
             throw new VolumeException($"{_options.DataFolder}: the records of append-only files cannot be looked through: {untrimmed}");
-        QueueOrphans();
+        TakeUpOrphans();
     }
 
     private async Task ReplayAsync(IReadOnlyList<RedoFile> redo, CancellationToken cancellation)

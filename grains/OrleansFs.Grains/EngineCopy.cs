@@ -1,4 +1,5 @@
 using OrleansFs.Engine;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
@@ -6,7 +7,7 @@ using OrleansFs.Model;
 namespace OrleansFs.Grains;
 
 /// <summary>The engine, as the grains see it.</summary>
-public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated
+public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, ISessionStore
 {
     public CopyDescription Description => new()
     {
@@ -23,10 +24,22 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated
 
     ReplicaReceiver? IReplicated.Receiver => null;
 
+    public ISessionStore Sessions => this;
+
+    IReadOnlyList<KeptSession> ISessionStore.Sessions => volume.KeptSessions;
+
+    IReadOnlyList<InodeNumber> ISessionStore.Orphans => volume.KeptOrphans;
+
+    public IReadOnlyList<KeptReply> RepliesOf(SessionId session) => volume.RepliesOf(session.Value);
+
+    public FsResult Keep(SessionId session, string client) => volume.KeepSession(session.Value, client);
+
+    public FsResult Drop(SessionId session) => volume.DropSession(session.Value);
+
     public VolumeSession OpenSession(IInodeHolder holder)
     {
         var session = volume.OpenSession(holder);
-        return new(session, session.Dispose);
+        return new(session, session.Dispose) { Once = session.Once };
     }
 
     public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => volume.CommitAsync(cancellation);

@@ -1,5 +1,6 @@
 using Orleans.Concurrency;
 using Orleans.GrainDirectory;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains.Placement;
 using OrleansFs.Grains.Sessions;
@@ -37,7 +38,9 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     public ValueTask<FsResult<long>> WriteAsync(ChangeRequest request, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
         data.Length > GrainInterfaces.Limits.MaxTransfer
             ? new(Errno.EINVAL)
-            : Change(request, s => s.Access.WriteAsync(_inode, offset, data, flags, cancellation), cancellation);
+            : (flags & WriteFlags.Append) == 0
+                ? Change(request, s => s.Access.WriteAsync(_inode, offset, data, flags, cancellation), cancellation)
+                : AppendAsync(request, data, flags, cancellation);
 
     public ValueTask<FsResult> AllocateAsync(ChangeRequest request, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
         Change(request, s => s.Access.AllocateAsync(_inode, mode, offset, length, cancellation), cancellation);
@@ -48,7 +51,8 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
             : new(Errno.ENOTCONN);
 
     public ValueTask<FsResult<long>> CopyRangeAsync(ChangeRequest request, long offset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation) =>
-        Change(request, s => s.Access.CopyRangeAsync(_inode, offset, target, targetOffset, length, cancellation), cancellation);
+        RecalledAsync(
+            request, target, _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => s.Access.CopyRangeAsync(_inode, offset, target, targetOffset, length, cancellation), cancellation)));
 
     public ValueTask<FsResult> FlushAsync(ChangeRequest request, ulong lockOwner, CancellationToken cancellation) =>
         _sessions.RunOnceAsync(request, s => s.Access.FlushAsync(_inode, lockOwner, cancellation));
@@ -64,6 +68,16 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
             ? _sessions.Writes.RunAsync(() => s.Access.ChangeResidencyAsync(_inode, action, offset, length, cancellation), cancellation)
             : new(Errno.ENOTCONN);
 
+    /// <summary>An append happens once, also across a restart: where it went is kept. What it brought may have been lost with the memory of the run that took it, so it is written to that place again.</summary>
+    private ValueTask<FsResult<long>> AppendAsync(ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
+        RecalledAsync(request, _inode, _sessions.RunOnceAsync(
+            request,
+            s => _sessions.Writes.RunAsync(() => RecordedAsync(s, request, data, flags, cancellation), cancellation),
+            (s, reply) => _sessions.Writes.RunAsync(() => s.Access.WriteAsync(_inode, reply.Value, data, flags & ~WriteFlags.Append, cancellation), cancellation)));
+
+    private ValueTask<FsResult<long>> RecordedAsync(ClientSession session, ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
+        session.Once(new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence))).WriteAsync(_inode, 0, data, flags, cancellation);
+
     private async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
     {
         byte[] buffer = GC.AllocateUninitializedArray<byte>(length);
@@ -72,5 +86,15 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     }
 
     private ValueTask<TResult> Change<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> change, CancellationToken cancellation)
-        where TResult : struct, IFsResult<TResult> => _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => change(s), cancellation));
+        where TResult : struct, IFsResult<TResult> => RecalledAsync(request, _inode, _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => change(s), cancellation)));
+
+    /// <summary>Content is changed: answered when no other session holds to what was before.</summary>
+    private async ValueTask<TResult> RecalledAsync<TResult>(ChangeRequest request, InodeNumber changed, ValueTask<TResult> call)
+        where TResult : struct, IFsResult<TResult>
+    {
+        var result = await call;
+        if (result.Error == Errno.None)
+            await _sessions.Leases.RecallAsync(_sessions.Find(request.Ticket)?.Leases, [changed]);
+        return result;
+    }
 }

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Metadata;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -17,6 +18,9 @@ public interface IVolumeCopy
     /// <summary>What was done to names and attributes before survives a kill of the process.</summary>
     ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => new(FsResult.Ok);
 
+    /// <summary>What this copy keeps of sessions beyond the end of the process; null where it keeps nothing, for no session changes it.</summary>
+    ISessionStore? Sessions => null;
+
     /// <summary><c>ENOENT</c> for a hash that names no block here.</summary>
     FsResult<BlockInfo> GetBlock(BlockHash hash);
 
@@ -35,7 +39,28 @@ public interface IVolumeCopy
     ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation);
 }
 
+/// <summary>What outlives a process of the sessions that it served. Thread-safe.</summary>
+public interface ISessionStore
+{
+    /// <summary>Sessions that had not ended when the copy was opened.</summary>
+    IReadOnlyList<KeptSession> Sessions { get; }
+
+    /// <summary>Inodes without a name that these may have open.</summary>
+    IReadOnlyList<InodeNumber> Orphans { get; }
+
+    IReadOnlyList<KeptReply> RepliesOf(SessionId session);
+
+    /// <summary>Known after a restart from the next commit on.</summary>
+    FsResult Keep(SessionId session, string client);
+
+    FsResult Drop(SessionId session);
+}
+
 /// <summary>A session on a copy.</summary>
 /// <param name="Access">What it works on.</param>
 /// <param name="End">Gives up all that it holds. May be called more than once.</param>
-public sealed record VolumeSession(IVolumeAccess Access, Action End);
+public sealed record VolumeSession(IVolumeAccess Access, Action End)
+{
+    /// <summary>The session for one change, of which the copy writes down what it was; null where it does not.</summary>
+    public Func<ChangeRecord, IVolumeAccess>? Once { get; init; }
+}

@@ -19,6 +19,16 @@ internal static class Limits
     /// is asked about once more, which costs a message.</summary>
     public const int RememberedForgotten = 65536;
 
+    /// <summary>How long the replies of a session are kept whose lease is over without a word of its client: a laptop that slept, a network that was away. A change that was sent before is then still answered instead of
+    /// made twice.</summary>
+    public static readonly TimeSpan RepliesKept = TimeSpan.FromMinutes(10);
+
+    /// <summary>Leases of one session: some hundred bytes each, so some 10 MB for a mount that has walked over a large tree.</summary>
+    public const int LeasesOfSession = 65536;
+
+    /// <summary>Pause before a client that was not reached is told again to let go of what it caches.</summary>
+    public static readonly TimeSpan RecallRetry = TimeSpan.FromMilliseconds(200);
+
     /// <summary>How often a master looks for replicas that have come into the cluster.</summary>
     public static readonly TimeSpan ReplicaTick = TimeSpan.FromSeconds(1);
 

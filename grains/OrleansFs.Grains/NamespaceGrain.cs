@@ -1,5 +1,6 @@
 using Orleans.Concurrency;
 using Orleans.GrainDirectory;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains.Placement;
 using OrleansFs.Grains.Sessions;
@@ -28,41 +29,43 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     public IGrainContext GrainContext { get; }
 
     public ValueTask<FsResult<Attributes>> LookupAsync(SessionTicket session, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Find(session) is { } s ? s.Access.LookupAsync(directory, name, cancellation) : new(Unknown);
+        Find(session) is { } s ? s.LookupAsync(_sessions.Leases, directory, name, cancellation) : new(Unknown);
 
     public ValueTask<FsResult<Attributes>> GetAttributesAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
-        Find(session) is { } s ? s.Access.GetAttributesAsync(inode, cancellation) : new(Unknown);
+        Find(session) is { } s ? s.GetAttributesAsync(_sessions.Leases, inode, cancellation) : new(Unknown);
 
     public ValueTask<FsResult<Attributes>> SetAttributesAsync(ChangeRequest request, InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
-        Once(
+        OnceHeld(
             request,
-            s => (change.Mask & AttributeMask.Size) == 0
-                ? s.Access.SetAttributesAsync(inode, change, caller, cancellation)
-                : _sessions.Writes.RunAsync(() => s.Access.SetAttributesAsync(inode, change, caller, cancellation), cancellation));
+            (_, access) => (change.Mask & AttributeMask.Size) == 0
+                ? access.SetAttributesAsync(inode, change, caller, cancellation)
+                : _sessions.Writes.RunAsync(() => access.SetAttributesAsync(inode, change, caller, cancellation), cancellation),
+            cancellation,
+            (change.Mask & AttributeMask.Size) != 0 ? inode : null);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
         Find(session) is { } s ? s.Access.ReadLinkAsync(inode, cancellation) : new(Unknown);
 
     public ValueTask<FsResult<Attributes>> CreateAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
-        CancellationToken cancellation) => Once(request, s => s.Access.CreateAsync(directory, name, inode, caller, cancellation));
+        CancellationToken cancellation) => OnceHeld(request, (_, access) => access.CreateAsync(directory, name, inode, caller, cancellation), cancellation);
 
     public ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ChangeRequest request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation) =>
-        Once(request, s => CreateUnnamedAsync(s, directory, inode, caller, cancellation));
+        OnceHeld(request, (s, access) => CreateUnnamedAsync(s, access, directory, inode, caller, cancellation), cancellation);
 
     public ValueTask<FsResult<Attributes>> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, s => s.Access.LinkAsync(inode, directory, name, cancellation));
+        OnceHeld(request, (_, access) => access.LinkAsync(inode, directory, name, cancellation), cancellation);
 
     public ValueTask<FsResult> UnlinkAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, s => s.Access.UnlinkAsync(directory, name, cancellation));
+        Once(request, (_, access) => access.UnlinkAsync(directory, name, cancellation));
 
     public ValueTask<FsResult> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, s => s.Access.RemoveDirectoryAsync(directory, name, cancellation));
+        Once(request, (_, access) => access.RemoveDirectoryAsync(directory, name, cancellation));
 
     public ValueTask<FsResult> RenameAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
         RenameFlags flags, Caller caller, CancellationToken cancellation) =>
         Once(
             request,
-            s => _sessions.Writes.RunAsync(() => s.Access.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation));
+            (_, access) => _sessions.Writes.RunAsync(() => access.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation));
 
     public async ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes,
         CancellationToken cancellation)
@@ -71,9 +74,16 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
             return Unknown;
         if (maxEntries is < 1 or > GrainInterfaces.Limits.MaxDirectoryEntries)
             return Errno.EINVAL;
+        if (s.Leases is { } holder)
+            _sessions.Leases.Grant(holder, directory);
         var sink = new PageSink(maxEntries, withAttributes);
         var result = await s.Access.ReadDirectoryAsync(directory, cookie, sink, withAttributes, cancellation);
-        return result.IsOk ? sink.ToPage() : result.Error;
+        if (!result.IsOk)
+            return result.Error;
+        var page = sink.ToPage();
+        if (page.Attributes is { } attributes)
+            await s.HoldAsync(_sessions.Leases, attributes, cancellation);
+        return page;
     }
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(SessionTicket session, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
@@ -85,15 +95,16 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         CancellationToken cancellation) =>
         Once(
             request,
-            s => OwnXattr.Is(name.Span)
-                ? _sessions.Writes.RunAsync(() => s.Access.SetXattrAsync(inode, name, value, flags, cancellation), cancellation)
-                : s.Access.SetXattrAsync(inode, name, value, flags, cancellation));
+            (_, access) => OwnXattr.Is(name.Span)
+                ? _sessions.Writes.RunAsync(() => access.SetXattrAsync(inode, name, value, flags, cancellation), cancellation)
+                : access.SetXattrAsync(inode, name, value, flags, cancellation),
+            OwnXattr.Is(name.Span) ? inode : null);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
         Find(session) is { } s ? s.Access.ListXattrAsync(inode, cancellation) : new(Unknown);
 
     public ValueTask<FsResult> RemoveXattrAsync(ChangeRequest request, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, s => s.Access.RemoveXattrAsync(inode, name, cancellation));
+        Once(request, (_, access) => access.RemoveXattrAsync(inode, name, cancellation));
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(SessionTicket session, CancellationToken cancellation) =>
         Find(session) is { } s ? s.Access.GetSpaceAsync(cancellation) : new(Unknown);
@@ -105,10 +116,10 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
 
     private static Errno Unknown => Errno.ENOTCONN;
 
-    private static async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ClientSession session, InodeNumber directory, NewInode inode, Caller caller,
+    private static async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ClientSession session, IVolumeAccess access, InodeNumber directory, NewInode inode, Caller caller,
         CancellationToken cancellation)
     {
-        var result = await session.Access.CreateUnnamedAsync(directory, inode, caller, cancellation);
+        var result = await access.CreateUnnamedAsync(directory, inode, caller, cancellation);
         if (result.IsOk)
             session.Hold(result.Value.Inode);
         return result;
@@ -118,19 +129,28 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     private ClientSession? Find(SessionTicket ticket) => _isOfThisVolume ? _sessions.Find(ticket) : null;
 
     /// <remarks>
-    /// Answered when it is committed: what a client was told of names and attributes is there when this process was killed and started again. (Content the client keeps itself until it is on disk.)
+    /// Answered when it is committed: what a client was told of names and attributes is there when this process was killed and started again, and so is the answer itself (<see cref="IVolumeCopy.Sessions"/>). (Content the client keeps itself until it is on disk.)
     /// </remarks>
-    private ValueTask<TResult> Once<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> operation)
+    private ValueTask<TResult> Once<TResult>(ChangeRequest request, Func<ClientSession, IVolumeAccess, ValueTask<TResult>> operation, InodeNumber? content = null)
         where TResult : struct, IFsResult<TResult>
     {
         return _isOfThisVolume ? _sessions.RunOnceAsync(request, Committed) : new(TResult.Failed(Unknown));
 
         async ValueTask<TResult> Committed(ClientSession session)
         {
-            var result = await operation(session);
-            if (result.Error == Errno.None)
-                await _sessions.Commits.JoinAsync();
+            var record = new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence));
+            var result = await operation(session, session.Once(record));
+            if (result.Error != Errno.None)
+                return result;
+            var committed = _sessions.Commits.JoinAsync();
+            await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
+            await committed;
             return result;
         }
     }
+
+    /// <summary>As <see cref="Once"/>, where the answer tells of an inode: the client holds a lease on it.</summary>
+    private ValueTask<FsResult<Attributes>> OnceHeld(
+        ChangeRequest request, Func<ClientSession, IVolumeAccess, ValueTask<FsResult<Attributes>>> operation, CancellationToken cancellation, InodeNumber? content = null) =>
+        Find(request.Ticket) is { } session ? session.HeldAsync(_sessions.Leases, Once(request, operation, content), cancellation) : new(Unknown);
 }

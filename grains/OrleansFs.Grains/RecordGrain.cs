@@ -32,11 +32,20 @@ internal sealed class RecordGrain : IGrainBase, IRecordGrain
         if (number < 1)
             return new(Errno.EINVAL);
         var name = new AppendName { Writer = request.Ticket.Session.Value, Number = number, IsRepeated = isRepeated };
-        return _sessions.RunOnceAsync(
+        return RecalledAsync(request, _sessions.RunOnceAsync(
             request,
             s => s.Access is IRecordAccess access
                 ? _sessions.Writes.RunAsync(() => access.AppendAsync(_inode, data, name, durable, cancellation), cancellation)
-                : new(Errno.EOPNOTSUPP));
+                : new(Errno.EOPNOTSUPP)));
+    }
+
+    /// <summary>Answered when no other session holds to the file as it was before.</summary>
+    private async ValueTask<FsResult<RecordInfo>> RecalledAsync(ChangeRequest request, ValueTask<FsResult<RecordInfo>> call)
+    {
+        var result = await call;
+        if (result.IsOk)
+            await _sessions.Leases.RecallAsync(_sessions.Find(request.Ticket)?.Leases, [_inode]);
+        return result;
     }
 
     public ValueTask<FsResult<RecordInfo[]>> ListAsync(SessionTicket session, long from, int max, CancellationToken cancellation) =>

@@ -29,10 +29,29 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
 
     public IGrainContext GrainContext { get; }
 
-    public ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation) => new(_sessions.Attach(_id, start));
+    public async ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation)
+    {
+        if (!_sessions.IsKnown(_id))
+            await _sessions.Recovered.WaitAsync(cancellation);
+        var grant = _sessions.Attach(_id, start);
+        if (grant.IsOk)
+            await _sessions.Commits.JoinAsync();
+        return grant;
+    }
+
+    public async ValueTask<FsResult> RecoveredAsync(SessionTicket session, CancellationToken cancellation)
+    {
+        if (_sessions.Find(session) is null)
+            return Errno.ENOTCONN;
+        _sessions.NoteRecovered(_id);
+        await _sessions.Recovered.WaitAsync(cancellation);
+        return FsResult.Ok;
+    }
 
     public ValueTask<FsResult<SessionPulse>> HeartbeatAsync(SessionTicket session, CancellationToken cancellation) =>
-        new(_sessions.Find(session) is { } s ? new SessionPulse { Orphans = s.TakeQuestions(GrainInterfaces.Limits.MaxInodesPerCall) } : Errno.ENOTCONN);
+        new(_sessions.Find(session) is { } s ? Pulse(s) : Errno.ENOTCONN);
+
+    public ValueTask<FsResult<long>> SubscribeAsync(SessionTicket session, ISessionObserver observer, CancellationToken cancellation) => new(_sessions.Subscribe(session, observer));
 
     public ValueTask<FsResult> ForgetAsync(SessionTicket session, InodeNumber[] inodes, CancellationToken cancellation)
     {
@@ -51,6 +70,13 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
 
     public ValueTask<FsResult> SetLockAsync(ChangeRequest request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) =>
         _sessions.RunOnceAsync(request, s => SetLockAsync(s, inode, wanted, wait, cancellation));
+
+    private static SessionPulse Pulse(ClientSession session)
+    {
+        var leases = session.Leases;
+        leases?.Renew();
+        return new SessionPulse { Orphans = session.TakeQuestions(GrainInterfaces.Limits.MaxInodesPerCall), Term = leases?.Term ?? 0 };
+    }
 
     private async ValueTask<FsResult> SetLockAsync(ClientSession session, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
     {

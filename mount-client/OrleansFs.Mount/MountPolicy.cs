@@ -1,4 +1,5 @@
 using OrleansFs.Fuse;
+using OrleansFs.Model;
 
 namespace OrleansFs.Mount;
 
@@ -29,11 +30,23 @@ public sealed record MountPolicy
         AttributeTimeout = TimeSpan.Zero,
     };
 
+    /// <summary>
+    /// The session is told what others change (<see cref="ICachedAccess"/>): the kernel keeps attributes for as long as they hold, and content from one open to the next. Names it asks for each time, of this
+    /// process: to take one back from it takes the lock of the directory, which a program may hold that waits for the answer to a change, and that change for us.
+    /// </summary>
+    public static MountPolicy Leased { get; } = SharedSession with { IsTold = true };
+
+    /// <summary>As <see cref="Leased"/>, in the process of the silo itself: what others change is heard of at once, and for ever.</summary>
+    public static MountPolicy Beside { get; } = SharedSession with { IsTold = true, AttributeTimeout = TimeSpan.MaxValue };
+
     /// <summary>How long the kernel keeps a name, or the knowledge that there is none. <see cref="TimeSpan.MaxValue"/> is for ever.</summary>
     public required TimeSpan EntryTimeout { get; init; }
 
     /// <summary>How long the kernel keeps attributes. <see cref="TimeSpan.MaxValue"/> is for ever.</summary>
     public required TimeSpan AttributeTimeout { get; init; }
+
+    /// <summary>The session hears of what others change: see <see cref="IInodeHolder.InvalidateAsync"/>.</summary>
+    public bool IsTold { get; init; }
 
     /// <summary>Writes are collected in the page cache; size and times of a file are the kernel's while they are.</summary>
     public bool WritebackCache { get; init; }

@@ -20,7 +20,7 @@ internal sealed partial class VolumeFileSystem
         return call.IsCompletedSuccessfully ? new(Reply(call.Result)) : Wait(call);
 
         FuseResult<StatXReply> Reply(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error)
-            ? Translate.Extended(attributes, _preferredIO, _policy.AttributeTimeout)
+            ? Translate.Extended(attributes, _preferredIO, AttributesHold(attributes.Inode, isFirst: false))
             : Translate.Error(error);
         async ValueTask<FuseResult<StatXReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Reply(await pending);
     }

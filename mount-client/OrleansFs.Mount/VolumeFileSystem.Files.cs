@@ -21,16 +21,17 @@ internal sealed partial class VolumeFileSystem
         if (_silentOpen)
             return new(Errno.ENOSYS);
         if (!request.Flags.CanWrite)
-            return new(Translate.Inode(context.Node).IsOfMount ? s_kept : _opened);
+            return new(Translate.Inode(context.Node).IsOfMount ? s_kept : _policy.IsTold ? OpenTold(context.Node) : _opened);
         var call = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
-        return call.IsCompletedSuccessfully ? new(Allowed(call.Result, request.Flags)) : Wait(call, request.Flags);
+        return call.IsCompletedSuccessfully ? new(Allowed(call.Result, request.Flags, context.Node)) : Wait(call, request.Flags, context.Node);
 
-        FuseResult<OpenReply> Allowed(FsResult<Attributes> result, OpenFlags flags) =>
+        FuseResult<OpenReply> Allowed(FsResult<Attributes> result, OpenFlags flags, NodeId node) =>
             !result.TryGet(out var attributes, out var error) ? Translate.Error(error)
             : (attributes.Flags & InodeFlags.Immutable) != 0 || ((attributes.Flags & InodeFlags.AppendOnly) != 0 && !flags.Append) ? Errno.EPERM
             : (attributes.Flags & InodeFlags.AppendOnly) != 0 && attributes.IsRegular ? s_records
+            : _policy.IsTold ? OpenTold(node)
             : _opened;
-        async ValueTask<FuseResult<OpenReply>> Wait(ValueTask<FsResult<Attributes>> pending, OpenFlags flags) => Allowed(await pending, flags);
+        async ValueTask<FuseResult<OpenReply>> Wait(ValueTask<FsResult<Attributes>> pending, OpenFlags flags, NodeId node) => Allowed(await pending, flags, node);
     }
 
     public override ValueTask<FuseResult> Release(FuseContext context, ReleaseRequest request)

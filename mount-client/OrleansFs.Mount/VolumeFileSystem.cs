@@ -20,6 +20,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
     private readonly LookupCounts _known = new();
     private readonly MountPolicy _policy;
     private readonly IVolumeAccess _volume;
+    private readonly ICachedAccess? _cached;
 
     /// <summary>Alone, what is cached stays true. Among others an open begins anew.</summary>
     private readonly OpenReply _opened;
@@ -40,6 +41,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
         _opened = new OpenReply(default, policy.WritebackCache ? OpenReplyFlags.KeepCache : OpenReplyFlags.None);
         _absent = new EntryReply { Node = NodeId.None, EntryTimeout = policy.EntryTimeout };
         _volume = openSession(this);
+        _cached = (_volume is FolderedVolume foldered ? foldered.Volume : _volume) as ICachedAccess;
     }
 
     /// <summary>Tells the kernel what it does not know; null until the mount is there.</summary>
@@ -79,8 +81,10 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
     {
         foreach (var forget in forgets)
         {
-            if (_known.Forget(forget.Node, forget.Lookups))
-                _volume.Forget(Translate.Inode(forget.Node));
+            if (!_known.Forget(forget.Node, forget.Lookups))
+                continue;
+            _fresh.TryRemove(forget.Node, out _);
+            _volume.Forget(Translate.Inode(forget.Node));
         }
     }
 
@@ -92,10 +96,10 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
     private EntryReply Entry(in Attributes attributes)
     {
         var node = Translate.Node(attributes.Inode);
-        _known.Add(node);
+        bool isFirst = _known.Add(node);
         EntryReply entry = _absent;
         entry.Node = node;
-        entry.AttrTimeout = _policy.AttributeTimeout;
+        entry.AttrTimeout = AttributesHold(attributes.Inode, isFirst);
         entry.Attr = Translate.Attributes(attributes, _preferredIO);
         if (attributes.Inode.IsOfMount)
         {
@@ -116,7 +120,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
     }
 
     private FuseResult<AttrReply> Attr(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error)
-        ? new AttrReply { AttrTimeout = _policy.AttributeTimeout, Attr = Translate.Attributes(attributes, _preferredIO) }
+        ? new AttrReply { AttrTimeout = AttributesHold(attributes.Inode, isFirst: false), Attr = Translate.Attributes(attributes, _preferredIO) }
         : Translate.Error(error);
 
     private ValueTask<FuseResult<AttrReply>> Attr(ValueTask<FsResult<Attributes>> call)

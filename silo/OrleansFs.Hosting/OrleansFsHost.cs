@@ -74,6 +74,9 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
 
     private IServiceProvider Services => _run?.Host.Services ?? throw new InvalidOperationException("the silo has not started");
 
+    /// <summary>The volume for a mount in this process, beside those in others: each hears of what the others change.</summary>
+    public IVolumeAccess OpenBeside(IInodeHolder mount) => _sessions.OpenBeside(mount);
+
     /// <summary>Opens the volume and starts the silo.</summary>
     /// <exception cref="VolumeException">The volume cannot be opened: one line that says why.</exception>
     /// <exception cref="HostException">The silo cannot be started: one line that says why.</exception>
@@ -152,6 +155,7 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
                 GoAlone(e);
             }
         }
+        _sessions.BeginGrace();
         _membership = Task.Run(StayAsync, CancellationToken.None);
     }
 

@@ -109,7 +109,7 @@ internal sealed partial class FileData
 
     private void Replay(Inode inode, long offset, ReadOnlyMemory<byte> data)
     {
-        var written = TryWrite(inode, offset, data.Span, WriteFlags.None, null, out int missing);
+        var written = TryWrite(inode, offset, data.Span, WriteFlags.None, null, null, out int missing);
         if (missing > 0)
             throw new InvalidDataException($"what was synced before a crash takes more than the {InFlightLimit} bytes of memory that are allowed: allow more");
         if (!written.IsOk)

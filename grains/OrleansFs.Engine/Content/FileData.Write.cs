@@ -14,26 +14,27 @@ internal sealed partial class FileData
 
     /// <summary>Writes all of the data into in-flight blocks. Waits only where the budget is used up, or where the disk seems full.</summary>
     /// <returns>Where the data went.</returns>
-    public ValueTask<FsResult<long>> WriteAsync(InodeNumber number, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    /// <remarks>Of the changes of content only an append is one that must not be made twice: its reply is kept where one is asked for.</remarks>
+    public ValueTask<FsResult<long>> WriteAsync(InodeNumber number, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation, ChangeRecord? record = null)
     {
         var found = RequireRegular(_metadata.Acquire(number));
         if (!found.TryGet(out var inode, out var error))
             return new(error);
         if (data.Length > Limits.WriteStep)
-            return WriteStepsAsync(inode, offset, data, flags, cancellation);
-        return WriteOrWaitAsync(inode, offset, data, flags, null, cancellation);
+            return WriteStepsAsync(inode, offset, data, flags, record, cancellation);
+        return WriteOrWaitAsync(inode, offset, data, flags, null, cancellation, record);
     }
 
-    private ValueTask<FsResult<long>> WriteOrWaitAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, Append? append, CancellationToken cancellation)
+    private ValueTask<FsResult<long>> WriteOrWaitAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, Append? append, CancellationToken cancellation, ChangeRecord? record = null)
     {
-        var result = TryWrite(inode, offset, data.Span, flags, append, out int missing);
+        var result = TryWrite(inode, offset, data.Span, flags, append, record, out int missing);
         if (missing > 0 || result.Error == Errno.ENOSPC)
-            return WaitAndWriteAsync(inode, offset, data, flags, append, missing, cancellation);
+            return WaitAndWriteAsync(inode, offset, data, flags, append, record, missing, cancellation);
         _metadata.Release(inode);
         return new(result);
     }
 
-    private async ValueTask<FsResult<long>> WaitAndWriteAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, Append? append, int missing,
+    private async ValueTask<FsResult<long>> WaitAndWriteAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, Append? append, ChangeRecord? record, int missing,
         CancellationToken cancellation)
     {
         try
@@ -59,7 +60,7 @@ internal sealed partial class FileData
                     await MakeRoom(cancellation);
                     collected = true;
                 }
-                var result = TryWrite(inode, offset, data.Span, flags, append, out missing);
+                var result = TryWrite(inode, offset, data.Span, flags, append, record, out missing);
                 if (missing == 0 && (collected || result.Error != Errno.ENOSPC))
                     return result;
             }
@@ -78,7 +79,7 @@ internal sealed partial class FileData
         }
     }
 
-    private async ValueTask<FsResult<long>> WriteStepsAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    private async ValueTask<FsResult<long>> WriteStepsAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, ChangeRecord? record, CancellationToken cancellation)
     {
         try
         {
@@ -86,7 +87,7 @@ internal sealed partial class FileData
             for (int done = 0; done < data.Length; done += Limits.WriteStep)
             {
                 var step = data.Slice(done, Math.Min(Limits.WriteStep, data.Length - done));
-                var result = await WriteAsync(inode.Number, start + done ?? offset, step, start is null ? flags : flags & ~WriteFlags.Append, cancellation);
+                var result = await WriteAsync(inode.Number, start + done ?? offset, step, start is null ? flags : flags & ~WriteFlags.Append, cancellation, start is null ? record : null);
                 if (!result.TryGet(out long at, out var error))
                     return error;
                 start ??= at;
@@ -99,7 +100,7 @@ internal sealed partial class FileData
         }
     }
 
-    private FsResult<long> TryWrite(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, Append? append, out int missing)
+    private FsResult<long> TryWrite(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, Append? append, ChangeRecord? record, out int missing)
     {
         missing = 0;
         if (!_isReplaying && !_space.AdmitsContent(data.Length))
@@ -144,6 +145,12 @@ internal sealed partial class FileData
                 SignalPressure();
             if (isRecord)
                 Recorded?.Invoke(inode.Number);
+            // Where an append went is said before any of it can be committed: the gate is held.
+            if (record?.Reply is { } key && (flags & WriteFlags.Append) != 0)
+            {
+                lock (_metadata.Lock)
+                    _metadata.KeepReply(key, ReplyValue.Of(at));
+            }
             return at;
         }
     }

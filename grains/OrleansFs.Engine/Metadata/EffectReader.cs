@@ -108,6 +108,10 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
 
     public Fence Fence() => new(new Epoch((long)Number()), Lsn());
 
+    public Guid Session() => new(Bytes());
+
+    public ReplyKey Reply() => new(Session(), (int)Number(), (long)Number());
+
     public Lsn Lsn() => new((long)Number());
 
     public ReadOnlySpan<byte> Bytes() => Take(checked((int)Number()));

@@ -280,6 +280,31 @@ internal sealed class EffectWriter
         _local.Add((start, Length));
     }
 
+    public void PutSession(Guid session, string client)
+    {
+        int start = BeginLocal(EffectKind.PutSession);
+        Put(session.ToByteArray());
+        Put(Encoding.UTF8.GetBytes(client));
+        _local.Add((start, Length));
+    }
+
+    public void DeleteSession(Guid session)
+    {
+        int start = BeginLocal(EffectKind.DeleteSession);
+        Put(session.ToByteArray());
+        _local.Add((start, Length));
+    }
+
+    public void PutReply(in ReplyKey key, ReadOnlySpan<byte> value)
+    {
+        int start = BeginLocal(EffectKind.PutReply);
+        Put(key.Session.ToByteArray());
+        Put((ulong)key.Slot);
+        Put((ulong)key.Sequence);
+        Put(value);
+        _local.Add((start, Length));
+    }
+
     private void Begin(EffectKind kind)
     {
         Journaled++;

@@ -45,6 +45,9 @@ internal enum EffectKind : byte
     DeleteReplica = 0x85,
     SetResidency = 0x86,
     Fence = 0x87,
+    PutSession = 0x88,
+    DeleteSession = 0x89,
+    PutReply = 0x8A,
 }
 
 /// <summary>The row of an inode.</summary>

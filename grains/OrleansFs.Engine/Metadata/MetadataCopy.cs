@@ -73,6 +73,8 @@ internal static class MetadataCopy
             DELETE FROM redo_settled;
             DELETE FROM redo_lost;
             DELETE FROM replica;
+            DELETE FROM session;
+            DELETE FROM reply;
             DROP INDEX IF EXISTS block_lru;
             DROP INDEX IF EXISTS block_kept;
             UPDATE block SET residency = 1 WHERE residency <> 1;

@@ -1,3 +1,4 @@
+using System.Text;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
@@ -149,6 +150,15 @@ internal sealed partial class MetadataStore
                     break;
                 case EffectKind.Fence:
                     Apply(reader.Fence());
+                    break;
+                case EffectKind.PutSession:
+                    ApplyPutSession(reader.Session(), Encoding.UTF8.GetString(reader.Bytes()));
+                    break;
+                case EffectKind.DeleteSession:
+                    ApplyDeleteSession(reader.Session());
+                    break;
+                case EffectKind.PutReply:
+                    ApplyPutReply(reader.Reply(), reader.Bytes());
                     break;
                 default:
                     if (!ReplayRecords(kind, ref reader))

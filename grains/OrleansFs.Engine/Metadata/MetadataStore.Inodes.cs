@@ -147,6 +147,7 @@ internal sealed partial class MetadataStore
     /// <returns>Whether it was not dirty before.</returns>
     private bool SetDirty(Inode inode, bool timesOnly = false)
     {
+        _record?.Add(inode.Number);
         Volatile.Write(ref timesOnly ? ref inode.TimesChanged : ref inode.Changed, _tail + 1);
         lock (inode)
         {

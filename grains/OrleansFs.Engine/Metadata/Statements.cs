@@ -114,6 +114,13 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement SetEpoch = database.Prepare("UPDATE volume SET epoch = ?1");
     public readonly Statement AddEpoch = database.Prepare("INSERT OR REPLACE INTO epoch (epoch, start, time) VALUES (?1, ?2, ?3)");
 
+    public readonly Statement PutSession = database.Prepare("INSERT INTO session (id, client) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET client = excluded.client");
+    public readonly Statement DeleteSession = database.Prepare("DELETE FROM session WHERE id = ?1");
+    public readonly Statement DeleteReplies = database.Prepare("DELETE FROM reply WHERE session = ?1");
+    public readonly Statement PutReply = database.Prepare(
+        "INSERT INTO reply (session, slot, sequence, value) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET sequence = excluded.sequence, value = excluded.value");
+    public readonly Statement Replies = database.Prepare("SELECT slot, sequence, value FROM reply WHERE session = ?1");
+
     public readonly Statement PutVolume = database.Prepare(
         """
         UPDATE volume SET next_inode = ?1, next_cookie = ?2, clock = ?3, lsn = ?4, files = ?5, directories = ?6, others = ?7, logical_bytes = ?8, referenced_bytes = ?9,

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Metadata;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -8,7 +9,7 @@ namespace OrleansFs.Grains.Sessions;
 /// Invariants: (1) an inode that lost its last name is held by the session until the client said that it does not know it, or until the session ended; (2) after the end the
 /// session holds nothing, and what an operation that was still under way took is given up by that operation (<see cref="IsEnded"/> is looked at after taking).
 /// </remarks>
-internal sealed class ClientSession : IInodeHolder, IDisposable
+internal sealed partial class ClientSession : IInodeHolder, IDisposable
 {
     private readonly Lock _lock = new();
     private readonly HashSet<InodeNumber> _orphans = [];
@@ -20,14 +21,28 @@ internal sealed class ClientSession : IInodeHolder, IDisposable
     private long _lastSeen;
     private bool _isEnded;
 
-    public ClientSession(SessionTicket ticket, string client, IVolumeCopy copy, long now)
+    /// <param name="ticket">What the client shows.</param>
+    /// <param name="client">Where and what, for the log.</param>
+    /// <param name="copy">The copy.</param>
+    /// <param name="now">Timestamp of <see cref="TimeProvider"/>.</param>
+    /// <param name="replies">The session's replies, of this attachment and those before it.</param>
+    /// <param name="orphans">Inodes without a name that the client may know.</param>
+    public ClientSession(SessionTicket ticket, string client, IVolumeCopy copy, long now, ReplySlots replies, IEnumerable<InodeNumber> orphans)
     {
         Ticket = ticket;
         Client = client;
         _lastSeen = now;
-        Replies = new ReplySlots(GrainInterfaces.Limits.MaxSlots);
+        Replies = replies;
+        foreach (var orphan in orphans)
+        {
+            if (_orphans.Add(orphan))
+                _questions.Enqueue(orphan);
+        }
         _volume = copy.OpenSession(this);
     }
+
+    /// <summary>The client has been heard of in this run of the copy.</summary>
+    public bool IsAttached { get; init; } = true;
 
     public SessionTicket Ticket { get; }
 
@@ -37,6 +52,19 @@ internal sealed class ClientSession : IInodeHolder, IDisposable
     public ReplySlots Replies { get; }
 
     public IVolumeAccess Access => _volume.Access;
+
+    /// <summary>The access for one change, of which is written down what it was.</summary>
+    public IVolumeAccess Once(ChangeRecord record) => _volume.Once?.Invoke(record) ?? Access;
+
+    /// <summary>Inodes without a name that the client may know.</summary>
+    public InodeNumber[] Orphans
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _orphans];
+        }
+    }
 
     /// <summary>Cancelled when the session ends: what waits on its behalf stops waiting.</summary>
     public CancellationToken Ended => _ended.Token;
@@ -140,6 +168,7 @@ internal sealed class ClientSession : IInodeHolder, IDisposable
             _orphans.Clear();
             _questions.Clear();
         }
+        Leases = null;
         _ended.Cancel();
         foreach (var inode in held)
             Access.Forget(inode);

@@ -17,6 +17,15 @@ public sealed partial class CopySessions
     [LoggerMessage(Level = LogLevel.Error, Message = "{Client} cannot attach: there are {Count} sessions already")]
     private static partial void LogTooMany(ILogger logger, string client, int count);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Count} sessions were there before the restart; they have {Seconds:0} s to come back before anything is changed")]
+    private static partial void LogAwaiting(ILogger logger, int count, double seconds);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "every session of before is back")]
+    private static partial void LogAllBack(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} sessions of before the restart have not come back in time; the others go on")]
+    private static partial void LogGraceOver(ILogger logger, int count);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "ending silent sessions failed")]
     private static partial void LogExpiryFailed(ILogger logger, Exception exception);
 }

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using OrleansFs.GrainInterfaces;
+using OrleansFs.Grains.Leases;
 using OrleansFs.Model;
 
 namespace OrleansFs.Grains.Sessions;
@@ -34,13 +35,17 @@ public sealed partial class CopySessions : IDisposable
         _expired = _meter.CreateCounter<long>("orleansfs.sessions.expired", "{session}", "Sessions that ended because nothing was heard of their mount.");
         _replayed = _meter.CreateCounter<long>("orleansfs.requests.replayed", "{request}", "Requests that arrived again and were answered from the reply cache.");
         _meter.CreateObservableGauge("orleansfs.sessions", () => _sessions.Count, "{session}", "Mounts in processes of their own.");
+        _meter.CreateObservableGauge("orleansfs.leases", () => Leases.Count, "{lease}", "Inodes of which a mount in another process was told, each once for each mount.");
         _meter.CreateObservableGauge("orleansfs.requests.content", () => Reads.Present + Writes.Present, "{request}", "Requests for content under way or waiting.");
+        TakeUpSessions();
         _expiry = time.CreateTimer(_ => ExpireSilent(), null, Limits.ExpiryTick, Limits.ExpiryTick);
     }
 
     internal IVolumeCopy Copy => _copy;
 
     internal SharedCommit Commits { get; }
+
+    internal LeaseTable Leases { get; } = new();
 
     internal WorkLane Reads { get; } = new(Limits.ConcurrentReads, Limits.QueuedRequests);
 
@@ -52,6 +57,7 @@ public sealed partial class CopySessions : IDisposable
     internal FsResult<SessionGrant> Attach(SessionId id, SessionStart start)
     {
         ClientSession session;
+        ClientSession? earlier;
         lock (_attaching)
         {
             if (_isClosed)
@@ -60,18 +66,21 @@ public sealed partial class CopySessions : IDisposable
                 return Errno.EBUSY;
             if (!_copy.IsReady)
                 return Errno.EAGAIN;
-            if (_sessions.TryRemove(id, out var earlier))
-                earlier.Dispose();
-            if (_sessions.Count >= Limits.MaxSessions)
+            if (!_sessions.TryGetValue(id, out earlier))
             {
-                LogTooMany(_logger, start.Client, Limits.MaxSessions);
-                return Errno.EMFILE;
+                if (_sessions.Count >= Limits.MaxSessions)
+                {
+                    LogTooMany(_logger, start.Client, Limits.MaxSessions);
+                    return Errno.EMFILE;
+                }
+                if (_copy.Sessions?.Keep(id, start.Client) is { IsOk: false, Error: var error })
+                    return error;
             }
-            // Random, so that a ticket of an earlier run of this silo is not taken for one of this.
-            long attachment = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
-            session = new ClientSession(new SessionTicket(id, attachment), start.Client, _copy, _time.GetTimestamp());
+            // What it was answered, and what it may have open, stays its own; its locks it claims anew.
+            session = new ClientSession(NewTicket(id), start.Client, _copy, _time.GetTimestamp(), earlier?.Replies ?? RepliesOf(id), earlier?.Orphans ?? []);
             _sessions[id] = session;
         }
+        earlier?.Dispose();
         LogAttached(_logger, id, start.Client);
         return new SessionGrant
         {
@@ -81,6 +90,26 @@ public sealed partial class CopySessions : IDisposable
             Copy = _copy.Description,
             Run = _run,
         };
+    }
+
+    /// <summary>The volume for the mount in this process.</summary>
+    /// <param name="mount">What its kernel knows.</param>
+    public IVolumeAccess OpenBeside(IInodeHolder mount)
+    {
+        Leases.Beside = mount;
+        return new BesideAccess(_copy.OpenSession(mount), Leases, Recovered);
+    }
+
+    /// <summary>The client is told from now on when what it was answered is no longer so. <c>EOPNOTSUPP</c> on a replica, which changes by itself.</summary>
+    internal FsResult<long> Subscribe(SessionTicket ticket, ISessionObserver client)
+    {
+        if (Find(ticket) is not { } session)
+            return Errno.ENOTCONN;
+        if (_copy.Description is not { Role: CopyRole.Master, ReadOnly: false } || _copy.Sessions is null)
+            return Errno.EOPNOTSUPP;
+        var holder = new LeaseHolder(Leases, client, session.Client, _time, _logger);
+        session.Leases = holder;
+        return holder.Term;
     }
 
     /// <summary>The session of a ticket, whose lease is renewed by that; null: <c>ENOTCONN</c>.</summary>
@@ -93,12 +122,16 @@ public sealed partial class CopySessions : IDisposable
     }
 
     /// <summary>Does something once for a session (see <see cref="ChangeRequest"/>).</summary>
-    internal ValueTask<TResult> RunOnceAsync<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> operation)
+    /// <param name="request">The request.</param>
+    /// <param name="operation">What to do.</param>
+    /// <param name="again">See <see cref="ReplySlots.RunAsync"/>.</param>
+    internal ValueTask<TResult> RunOnceAsync<TResult>(
+        ChangeRequest request, Func<ClientSession, ValueTask<TResult>> operation, Func<ClientSession, TResult, ValueTask<TResult>>? again = null)
         where TResult : struct, IFsResult<TResult>
     {
         if (Find(request.Ticket) is not { } session)
             return new(TResult.Failed(Errno.ENOTCONN));
-        var result = session.Replies.RunAsync(request.Slot, request.Sequence, () => operation(session), out bool replayed);
+        var result = session.Replies.RunAsync(request.Slot, request.Sequence, () => operation(session), out bool replayed, again is null ? null : reply => again(session, reply));
         if (replayed)
             _replayed.Add(1);
         return result;
@@ -109,6 +142,8 @@ public sealed partial class CopySessions : IDisposable
         if (Find(ticket) is not { } session || !_sessions.TryRemove(new(ticket.Session, session)))
             return Errno.ENOTCONN;
         session.Dispose();
+        _copy.Sessions?.Drop(ticket.Session);
+        NoteRecovered(ticket.Session);
         LogDetached(_logger, ticket.Session, session.Client);
         return FsResult.Ok;
     }
@@ -134,6 +169,8 @@ public sealed partial class CopySessions : IDisposable
             _isClosed = true;
         }
         _expiry.Dispose();
+        _grace?.Dispose();
+        _recovered.TrySetResult();
         foreach (var session in _sessions.Values)
             session.Dispose();
         _sessions.Clear();
@@ -143,6 +180,9 @@ public sealed partial class CopySessions : IDisposable
         Writes.Dispose();
     }
 
+    /// <summary>Random, so that a ticket of an earlier run of this silo is not taken for one of this.</summary>
+    private static SessionTicket NewTicket(SessionId id) => new(id, BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8)));
+
     private void ExpireSilent()
     {
         try
@@ -150,12 +190,19 @@ public sealed partial class CopySessions : IDisposable
             foreach (var session in _sessions.Values)
             {
                 var silent = _time.GetElapsedTime(session.LastSeen);
-                if (silent <= GrainInterfaces.Limits.SessionLease || !_sessions.TryRemove(new(session.Ticket.Session, session)))
+                if (silent <= GrainInterfaces.Limits.SessionLease)
                     continue;
+                lock (_attaching)
+                {
+                    if (!_sessions.TryRemove(new(session.Ticket.Session, session)))
+                        continue;
+                    RememberEnded(session.Ticket.Session, session.Replies);
+                }
                 session.Dispose();
                 _expired.Add(1);
                 LogExpired(_logger, session.Ticket.Session, session.Client, silent.TotalSeconds);
             }
+            ForgetEnded();
         }
         catch (Exception e)
         {

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Metadata;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -19,13 +20,30 @@ internal sealed class ReplySlots
 
     public int Count => _slots.Length;
 
+    /// <summary>Takes replies that an earlier run of the copy kept.</summary>
+    public void Restore(IEnumerable<KeptReply> replies)
+    {
+        foreach (var reply in replies)
+        {
+            if ((uint)reply.Slot >= (uint)_slots.Length)
+                continue;
+            var entry = _slots[reply.Slot];
+            lock (entry)
+            {
+                if (reply.Sequence > entry.Sequence)
+                    (entry.Sequence, entry.Reply, entry.Kept) = (reply.Sequence, null, reply.Value);
+            }
+        }
+    }
+
     /// <summary>Runs a new request, or gives the reply of one that has been run or is running.</summary>
     /// <param name="slot">The slot.</param>
     /// <param name="sequence">The request's place in it.</param>
     /// <param name="operation">What to do once.</param>
     /// <param name="replayed">Whether the reply is of an earlier arrival.</param>
+    /// <param name="again">What is done, once, where the reply is of an earlier run: content that the change brought may have been lost with that run's memory. Null: nothing.</param>
     /// <returns>The reply; <c>ESTALE</c> for a request older than the slot's newest, <c>EINVAL</c> for a slot that there is not.</returns>
-    public ValueTask<TResult> RunAsync<TResult>(int slot, long sequence, Func<ValueTask<TResult>> operation, out bool replayed)
+    public ValueTask<TResult> RunAsync<TResult>(int slot, long sequence, Func<ValueTask<TResult>> operation, out bool replayed, Func<TResult, ValueTask<TResult>>? again = null)
         where TResult : struct, IFsResult<TResult>
     {
         replayed = false;
@@ -40,11 +58,21 @@ internal sealed class ReplySlots
             if (sequence == entry.Sequence)
             {
                 replayed = true;
+                if (entry.Kept is { } kept)
+                {
+                    if (!ReplyValue.TryRead(kept, out TResult earlierRun))
+                        return new(TResult.Failed(Errno.EINVAL));
+                    if (again is null)
+                        return new(earlierRun);
+                    operation = () => again(earlierRun);
+                    (entry.Kept, entry.Reply) = (null, reply.Task);
+                    return ExecuteAsync(operation, reply);
+                }
                 // Another type of result is another call: a client that gives two requests one name.
                 return entry.Reply is Task<TResult> earlier ? new(earlier) : new(TResult.Failed(Errno.EINVAL));
             }
             entry.Sequence = sequence;
-            entry.Reply = reply.Task;
+            (entry.Reply, entry.Kept) = (reply.Task, null);
         }
         return ExecuteAsync(operation, reply);
     }
@@ -69,5 +97,8 @@ internal sealed class ReplySlots
     {
         public long Sequence;
         public Task? Reply;
+
+        /// <summary>The reply as an earlier run of the copy kept it; then there is no task.</summary>
+        public byte[]? Kept;
     }
 }

@@ -52,7 +52,7 @@ internal sealed class EmbeddedVolume : IServedVolume
         var host = await OpenHostAsync(request.Network.ApplyTo(new OrleansFsHostOptions { Volume = volume, Loggers = loggers, Exclusive = isAlone }), cancellation);
         if (!isAlone)
             await ClaimAsync(host, cancellation);
-        return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.SharedSession };
+        return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.Beside };
     }
 
     public string? Notice
@@ -71,7 +71,7 @@ internal sealed class EmbeddedVolume : IServedVolume
 
     public void AnnounceEnd() => _host.AnnounceEnd();
 
-    public IVolumeAccess OpenSession(IInodeHolder holder) => _host.Volume.OpenSession(holder);
+    public IVolumeAccess OpenSession(IInodeHolder holder) => ReferenceEquals(Policy, MountPolicy.Alone) ? _host.Volume.OpenSession(holder) : _host.OpenBeside(holder);
 
     public async ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation)
     {

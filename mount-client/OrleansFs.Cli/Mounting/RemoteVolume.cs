@@ -31,7 +31,7 @@ internal sealed class RemoteVolume : IServedVolume
     public string ControlFolder => _folder.Path;
 
     /// <summary>Others change the volume, and a call may wait for a silo that is away: a program that waits with it can be interrupted.</summary>
-    public MountPolicy Policy => MountPolicy.SharedSession with { Cancellable = true };
+    public MountPolicy Policy => MountPolicy.Leased with { Cancellable = true };
 
     public bool ReadOnly => _request.ReadOnly || _access.Copy.ReadOnly;
 

@@ -13,6 +13,9 @@ internal sealed class FolderedVolume(IVolumeAccess volume, ContentFolder folder,
 
     public ContentFolder Folder => folder;
 
+    /// <summary>What is asked of everything but the folder.</summary>
+    public IVolumeAccess Volume => volume;
+
     /// <summary>Whether the volume has a name of its own where the folder is.</summary>
     public async ValueTask<bool> HidesAsync(CancellationToken cancellation) => (await volume.LookupAsync(InodeNumber.Root, HashFolder.Name.ToArray(), cancellation)).IsOk;
 

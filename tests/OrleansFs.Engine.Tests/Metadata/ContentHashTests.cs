@@ -103,12 +103,14 @@ public sealed class ContentHashTests : IDisposable
             ALTER TABLE volume DROP COLUMN fenced_at;
             ALTER TABLE volume DROP COLUMN local_bytes;
             DROP TABLE redo_settled;
+            DROP TABLE session;
+            DROP TABLE reply;
             DROP TABLE redo_lost;
             CREATE TABLE redo (ino INTEGER NOT NULL, sequence INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, data BLOB NOT NULL,
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(10, Store.Volume.FormatVersion);
+        Assert.Equal(11, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         Assert.Equal(1, Store.HashUnhashed(64));
         Assert.Equal(0, Store.HashUnhashed(64));

@@ -94,6 +94,8 @@ public sealed class RedoRecoveryTests : IDisposable
             DROP INDEX inode_unhashed;
             DROP INDEX dentry_ino;
             DROP TABLE redo_settled;
+            DROP TABLE session;
+            DROP TABLE reply;
             DROP TABLE redo_lost;
             CREATE TABLE redo (ino INTEGER NOT NULL, sequence INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, data BLOB NOT NULL,
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;

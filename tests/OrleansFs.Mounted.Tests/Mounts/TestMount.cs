@@ -40,7 +40,7 @@ public sealed class TestMount : ITestMount
             VolumeKind.Remote => await RemoteTestVolume.OpenAsync(scratch("data"), log),
             _ => await EngineTestVolume.OpenAsync(scratch("data"), log),
         };
-        var options = new VolumeMountOptions { Policy = kind.Shared ? MountPolicy.SharedSession : MountPolicy.Alone, AllowOther = true, IoUring = kind.IoUring };
+        var options = new VolumeMountOptions { Policy = !kind.Shared ? MountPolicy.Alone : kind.Volume == VolumeKind.Remote ? MountPolicy.Leased : MountPolicy.SharedSession, AllowOther = true, IoUring = kind.IoUring };
         var mounted = await MountedVolume.MountAsync(scratch("mnt"), volume.OpenSession, options, log.CreateLogger("Mount"));
         var wanted = kind.IoUring == IoUringMode.On ? FuseTransport.IoUring : FuseTransport.Device;
         if (mounted.Statistics.Transport != wanted)

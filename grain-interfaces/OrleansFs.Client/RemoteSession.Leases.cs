@@ -1,0 +1,86 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <content>Leases: what this session was answered, it may answer again until the copy recalls it.</content>
+internal sealed partial class RemoteSession
+{
+    private readonly Observer _observer;
+    private readonly ISessionObserver _observed;
+    private long? _term;
+
+    /// <summary>The copy is one that tells what others change.</summary>
+    private bool _tells = true;
+
+    /// <summary>What is known of names and attributes.</summary>
+    public SessionCache Cache { get; }
+
+    /// <summary>Asks to be told of changes under the present attachment. Until then, and where the copy does not do that, nothing is kept.</summary>
+    private async Task SubscribeAsync()
+    {
+        var ticket = Ticket;
+        long sent = _time.GetTimestamp();
+        var result = await AnsweredAsync(token => _grain.SubscribeAsync(ticket, _observed, token), CancellationToken.None);
+        // What was answered before is not covered.
+        Forget();
+        _term = result.TryGet(out long term, out var error) ? term : null;
+        if (_term is not null)
+            Cache.Trust(sent);
+        else if (error is not (Errno.EOPNOTSUPP or Errno.ENOTCONN))
+            LogNotSubscribed(_logger, Copy.Copy, error);
+        _tells = error != Errno.EOPNOTSUPP;
+    }
+
+    /// <summary>Asks again where the answer was lost, or the copy has no leases of this session any more.</summary>
+    private async Task SubscribeAgainAsync()
+    {
+        if (_term is not null || !_tells)
+            return;
+        await _attaching.WaitAsync(_ended.Token);
+        try
+        {
+            if (_term is null)
+                await SubscribeAsync();
+        }
+        finally
+        {
+            _attaching.Release();
+        }
+    }
+
+    /// <summary>A heartbeat was answered.</summary>
+    private void Renew(long sent, SessionPulse pulse)
+    {
+        if (_term is not { } term)
+            return;
+        if (pulse.Term != term)
+        {
+            // Nobody waited for this session to let go: it was not heard of for too long.
+            Forget();
+            _term = pulse.Term == 0 ? null : pulse.Term;
+        }
+        if (_term is not null)
+            Cache.Trust(sent);
+    }
+
+    private void Forget()
+    {
+        Cache.Reset();
+        _holder.InvalidateAll();
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the copy '{Copy}' does not tell what others change: {Error}; nothing is cached")]
+    private static partial void LogNotSubscribed(ILogger logger, CopyName copy, Errno error);
+
+    /// <summary>Hears of recalls. Orleans holds it weakly, so the session holds it.</summary>
+    private sealed class Observer(SessionCache cache, IInodeHolder holder) : ISessionObserver
+    {
+        public async Task RecallAsync(InodeNumber[] inodes)
+        {
+            cache.Recall(inodes);
+            await holder.InvalidateAsync(inodes);
+        }
+    }
+}

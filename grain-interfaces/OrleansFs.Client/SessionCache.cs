@@ -1,0 +1,283 @@
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <summary>What a session was answered of names and attributes and may answer again by itself, because the copy tells it when that is no longer so. Thread-safe.</summary>
+/// <remarks>
+/// Invariants:
+/// 1. Nothing is answered from here later than <see cref="GrainInterfaces.Limits.CacheTrust"/> after a heartbeat was sent that the copy has answered.
+/// 2. An answer is kept only where nothing that it tells of was recalled, or changed by this session, between the asking and the answer: such an answer may be older than the change.
+/// 3. Bounded: past <see cref="Limits.CachedInodes"/> or <see cref="Limits.CachedNames"/> everything goes and is asked for again.
+/// </remarks>
+internal sealed class SessionCache(TimeProvider time)
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<InodeNumber, Known> _known = [];
+    private readonly Dictionary<InodeNumber, (long Recalled, long Changed)> _marks = [];
+    private int _names;
+    private long _now;
+    private long _floor;
+    private long? _trustedSince;
+
+    /// <summary>The moment of an asking, for what its answer is kept with.</summary>
+    public long Begin() => Volatile.Read(ref _now);
+
+    /// <summary>The copy has answered a heartbeat that was sent at a timestamp.</summary>
+    public void Trust(long sent)
+    {
+        lock (_lock)
+            _trustedSince = sent;
+    }
+
+    /// <summary>Nothing is known, and nothing is kept until the next <see cref="Trust"/>.</summary>
+    public void Reset()
+    {
+        lock (_lock)
+        {
+            _trustedSince = null;
+            Clear();
+        }
+    }
+
+    /// <summary>For how long what is known of an inode's attributes holds at least.</summary>
+    public TimeSpan Holds(InodeNumber inode)
+    {
+        lock (_lock)
+        {
+            var rest = Rest();
+            return rest > TimeSpan.Zero && _known.TryGetValue(inode, out var known) && known.Attributes is not null ? rest : TimeSpan.Zero;
+        }
+    }
+
+    /// <summary>The answer to a look-up, where it is known: also that there is nothing of that name.</summary>
+    public bool TryLookup(InodeNumber directory, ReadOnlySpan<byte> name, out FsResult<Attributes> answer)
+    {
+        lock (_lock)
+        {
+            answer = default;
+            if (Rest() <= TimeSpan.Zero || !_known.TryGetValue(directory, out var parent) || !parent.TryGetName(name, out var child))
+                return false;
+            if (child is not { } inode)
+            {
+                answer = Errno.ENOENT;
+                return true;
+            }
+            if (!_known.TryGetValue(inode, out var known) || known.Attributes is not { } attributes)
+                return false;
+            answer = attributes;
+            return true;
+        }
+    }
+
+    public bool TryAttributes(InodeNumber inode, out Attributes attributes)
+    {
+        lock (_lock)
+        {
+            attributes = default;
+            if (Rest() <= TimeSpan.Zero || !_known.TryGetValue(inode, out var known) || known.Attributes is not { } held)
+                return false;
+            attributes = held;
+            return true;
+        }
+    }
+
+    /// <summary>A look-up was answered: with attributes, or <c>ENOENT</c>.</summary>
+    public void KeepLookup(long begun, InodeNumber directory, ReadOnlySpan<byte> name, FsResult<Attributes> answer)
+    {
+        lock (_lock)
+        {
+            bool isFound = answer.TryGet(out var attributes, out var error);
+            if (!isFound && error != Errno.ENOENT)
+                return;
+            if (IsUntouched(directory, begun))
+                SetName(directory, name, isFound ? attributes.Inode : null);
+            if (isFound)
+                Keep(begun, attributes);
+        }
+    }
+
+    /// <summary>Attributes were answered that nobody but their asking depends on.</summary>
+    public void KeepAttributes(long begun, in Attributes attributes)
+    {
+        lock (_lock)
+            Keep(begun, attributes);
+    }
+
+    /// <summary>An inode was changed by this session, or something may have been: what was asked before and is answered later is not kept.</summary>
+    public void Changed(InodeNumber inode)
+    {
+        lock (_lock)
+            Mark(inode);
+    }
+
+    /// <summary>This session has changed an inode, and was answered what it is like now.</summary>
+    public void KeepChanged(long begun, in Attributes attributes)
+    {
+        lock (_lock)
+        {
+            bool isNewest = IsUntouched(attributes.Inode, begun);
+            Mark(attributes.Inode);
+            if (isNewest)
+                Of(attributes.Inode).Attributes = attributes;
+        }
+    }
+
+    /// <summary>This session has made, moved or removed a name, and no other has it now or none.</summary>
+    /// <param name="begun">When it was asked for.</param>
+    /// <param name="directory">Where.</param>
+    /// <param name="name">Which.</param>
+    /// <param name="inode">What has it now; null for nothing.</param>
+    public void NameChanged(long begun, InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber? inode)
+    {
+        lock (_lock)
+        {
+            // Of the directory the names stay known: only this one is another.
+            bool isRecalled = begun < _floor || (_marks.TryGetValue(directory, out var mark) && mark.Recalled > begun);
+            Mark(directory);
+            if (isRecalled)
+                RemoveName(directory, name);
+            else
+                SetName(directory, name, inode);
+        }
+    }
+
+    /// <summary>It is not known what became of a name.</summary>
+    public void NameDoubtful(InodeNumber directory, ReadOnlySpan<byte> name)
+    {
+        lock (_lock)
+        {
+            Mark(directory);
+            RemoveName(directory, name);
+        }
+    }
+
+    /// <summary>What has a name, as far as it is known.</summary>
+    public InodeNumber? Named(InodeNumber directory, ReadOnlySpan<byte> name)
+    {
+        lock (_lock)
+            return _known.TryGetValue(directory, out var parent) && parent.TryGetName(name, out var child) ? child : null;
+    }
+
+    /// <summary>Others have changed these inodes: all that is known of them goes, of directories their names too.</summary>
+    public void Recall(ReadOnlySpan<InodeNumber> inodes)
+    {
+        lock (_lock)
+        {
+            _now++;
+            foreach (var inode in inodes)
+            {
+                if (_known.Remove(inode, out var known))
+                    _names -= known.NameCount;
+                Note(inode, (_now, _now));
+            }
+        }
+    }
+
+    private TimeSpan Rest() => _trustedSince is { } since ? GrainInterfaces.Limits.CacheTrust - time.GetElapsedTime(since) : TimeSpan.Zero;
+
+    private bool IsUntouched(InodeNumber inode, long begun) => begun >= _floor && (!_marks.TryGetValue(inode, out var mark) || mark.Changed <= begun);
+
+    private void Keep(long begun, in Attributes attributes)
+    {
+        if (IsUntouched(attributes.Inode, begun))
+            Of(attributes.Inode).Attributes = attributes;
+    }
+
+    private void Mark(InodeNumber inode)
+    {
+        _now++;
+        if (_known.TryGetValue(inode, out var known))
+            known.Attributes = null;
+        Note(inode, (_marks.TryGetValue(inode, out var mark) ? mark.Recalled : 0, _now));
+    }
+
+    /// <summary>Marks are of use to answers that are on their way. When there are many, all that was asked for before now counts as touched.</summary>
+    private void Note(InodeNumber inode, (long Recalled, long Changed) mark)
+    {
+        if (_marks.Count >= Limits.CacheMarks)
+        {
+            _marks.Clear();
+            _floor = ++_now;
+        }
+        _marks[inode] = mark;
+    }
+
+    private void SetName(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber? inode)
+    {
+        if (_names >= Limits.CachedNames)
+            Clear();
+        if (Of(directory).SetName(name, inode))
+            _names++;
+    }
+
+    private void RemoveName(InodeNumber directory, ReadOnlySpan<byte> name)
+    {
+        if (_known.TryGetValue(directory, out var parent) && parent.RemoveName(name))
+            _names--;
+    }
+
+    private Known Of(InodeNumber inode)
+    {
+        if (_known.TryGetValue(inode, out var known))
+            return known;
+        if (_known.Count >= Limits.CachedInodes)
+            Clear();
+        _known.Add(inode, known = new Known());
+        return known;
+    }
+
+    private void Clear()
+    {
+        _known.Clear();
+        _marks.Clear();
+        _names = 0;
+        _floor = ++_now;
+    }
+
+    /// <summary>What is known of one inode.</summary>
+    private sealed class Known
+    {
+        private Dictionary<byte[], InodeNumber?>? _names;
+
+        public Attributes? Attributes { get; set; }
+
+        public int NameCount => _names?.Count ?? 0;
+
+        public bool TryGetName(ReadOnlySpan<byte> name, out InodeNumber? inode)
+        {
+            inode = null;
+            return _names is not null && _names.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(name, out inode);
+        }
+
+        /// <returns>Whether the name was not known before.</returns>
+        public bool SetName(ReadOnlySpan<byte> name, InodeNumber? inode)
+        {
+            var names = (_names ??= new(NameComparer.Instance)).GetAlternateLookup<ReadOnlySpan<byte>>();
+            int before = _names.Count;
+            names[name] = inode;
+            return _names.Count > before;
+        }
+
+        public bool RemoveName(ReadOnlySpan<byte> name) => _names is not null && _names.GetAlternateLookup<ReadOnlySpan<byte>>().Remove(name);
+    }
+
+    private sealed class NameComparer : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
+    {
+        public static readonly NameComparer Instance = new();
+
+        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+
+        public int GetHashCode(byte[] name) => GetHashCode(name.AsSpan());
+
+        public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
+
+        public int GetHashCode(ReadOnlySpan<byte> alternate)
+        {
+            var hash = default(HashCode);
+            hash.AddBytes(alternate);
+            return hash.ToHashCode();
+        }
+
+        public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
+    }
+}

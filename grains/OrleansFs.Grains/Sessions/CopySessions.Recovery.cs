@@ -1,0 +1,120 @@
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Grains.Sessions;
+
+/// <content>
+/// Sessions of an earlier run of this copy: each is there again, not attached, with its replies and with every orphan, until its client comes back or its lease is over. Until all are back, or the grace is over,
+/// nothing is answered that could contradict what an earlier run answered.
+/// </content>
+public sealed partial class CopySessions
+{
+    private readonly HashSet<SessionId> _missing = [];
+    private readonly Dictionary<SessionId, EndedReplies> _ended = [];
+    private readonly TaskCompletionSource _recovered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ITimer? _grace;
+
+    /// <summary>Completes when every session of before has made again what was lost, or their time is over.</summary>
+    public Task Recovered => _recovered.Task;
+
+    private void TakeUpSessions()
+    {
+        if (_copy.Sessions is not { } store)
+        {
+            _recovered.SetResult();
+            return;
+        }
+        foreach (var kept in store.Sessions)
+        {
+            var id = new SessionId(kept.Id);
+            if (_isExclusive)
+            {
+                // Nobody else is let in, so nobody can come back.
+                store.Drop(id);
+                continue;
+            }
+            var session = new ClientSession(NewTicket(id), kept.Client, _copy, _time.GetTimestamp(), RepliesOf(id), store.Orphans) { IsAttached = false };
+            _sessions[id] = session;
+            _missing.Add(id);
+        }
+        if (_missing.Count == 0)
+        {
+            // What nobody can have open goes, as it does when there were no sessions at all.
+            using var nobody = new EndOf(_copy.OpenSession(HoldsNothing.Instance));
+            foreach (var orphan in store.Orphans)
+                nobody.Access.Forget(orphan);
+            _recovered.SetResult();
+            return;
+        }
+    }
+
+    /// <summary>The silo serves: from now on the sessions of before have their time to come back.</summary>
+    public void BeginGrace()
+    {
+        if (Recovered.IsCompleted)
+            return;
+        LogAwaiting(_logger, _missing.Count, GrainInterfaces.Limits.Grace.TotalSeconds);
+        _grace = _time.CreateTimer(_ => EndGrace(), null, GrainInterfaces.Limits.Grace, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Whether a session was known to an earlier run, and so may attach while new ones have to wait.</summary>
+    internal bool IsKnown(SessionId id) => _sessions.ContainsKey(id);
+
+    /// <summary>The client of a session has brought back what there was to bring back.</summary>
+    internal void NoteRecovered(SessionId id)
+    {
+        bool isLast;
+        lock (_attaching)
+            isLast = _missing.Remove(id) && _missing.Count == 0;
+        if (isLast && _recovered.TrySetResult())
+            LogAllBack(_logger);
+    }
+
+    private void EndGrace()
+    {
+        int missing;
+        lock (_attaching)
+        {
+            missing = _missing.Count;
+            _missing.Clear();
+        }
+        if (_recovered.TrySetResult())
+            LogGraceOver(_logger, missing);
+    }
+
+    private ReplySlots RepliesOf(SessionId id)
+    {
+        if (_ended.Remove(id, out var ended))
+            return ended.Replies;
+        var replies = new ReplySlots(GrainInterfaces.Limits.MaxSlots);
+        if (_copy.Sessions is { } store)
+            replies.Restore(store.RepliesOf(id));
+        return replies;
+    }
+
+    /// <summary>A session has ended without having said so: should its client come back after all, what it was answered is still known. <see cref="_attaching"/> is held.</summary>
+    private void RememberEnded(SessionId id, ReplySlots replies) => _ended[id] = new EndedReplies(replies, _time.GetTimestamp());
+
+    private void ForgetEnded()
+    {
+        lock (_attaching)
+        {
+            foreach (var (id, ended) in _ended)
+            {
+                if (_time.GetElapsedTime(ended.Since) <= Limits.RepliesKept && _ended.Count <= Limits.MaxSessions)
+                    continue;
+                _ended.Remove(id);
+                _copy.Sessions?.Drop(id);
+            }
+        }
+    }
+
+    private sealed record EndedReplies(ReplySlots Replies, long Since);
+
+    private sealed class EndOf(VolumeSession session) : IDisposable
+    {
+        public IVolumeAccess Access => session.Access;
+
+        public void Dispose() => session.End();
+    }
+}

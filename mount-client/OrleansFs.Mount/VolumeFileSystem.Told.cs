@@ -1,0 +1,55 @@
+using System.Collections.Concurrent;
+using OrleansFs.Fuse;
+using OrleansFs.Model;
+
+namespace OrleansFs.Mount;
+
+/// <content>What the kernel keeps while others change the volume too.</content>
+/// <remarks>
+/// Attributes are taken back by a notification, which in the kernel takes no lock that a request holds (fs/fuse/inode.c, fuse_reverse_inval_inode without a range), and which also voids an answer that is on its
+/// way to it (attr_version). Only of a node that it does not know yet it cannot void anything: so the first answer about a node is not kept. With stale attributes the kernel asks again before it reads, and drops
+/// the pages of a file whose size or modify time is another (AUTO_INVAL_DATA); an open after a change drops them in any case. Pages are not taken back by notifications, for that waits for the lock of each.
+/// </remarks>
+internal sealed partial class VolumeFileSystem
+{
+    /// <summary>Files whose pages are as they were at an open of this generation or later.</summary>
+    private readonly ConcurrentDictionary<NodeId, long> _fresh = new();
+
+    private long _generation;
+
+    public async ValueTask InvalidateAsync(InodeNumber[] inodes)
+    {
+        bool isTold = false;
+        foreach (var inode in inodes)
+        {
+            var node = Translate.Node(inode);
+            _fresh.TryRemove(node, out _);
+            if (!_known.Contains(node))
+                continue;
+            isTold = true;
+            while (Notifier is { } notifier && !notifier.TryInvalidateInode(node, offset: -1))
+                await notifier.FlushAsync(); // The queue is full, or the mount is gone, which completes at once.
+        }
+        if (isTold && Notifier is { } told)
+            await told.FlushAsync();
+    }
+
+    public void InvalidateAll() => Interlocked.Increment(ref _generation);
+
+    /// <summary>How long the kernel may keep what it is answered of an inode.</summary>
+    private TimeSpan AttributesHold(InodeNumber inode, bool isFirst) =>
+        !_policy.IsTold ? _policy.AttributeTimeout
+        : isFirst ? TimeSpan.Zero
+        : _cached is { } cached ? cached.AttributesHold(inode)
+        : _policy.AttributeTimeout;
+
+    /// <summary>Opens a file: what the kernel has of its content is good where nobody has changed it since the open before.</summary>
+    private OpenReply OpenTold(NodeId node)
+    {
+        long generation = Volatile.Read(ref _generation);
+        if (_fresh.TryGetValue(node, out long opened) && opened == generation)
+            return new OpenReply(default, OpenReplyFlags.KeepCache);
+        _fresh[node] = generation;
+        return new OpenReply(default);
+    }
+}

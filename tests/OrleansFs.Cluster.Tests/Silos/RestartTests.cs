@@ -1,0 +1,118 @@
+using System.Text;
+using OrleansFs.Client;
+using OrleansFs.Cluster.Tests.Support;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+using Xunit;
+
+namespace OrleansFs.Cluster.Tests.Silos;
+
+/// <summary>A silo that is killed and started again under clients at work: each change happens once, and nothing that was answered is lost.</summary>
+public sealed class RestartTests : IDisposable
+{
+    /// <summary>Kills of one run: enough that some come between a commit and its answer; each costs the clients some three seconds.</summary>
+    private const int Kills = 5;
+
+    private readonly TestFolder _folder = new();
+    private readonly TestLog _log = new();
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    private ClusterConnection Private => ClusterConnection.Sqlite(_folder["data/cluster.db"]);
+
+    [Fact]
+    public async Task Every_change_happens_once_however_often_the_silo_is_killed()
+    {
+        int seed = Environment.TickCount;
+        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
+        var random = new Random(seed);
+        var silo = await SiloProcess.StartAsync(_folder["data"]);
+        await using var connection = await ConnectAsync();
+        var workers = new List<NameWorker>();
+        var mounts = new List<GrainVolumeAccess>();
+        for (int i = 0; i < 4; i++)
+        {
+            var mount = await MountAsync(connection);
+            mounts.Add(mount);
+            var home = await mount.CreateAsync(InodeNumber.Root, Encoding.UTF8.GetBytes($"home{i}"), new NewInode { Mode = Mode.S_IFDIR | 0x1ED }, default, Cancellation);
+            workers.Add(new NameWorker(mount, home.Value.Inode, random.Next()));
+        }
+        using var enough = new CancellationTokenSource();
+        var work = workers.Select(w => Task.Run(async () =>
+        {
+            while (!enough.IsCancellationRequested)
+                await w.StepAsync(Cancellation);
+        })).ToArray();
+        for (int kill = 0; kill < Kills; kill++)
+        {
+            // Work has gone on since the kill before, and is going on now.
+            int more = random.Next(20, 400);
+            int[] goals = [.. workers.Select(w => w.Done + more)];
+            while (workers.Where((w, i) => w.Done < goals[i]).Any() && !work.Any(w => w.IsCompleted))
+                await Task.Delay(1, Cancellation);
+            await silo.KillAsync();
+            silo = await SiloProcess.StartAsync(_folder["data"]);
+        }
+        await enough.CancelAsync();
+        await Task.WhenAll(work);
+        TestContext.Current.SendDiagnosticMessage($"{workers.Sum(w => w.Done)} changes in {Kills} runs of the silo");
+        // Once more, with nobody at work, and as another client sees it.
+        await silo.KillAsync();
+        silo = await SiloProcess.StartAsync(_folder["data"]);
+        Assert.True((await mounts[0].GetAttributesAsync(InodeNumber.Root, Cancellation)).IsOk);
+        var reader = await MountAsync(connection);
+        foreach (var worker in workers)
+            await worker.VerifyAsync(reader, Cancellation);
+        foreach (var mount in mounts)
+            await mount.DisposeAsync();
+        await reader.DisposeAsync();
+        _log.AssertQuiet("cannot be reached", "answers again");
+        await silo.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task An_unlinked_file_and_a_lock_are_still_there_after_a_restart()
+    {
+        var silo = await SiloProcess.StartAsync(_folder["data"]);
+        await using var connection = await ConnectAsync();
+        var holder = new Holder();
+        await using var volume = await MountAsync(connection, holder);
+        await using var other = await MountAsync(connection);
+        var open = (await volume.CreateAsync(InodeNumber.Root, "open"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Value.Inode;
+        var closed = (await volume.CreateAsync(InodeNumber.Root, "closed"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Value.Inode;
+        holder.Know(open);
+        Assert.True((await volume.WriteAsync(open, 0, "still here"u8.ToArray(), WriteFlags.None, Cancellation)).IsOk);
+        var held = new FileLock { Kind = LockKind.Write, Start = 5, End = 9, Owner = 1, Pid = 1 };
+        Assert.True((await volume.SetLockAsync(open, held, false, Cancellation)).IsOk);
+        Assert.True((await volume.UnlinkAsync(InodeNumber.Root, "open"u8.ToArray(), Cancellation)).IsOk);
+        Assert.True((await volume.UnlinkAsync(InodeNumber.Root, "closed"u8.ToArray(), Cancellation)).IsOk);
+        await silo.KillAsync();
+        // Waits at the silo that is not there yet. It must not get the lock before the one who had it has claimed it.
+        var greedy = other.SetLockAsync(open, held with { Owner = 2, Pid = 2 }, false, Cancellation).AsTask();
+        silo = await SiloProcess.StartAsync(_folder["data"]);
+        byte[] back = new byte[20];
+        Assert.Equal(10, (await volume.ReadAsync(open, 0, back, Cancellation)).Value);
+        Assert.Equal("still here", Encoding.UTF8.GetString(back.AsSpan(0, 10)));
+        Assert.Equal(Errno.EAGAIN, (await greedy).Error);
+        // What nobody has open goes, as it would have without the restart.
+        while ((await volume.GetAttributesAsync(closed, Cancellation)).Error != Errno.ESTALE)
+            await Task.Delay(50, Cancellation);
+        holder.Lose(open);
+        volume.Forget(open);
+        while ((await volume.GetAttributesAsync(open, Cancellation)).Error != Errno.ESTALE)
+            await Task.Delay(50, Cancellation);
+        _log.AssertQuiet("cannot be reached", "answers again");
+        await silo.DisposeAsync();
+    }
+
+    public void Dispose()
+    {
+        _log.Dispose();
+        _folder.Dispose();
+    }
+
+    private Task<VolumeConnection> ConnectAsync() => VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = Private, Loggers = _log.Factory }, Cancellation);
+
+    private static Task<GrainVolumeAccess> MountAsync(VolumeConnection connection, Holder? holder = null) =>
+        GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), holder ?? new Holder(), new RemoteVolumeOptions { Client = "test" }, Cancellation);
+}
