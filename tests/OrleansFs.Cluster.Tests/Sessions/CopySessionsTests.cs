@@ -30,7 +30,7 @@ public sealed class CopySessionsTests : IDisposable
         var loud = Attach();
         for (int i = 0; i < 10; i++)
         {
-            _time.Advance(GrainInterfaces.Limits.HeartbeatPeriod);
+            _time.Advance(Step);
             Assert.NotNull(_sessions.Find(loud));
         }
         Assert.Null(_sessions.Find(quiet));
@@ -61,7 +61,7 @@ public sealed class CopySessionsTests : IDisposable
         Assert.True((await holder.Access.SetLockAsync(file, exclusive, false, None)).IsOk);
         for (int i = 0; i < 6; i++)
         {
-            _time.Advance(GrainInterfaces.Limits.HeartbeatPeriod);
+            _time.Advance(Step);
             Find(other);
         }
         Assert.True(holder.IsEnded);
@@ -128,6 +128,8 @@ public sealed class CopySessionsTests : IDisposable
     }
 
     public void Dispose() => _sessions.Dispose();
+
+    private static TimeSpan Step => GrainInterfaces.Limits.SessionLease / 5;
 
     private static SessionStart Start => new() { Client = "test" };
 
