@@ -35,6 +35,9 @@ public sealed partial class VolumeConnection
                 LagMutations = 0,
                 Blocks = status.Blocks + status.DeadBlocks,
                 StoredBytes = status.StoredBytes,
+                LastVerification = status.Verification?.Last,
+                DamagedBlocks = status.Verification?.Unrepaired ?? 0,
+                Verification = status.Verification,
                 Trouble = status.Trouble,
             });
         }
@@ -56,6 +59,19 @@ public sealed partial class VolumeConnection
     {
         var master = await FindMasterAsync(volume, cancellation) ?? throw new VolumeConnectionException("no master of the volume is in the cluster now");
         return await CallAsync(master.Copy, grain => grain.DrainAsync(copies, target, cancellation), "cannot be drained");
+    }
+
+    /// <summary>Begins or ends the verification of block files, of one copy or of all that are in the cluster now.</summary>
+    /// <exception cref="VolumeConnectionException">One line that says why it cannot be done.</exception>
+    public async Task<IReadOnlyList<CopyVerification>> VerifyAsync(VolumeId volume, CopyName? copy, VerificationAction action, CancellationToken cancellation)
+    {
+        var copies = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume && (copy is null || c.Copy == copy)).OrderBy(c => c.Role).ThenBy(c => c.Copy.Value, StringComparer.Ordinal).ToList();
+        if (copies.Count == 0)
+            throw new VolumeConnectionException(copy is null ? "no copy of the volume is in the cluster now" : $"the copy '{copy}' is not in the cluster now");
+        var reports = new List<CopyVerification>();
+        foreach (var one in copies)
+            reports.Add(new CopyVerification(one.Copy, await CallAsync(one.Copy, grain => grain.VerifyAsync(action, cancellation), "cannot be verified")));
+        return reports;
     }
 
     /// <summary>Makes a replica the master. Answers with its epoch.</summary>
@@ -106,3 +122,6 @@ public sealed partial class VolumeConnection
         }
     }
 }
+
+/// <summary>How the verification of one copy stands.</summary>
+public readonly record struct CopyVerification(CopyName Copy, VerificationReport Report);

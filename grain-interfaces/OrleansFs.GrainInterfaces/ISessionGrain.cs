@@ -87,6 +87,10 @@ public interface ICopyGrain : IGrainWithStringKey
     [Alias("Drain"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult<DrainStep>> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
 
+    /// <summary>Begins or ends the verification of this copy's block files, and tells how it stands. <c>EAGAIN</c> from a replica that has had no full copy yet.</summary>
+    [Alias("Verify")]
+    ValueTask<FsResult<VerificationReport>> VerifyAsync(VerificationAction action, CancellationToken cancellation);
+
     /// <summary>Makes this replica the master. <c>EEXIST</c> where it is one, <c>EAGAIN</c> where it has had no full copy yet, <c>EIO</c> where that cannot be written down. Answers with the new epoch.</summary>
     [Alias("Promote"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult<Epoch>> PromoteAsync(CancellationToken cancellation);

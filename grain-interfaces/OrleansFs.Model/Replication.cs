@@ -95,6 +95,9 @@ public readonly record struct ReplicaReply
 
     /// <summary>The newest form of instructions that it can build blocks by; 0 where it cannot.</summary>
     [Id(15)] public int BuildVersion { get; init; }
+
+    /// <summary>How the verification of its block files stands.</summary>
+    [Id(16)] public VerificationReport? Verification { get; init; }
 }
 
 /// <summary>A block on its way: the payload as it is stored, so that what is compressed on disk is so on the wire.</summary>
@@ -200,6 +203,9 @@ public enum ReplicaState
 
     /// <summary>It is there, and no master is.</summary>
     Waiting = 7,
+
+    /// <summary>It answers and can be read, and takes nothing: its disk is full, or fails.</summary>
+    Unable = 8,
 }
 
 /// <summary>A replica, as <c>orleansfs replicas</c> shows it.</summary>
@@ -256,6 +262,9 @@ public readonly record struct ReplicaReport
 
     /// <summary>Time of a processor that the search for what blocks have in common took on the master, seconds.</summary>
     [Id(18)] public double BuildSeconds { get; init; }
+
+    /// <summary>How the verification of its block files stands, as it last said; null where it did not.</summary>
+    [Id(19)] public VerificationReport? Verification { get; init; }
 }
 
 /// <summary>A master and its replicas, as <c>orleansfs replicas</c> shows them.</summary>

@@ -87,6 +87,15 @@ public readonly record struct VolumeStatus
     /// <summary>The replicas of a master, without their lag in bytes; null on a replica.</summary>
     [Id(28)] public ReplicaReport[]? Replicas { get; init; }
 
+    /// <summary>Blocks that were given up here since the process started: replicas have them.</summary>
+    [Id(29)] public long EvictedBlocks { get; init; }
+
+    /// <summary>Blocks that were had from replicas since then.</summary>
+    [Id(30)] public long FetchedBlocks { get; init; }
+
+    /// <summary>How the verification of the block files here stands.</summary>
+    [Id(31)] public VerificationReport? Verification { get; init; }
+
     /// <summary>Referenced over unique bytes: 1 where nothing is stored twice.</summary>
     public double DeduplicationRatio => UniqueBytes == 0 ? 1 : (double)ReferencedBytes / UniqueBytes;
 

@@ -161,6 +161,27 @@ internal static class Limits
     /// <summary>Age of an unfinished block file at which its writer is known to be gone.</summary>
     public static readonly TimeSpan TemporaryAge = TimeSpan.FromHours(1);
 
+    /// <summary>How long a process serves before a verification that is due begins: its user waits for other things at first.</summary>
+    public static readonly TimeSpan VerifyAfterStart = TimeSpan.FromMinutes(5);
+
+    /// <summary>How often it is looked whether a verification is due.</summary>
+    public static readonly TimeSpan VerifyTick = TimeSpan.FromMinutes(1);
+
+    /// <summary>How often blocks are asked for again that are damaged on a master and that no replica could give.</summary>
+    public static readonly TimeSpan VerifyMendTick = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often it is written down how far a verification is.</summary>
+    public static readonly TimeSpan VerifySaved = TimeSpan.FromSeconds(10);
+
+    /// <summary>Bytes of block files that are verified in one go.</summary>
+    public const long VerifyBatchBytes = 4 << 20;
+
+    /// <summary>Bytes a second of a verification that nobody asked for: a tenth of what a disk can do, and 10 TiB in eight days.</summary>
+    public const long VerifyRate = 16 << 20;
+
+    /// <summary>Share of a bounded cache, in percent, that may be pinned: the rest is for what is written and read.</summary>
+    public const int PinPercent = 80;
+
     /// <summary>Lock requests that may wait on one file; one more is ENOLCK.</summary>
     public const int LockWaiters = 4096;
 

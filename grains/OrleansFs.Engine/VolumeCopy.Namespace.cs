@@ -199,8 +199,9 @@ public sealed partial class VolumeCopy
     {
         var counters = _metadata.Counters;
         long used = counters.StoredBytes;
-        // What replicas can still take comes through the cache.
-        long free = Math.Min(_space.RoomAfter(counters.DeadBytes), _cache is null ? long.MaxValue : Math.Max(_cache.Room, Replication.FreeBytes(_options.Copies)));
+        long disk = _space.RoomAfter(counters.DeadBytes);
+        // What replicas can still take comes through the cache, as long as there is a disk for that at all.
+        long free = _cache is null || disk == 0 ? disk : Math.Max(Math.Min(disk, _cache.Room), Replication.FreeBytes(_options.Copies));
         return new SpaceReport
         {
             BlockSize = BlockSize,
@@ -246,7 +247,10 @@ public sealed partial class VolumeCopy
             PinnedBytes = _cache is not null && Role == VolumeRole.Master && !_options.ReadOnly ? Known(_metadata.PinnedBytes) : null,
             NotBackedUpBytes = Role == VolumeRole.Master && FencedBy is null ? Known(NotBackedUpBytes) : null,
             Replicas = Role == VolumeRole.Master ? [.. Replication.Reports()] : null,
-            Trouble = _metadata.Trouble ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
+            EvictedBlocks = _evictor?.EvictedBlocks ?? 0,
+            FetchedBlocks = _fetcher.FetchedBlocks,
+            Verification = _verification.Report,
+            Trouble = _metadata.Trouble ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? _verification.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
         };
     }
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
@@ -35,8 +36,8 @@ public sealed partial class VolumeCopy
     /// <summary>Mutations that there were before the epoch of this copy.</summary>
     public Lsn EpochStart => _metadata.Epochs() is [.., var newest] ? newest.Start : Lsn.Zero;
 
-    /// <summary>When all blocks were last verified in this run; null where they were not.</summary>
-    public DateTimeOffset? LastVerification { get; private set; }
+    /// <summary>The verification of the block files here.</summary>
+    public BlockVerification Verification => _verification;
 
     /// <summary>For building blocks out of others. Of no use on a replica.</summary>
     internal VolumeDelta Delta { get; }
@@ -128,46 +129,43 @@ public sealed partial class VolumeCopy
             var read = _blocks.Files.ReadStored(hash, out var block);
             if (read.IsOk)
                 blocks.Add(block);
+            else if (Role == VolumeRole.Replica)
+                ReplicaBlocks.NoteDamaged(hash, read);
             else
-                _replicaBlocks?.NoteDamaged(hash, read);
+                _verification.NoteDamaged(hash);
         }
         return [.. blocks];
     }
 
-    /// <summary>Reads all blocks that should be here and computes their SHA-256 anew. On a replica what is damaged is had from another copy.</summary>
-    /// <returns>How many were read, and how many of them were damaged or missing.</returns>
-    public async Task<(long Blocks, long Damaged)> VerifyAllAsync(IProgress<long>? progress, CancellationToken cancellation)
+    /// <summary>Does what is wanted of the verification of the block files here, and tells how it stands. A small write to the disk: not for a request thread.</summary>
+    /// <returns>EROFS where the folder was opened to be read only, or another copy has taken over: then this one is left as it is.</returns>
+    public FsResult<VerificationReport> Verify(VerificationAction action)
     {
-        long blocks = 0, damaged = 0;
-        await Task.Run(() =>
-        {
-            foreach (var row in _metadata.EnumerateBlocks())
-            {
-                cancellation.ThrowIfCancellationRequested();
-                if (row.Residency == Residency.Absent)
-                    continue;
-                var read = _blocks.Files.Verify(row.Hash);
-                blocks++;
-                if (!read.IsOk && _metadata.TryGetBlock(row.Hash, out _))
-                {
-                    damaged++;
-                    if (_replicaBlocks is { } replica)
-                        replica.NoteDamaged(row.Hash, read);
-                    else
-                        _logger.LogError("block {Hash} is damaged: {Reason}", row.Hash, read.Reason);
-                }
-                progress?.Report(blocks);
-            }
-        }, cancellation);
-        LastVerification = _time.GetUtcNow();
-        return (blocks, damaged);
+        if (action != VerificationAction.Look && (_options.ReadOnly || FencedBy is not null))
+            return Errno.EROFS;
+        if (action == VerificationAction.Start)
+            _verification.Start();
+        else if (action == VerificationAction.Stop)
+            _verification.Stop();
+        return _verification.Report;
     }
+
+    /// <summary>Asks replicas once for blocks that are damaged here.</summary>
+    /// <returns>Those that are whole now.</returns>
+    internal ValueTask<IReadOnlyCollection<BlockHash>> MendAsync(IReadOnlyCollection<BlockHash> hashes, CancellationToken cancellation) => _fetcher.MendAsync(hashes, cancellation);
+
+    /// <summary>On a replica: damaged or missing blocks that are to be sent again.</summary>
+    internal int DamagedOnReplica => _replicaBlocks?.DamagedCount ?? 0;
+
+    /// <summary>Whether a block may be stored, so that room stays for the metadata.</summary>
+    internal bool AdmitsBlock(long bytes) => _space.AdmitsBlock(bytes);
 
     private void StartReplica()
     {
         _replicaBlocks = new ReplicaBlocks(_metadata, _blocks.Files, Locks, Holds, _time, _logger);
         _blocks.Source = new ReplicaRepair(this, _options.FetchTimeout, _time);
         _tasks.Run("tidy", TidyLoopAsync);
+        _tasks.Run("verify", _verification.RunAsync);
     }
 
     /// <summary>On a replica: commits what is its own, keeps the log short, deletes the files of collected blocks.</summary>

@@ -106,9 +106,12 @@ public sealed partial class VolumeCopy
         return new ResidencyChange { Blocks = blocks.Count, Changed = came, Staying = 0 };
     }
 
+    /// <returns>ENOSPC where the pinned blocks would take more of the cache than they may: nothing has changed then.</returns>
     private async Task<FsResult<ResidencyChange>> PinAsync(HashSet<BlockHash> blocks, CancellationToken cancellation)
     {
         long changed = 0;
+        if (_cache is { } cache && _metadata.PinnedBytes() + blocks.Sum(UnpinnedBytes) > cache.PinnedMost)
+            return Errno.ENOSPC;
         foreach (var batch in blocks.Chunk(Limits.WarmBatch))
         {
             FetchAhead(batch);
@@ -118,13 +121,18 @@ public sealed partial class VolumeCopy
                 while (!TryKeep(hash, Residency.Kept, ref changed))
                 {
                     // In a full cache what has just come may have gone again before it was pinned.
-                    if (++attempt > Limits.PinAttempts || !await FetchAsync(hash, cancellation))
+                    if (!await FetchAsync(hash, cancellation))
                         return Errno.EIO;
+                    // It came, and there is no room to keep it.
+                    if (++attempt > Limits.PinAttempts)
+                        return Errno.ENOSPC;
                 }
             }
         }
         return await KeptAsync(blocks.Count, changed, cancellation);
     }
+
+    private long UnpinnedBytes(BlockHash hash) => _metadata.TryGetBlock(hash, out var row) && row.Residency != Residency.Kept ? row.StoredBytes : 0;
 
     private async Task<FsResult<ResidencyChange>> UnpinAsync(HashSet<BlockHash> blocks, CancellationToken cancellation)
     {

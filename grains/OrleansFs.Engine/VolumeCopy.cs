@@ -43,6 +43,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private readonly BlockFetcher _fetcher;
     private readonly CacheBound? _cache;
     private readonly Evictor? _evictor;
+    private readonly BlockVerification _verification;
     private bool _isMaster;
     private long _lastCollection;
     private int _closed;
@@ -80,6 +81,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _evictor = new Evictor(this, _cache, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
         }
         _files.Named = Delta.Index.Note;
+        _verification = new BlockVerification(this, options.VerifyEvery, time, loggers.CreateLogger<BlockVerification>());
+        blocks.Unreadable = _verification.NoteDamaged;
         _committer.Committed = () =>
         {
             Replication.NoteCommitted();
@@ -201,6 +204,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _makingRoom.Dispose();
             _evictor?.Dispose();
             Delta.Dispose();
+            _verification.Dispose();
             _collector.Dispose();
             _files.Dispose();
             _metadata.Dispose();
@@ -255,6 +259,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             return;
         }
         StartMaster();
+        _tasks.Run("verify", _verification.RunAsync);
         await ReplayAsync(redo, cancellation);
         if (_metadata.TrimRecords() is { IsOk: false, Error: var untrimmed })
             throw new VolumeException($"{_options.DataFolder}: the records of append-only files cannot be looked through: {untrimmed}");
@@ -282,7 +287,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         {
             _space.Cache = _cache;
             _blocks.Used = evictor.Note;
-            _fetcher.Stored = evictor.Wake;
+            _fetcher.Stored = evictor.NoteStored;
+            _fetcher.MakeRoom = evictor.MakeRoomAsync;
             _tasks.Run("evict", evictor.RunAsync);
         }
         _orphansFound = _metadata.Orphans();

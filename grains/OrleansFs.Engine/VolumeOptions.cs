@@ -51,6 +51,9 @@ public sealed record VolumeOptions
     /// <summary>How long a writer waits in a cache full of blocks that are not backed up, before ENOSPC. 30 seconds by default.</summary>
     public TimeSpan CacheFullTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How often all block files are read and their SHA-256 computed anew; null for never. 14 days by default.</summary>
+    public TimeSpan? VerifyEvery { get; init; } = TimeSpan.FromDays(14);
+
     /// <summary>The volume of which a replica is made where the folder holds none.</summary>
     internal VolumeId? ReplicaOf { get; init; }
 

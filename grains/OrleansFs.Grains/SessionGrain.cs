@@ -134,6 +134,9 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
         return new DrainStep { Target = reached.Target, Reached = reached.Reached, Copies = reached.Copies, IsDone = reached.Copies >= copies };
     }
 
+    public async ValueTask<FsResult<VerificationReport>> VerifyAsync(VerificationAction action, CancellationToken cancellation) =>
+        Volume is { } volume ? await Task.Run(() => volume.Verify(action), cancellation) : Errno.EAGAIN;
+
     public async ValueTask<FsResult<Epoch>> PromoteAsync(CancellationToken cancellation)
     {
         if (Volume is not { } volume || volume.Epoch.Value == 0)

@@ -26,7 +26,7 @@ internal static class CommandLine
 
     public static RootCommand Build() => new("OrleansFs: a deduplicating, content-addressed network filesystem")
     {
-        Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(), Replicas(), Drain(),
+        Mount(), Unmount(), Status(), Hash(), Check(), Collect(), Silo(), Replicas(), Drain(), Verify(),
         Residency("pin", ResidencyAction.Pin, "Keep the blocks that files have now on the master's disk, fetching those that are not there. For a file's owner and root."),
         Residency("unpin", ResidencyAction.Unpin, "Keep them no longer than others. For a file's owner and root."),
         Residency("warm", ResidencyAction.Warm, "Fetch the blocks of files that are not on the disk. For whoever may read them."),
@@ -75,7 +75,7 @@ internal static class CommandLine
             if (isServedHere)
                 Misplaced([copy], "is for a copy that a silo serves: not with --data");
             else
-                Misplaced([name, .. shared], "is for a copy that this process serves: only with --data");
+                Misplaced([name, .. shared, replication.VerifyEvery], "is for a copy that this process serves: only with --data");
             if (isServedHere && !hasCluster)
                 Misplaced(shared, "is for a copy that others can reach: only with --cluster");
 
@@ -199,6 +199,22 @@ internal static class CommandLine
         var wait = new Option<string>("--wait") { Description = "how long to wait for replicas that are not there", HelpName = "TIME", DefaultValueFactory = _ => "5s" };
         var command = new Command("drain", "Wait until everything, what is in flight too, is on the disks of so many replicas. Exit code 0: safe to unplug.") { where, copies, wait, copy };
         command.SetAction((parsed, _) => DrainCommand.RunAsync(parsed.GetRequiredValue(where), parsed.GetValue(copy), parsed.GetValue(copies), parsed.GetRequiredValue(wait)));
+        return command;
+    }
+
+    private static Command Verify()
+    {
+        var where = new Argument<string>("WHERE") { Description = WhereHelp, HelpName = "MOUNTPOINT|CONN" };
+        var copy = new Option<string?>("--copy") { Description = "only this copy; without it, the master and every replica that is there", HelpName = "NAME" };
+        var wait = new Option<bool>("--wait") { Description = "return when all blocks are verified: exit code 0 where none is damaged, or all that were have been had from another copy" };
+        var stop = new Option<bool>("--stop") { Description = "end what is under way instead" };
+        var command = new Command("verify", "Read all block files now and compare them with their SHA-256, in the background; what is damaged is had from another copy. 'replicas' and 'status' show how it goes.") { where, copy, wait, stop };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(wait) && result.GetValue(stop))
+                result.AddError("--wait and --stop do not go together");
+        });
+        command.SetAction((parsed, _) => VerifyCommand.RunAsync(parsed.GetRequiredValue(where), parsed.GetValue(copy), parsed.GetValue(wait), parsed.GetValue(stop)));
         return command;
     }
 

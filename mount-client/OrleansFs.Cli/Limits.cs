@@ -51,6 +51,9 @@ internal static class Limits
     /// <summary>Bytes of a file that one request of those is about: so that progress moves, and an interruption is quick.</summary>
     internal const long ResidencyStep = 64L << 20;
 
+    /// <summary>How long a verification waits for what it found damaged to be had from another copy: replicas are asked every second or thirty.</summary>
+    internal static readonly TimeSpan RepairWait = TimeSpan.FromSeconds(35);
+
     /// <summary>How often --watch asks, and progress is shown.</summary>
     internal static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
 }

@@ -9,6 +9,12 @@ internal static class Limits
     /// <summary>How much longer than its time-out a silo may take to stop, and how long to be disposed of, before it is left to itself.</summary>
     public static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(3);
 
+    /// <summary>Least time between two verifications of all block files: less would be one without an end.</summary>
+    public static readonly TimeSpan MinVerifyEvery = TimeSpan.FromHours(1);
+
+    /// <summary>Most days between two verifications: what a disk loses in longer has been lost by its second copy too.</summary>
+    public const int MaxVerifyDays = 366;
+
     /// <summary>How often a start is tried again with other ports where a free one was taken between finding and using it.</summary>
     public const int PortAttempts = 5;
 

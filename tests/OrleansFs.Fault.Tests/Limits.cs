@@ -39,6 +39,12 @@ internal static class Limits
     /// <summary>From a fault of the network until who is concerned has noticed it: silence of 20 s, and the pauses between attempts.</summary>
     public static readonly TimeSpan Noticed = TimeSpan.FromSeconds(90);
 
+    /// <summary>A command that asks the processes of a volume, or waits for its replicas.</summary>
+    public static readonly TimeSpan Command = TimeSpan.FromSeconds(120);
+
+    /// <summary>From a fault until the volume has found it or mended it, where nobody says when.</summary>
+    public static readonly TimeSpan Mended = TimeSpan.FromSeconds(60);
+
     /// <summary>Size of the disk whose power is cut, bytes: room for some seconds of work, and little enough to copy for each cut.</summary>
     public const long DiskBytes = 320L << 20;
 

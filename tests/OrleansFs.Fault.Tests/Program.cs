@@ -9,6 +9,7 @@ internal static class Program
     {
         ["worker"] => WorkerProcess.Run(),
         ["verify", .. var rest] => VerifyProcess.Run(rest),
+        ["describe", var path] => TreeProcess.Run(path),
         // As the entry that xunit.v3 generates has it: the testing platform of the SDK, or xunit's own console.
         _ when arguments.Any(a => a is "--server" or "--internal-msbuild-node") =>
             await Xunit.MicrosoftTestingPlatform.TestPlatformTestFramework.RunAsync(arguments, SelfRegisteredExtensions.AddSelfRegisteredExtensions),

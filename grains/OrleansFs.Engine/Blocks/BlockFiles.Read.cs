@@ -90,6 +90,24 @@ internal sealed partial class BlockFiles
         }
     }
 
+    /// <summary>The same, from the disk: pages that the kernel has of the file are given back before, unless they are dirty, and after.</summary>
+    public BlockReadResult VerifyOnDisk(BlockHash hash)
+    {
+        DropPages(hash);
+        var read = Verify(hash);
+        DropPages(hash);
+        return read;
+    }
+
+    private void DropPages(BlockHash hash)
+    {
+        int fd = OpenBlock(hash);
+        if (fd < 0)
+            return;
+        LinuxFile.DropPages(fd);
+        LinuxFile.Close(fd);
+    }
+
     /// <summary>Looks at the header and the length of the file only. Length is that of the content.</summary>
     public BlockReadResult Inspect(BlockHash hash)
     {

@@ -12,6 +12,9 @@ internal sealed partial class BlockStore
     /// <summary>Told of each block that is read; null where nobody wants to know.</summary>
     public Action<BlockHash>? Used { get; set; }
 
+    /// <summary>Told of each block that could not be read here and was had from no other copy; null where nobody wants to know.</summary>
+    public Action<BlockHash>? Unreadable { get; set; }
+
     /// <summary>Reads part of a block, as <see cref="ReadHereAsync"/> does; one that is not here, or not whole, is had from another copy.</summary>
     /// <param name="block">The block. A hole reads as zeros.</param>
     /// <param name="offset">First byte wanted.</param>
@@ -50,6 +53,7 @@ internal sealed partial class BlockStore
     private BlockReadResult Tell(BlockReference block, BlockReadResult read)
     {
         _logger.LogError("block {Hash} cannot be read: {Reason}", block.Hash, read.Reason);
+        Unreadable?.Invoke(block.Hash);
         return read;
     }
 }

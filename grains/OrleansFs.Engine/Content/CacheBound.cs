@@ -16,13 +16,19 @@ internal sealed class CacheBound(long bytes, MetadataStore metadata, PendingBloc
     public long Used => metadata.LocalBytes + pending.StoredBytes;
 
     /// <summary>Room for new content.</summary>
-    public long Room => Math.Max(0, bytes - Used - pool.BytesInUse);
+    public long Room => Math.Max(0, bytes - Used - InFlight);
+
+    /// <summary>What is in flight, as it will lie on the disk where it does not compress: each block with its header and the end of its last cluster.</summary>
+    private long InFlight => pool.BytesInUse + ((long)pool.Blocks * BlockFormat.AllocationUnit);
 
     /// <summary>Eviction is due.</summary>
-    public bool IsHigh => Used + pool.BytesInUse > bytes / 100 * Limits.EvictAbovePercent;
+    public bool IsHigh => Used + InFlight > bytes / 100 * Limits.EvictAbovePercent;
 
     /// <summary>What is to be evicted, bytes; 0 and less where nothing is. In a small cache more than its share, so that a writer finds room.</summary>
-    public long Excess => Used + pool.BytesInUse - Math.Min(bytes / 100 * Limits.EvictToPercent, bytes - 2 * Limits.WriteStep);
+    public long Excess => Used + InFlight - Math.Min(bytes / 100 * Limits.EvictToPercent, bytes - 2 * Limits.WriteStep);
+
+    /// <summary>What may be pinned: the rest is for what is written and read.</summary>
+    public long PinnedMost => bytes / 100 * Limits.PinPercent;
 
     /// <summary>Time to say that the cache is getting full.</summary>
     public bool IsNearlyFull => Used > bytes / 100 * Limits.WarnPercent;

@@ -122,10 +122,10 @@ internal sealed partial class MetadataStore
                 throw new MetadataException(Errno.EIO, 0, Trouble!);
             try
             {
+                RequiredBlockSequence = Math.Max(RequiredBlockSequence, writeSequence);
                 if (!ApplyResidency(hash, residency))
                     return false;
                 _effects.SetResidency(hash, residency);
-                RequiredBlockSequence = Math.Max(RequiredBlockSequence, writeSequence);
                 DoneLocal();
                 return true;
             }
@@ -203,24 +203,27 @@ internal sealed partial class MetadataStore
     public IEnumerable<BlockRow> EnumerateBlocks()
     {
         var after = BlockHash.Hole;
-        var page = new List<BlockRow>(MetadataLimits.PageRows);
-        do
+        while (BlocksAfter(after) is [.., var last] page)
         {
-            page.Clear();
-            lock (Lock)
-            {
-                RequireReady();
-                var s = _sql.PageBlocks.Bind(1, after);
-                while (page.Count < MetadataLimits.PageRows && s.Step())
-                    page.Add(ReadBlock(s));
-                s.Reset();
-            }
             foreach (var row in page)
                 yield return row;
-            if (page.Count > 0)
-                after = page[^1].Hash;
+            after = last.Hash;
         }
-        while (page.Count == MetadataLimits.PageRows);
+    }
+
+    /// <summary>A page of block rows in hash order, after a hash; none at the end.</summary>
+    public IReadOnlyList<BlockRow> BlocksAfter(BlockHash after)
+    {
+        lock (Lock)
+        {
+            RequireReady();
+            var page = new List<BlockRow>(MetadataLimits.PageRows);
+            var s = _sql.PageBlocks.Bind(1, after);
+            while (page.Count < MetadataLimits.PageRows && s.Step())
+                page.Add(ReadBlock(s));
+            s.Reset();
+            return page;
+        }
     }
 
     /// <returns>Whether there was a row that nothing refers to.</returns>

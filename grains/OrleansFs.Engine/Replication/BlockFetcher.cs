@@ -22,6 +22,9 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
     private readonly Dictionary<BlockHash, TaskCompletionSource<ReadOnlyMemory<byte>?>> _fetching = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly CancellationToken _stopped;
+
+    /// <summary>Blocks that no replica could give, and when that was: the kernel asks for a page again that it could not read ahead, and its program does not wait twice.</summary>
+    private readonly Dictionary<BlockHash, long> _inVain = [];
     private int _aheadUnderWay;
     private long _fetchedBlocks;
     private long _fetchedBytes;
@@ -36,8 +39,11 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         _stopped = _stop.Token;
     }
 
-    /// <summary>Called when a block has come: the cache may be over its bound.</summary>
-    public Action? Stored { get; set; }
+    /// <summary>Told of each block that has come and is kept: it was used just now, and the cache may be over its bound.</summary>
+    public Action<BlockHash>? Stored { get; set; }
+
+    /// <summary>Makes room for a block in a bounded cache; false where there is none. Null where there is no bound.</summary>
+    public Func<long, CancellationToken, ValueTask<bool>>? MakeRoom { get; set; }
 
     /// <summary>Why a block could not be had, in one line; null since one could.</summary>
     public string? Trouble { get; private set; }
@@ -95,6 +101,21 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
             _ = Task.Run(() => FetchBatchAsync(batch), CancellationToken.None);
     }
 
+    /// <summary>Asks all replicas once for blocks that are damaged here.</summary>
+    /// <returns>Those that came and are on disk.</returns>
+    public async ValueTask<IReadOnlyCollection<BlockHash>> MendAsync(IReadOnlyCollection<BlockHash> hashes, CancellationToken cancellation)
+    {
+        var mended = new List<BlockHash>();
+        if (hashes.Count == 0 || IsAlone)
+            return mended;
+        foreach (var block in await _volume.Replication.FetchAsync(hashes, null, cancellation))
+        {
+            if (await TakeAsync(block) is not null && _volume.BlockStore.Files.Exists(block.Hash))
+                mended.Add(block.Hash);
+        }
+        return mended;
+    }
+
     /// <summary>Ends what is under way.</summary>
     public void Dispose()
     {
@@ -109,7 +130,7 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         {
             foreach (var block in await _volume.Replication.FetchAsync(hashes, null, _stopped))
             {
-                if (missing.Contains(block.Hash) && Take(block) is { } content)
+                if (missing.Contains(block.Hash) && await TakeAsync(block) is { } content)
                 {
                     missing.Remove(block.Hash);
                     Complete(block.Hash, content);
@@ -138,20 +159,23 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
     {
         ReadOnlyMemory<byte>? content = null;
         long began = _time.GetTimestamp();
+        var patience = PatienceFor(hash);
         try
         {
             content = ReadHere(hash);
             while (content is null)
             {
                 foreach (var block in await _volume.Replication.FetchAsync([hash], null, _stopped))
-                    content ??= block.Hash == hash ? Take(block) : null;
-                if (content is not null || _time.GetElapsedTime(began) >= _patience || !_volume.Metadata.TryGetBlock(hash, out _))
+                    content ??= block.Hash == hash ? await TakeAsync(block) : null;
+                if (content is not null || _time.GetElapsedTime(began) >= patience || !_volume.Metadata.TryGetBlock(hash, out _))
                     break;
                 await Task.Delay(ReplicationLimits.FetchPause, _time, _stopped);
             }
+            if (content is not null)
+                Forget(hash);
             Trouble = content is null ? $"block {hash} is not here, and no replica could give it within {_patience.TotalSeconds:F0} s" : null;
             if (content is null)
-                _logger.LogError("block {Hash} is not here, and no replica could give it within {Seconds} s", hash, _patience.TotalSeconds);
+                NoteInVain(hash);
         }
         catch (OperationCanceledException)
         {
@@ -165,6 +189,33 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         {
             Complete(hash, content);
         }
+    }
+
+    /// <summary>How long the block is asked for: once only, where that has just been in vain.</summary>
+    private TimeSpan PatienceFor(BlockHash hash)
+    {
+        lock (_lock)
+            return _inVain.TryGetValue(hash, out long at) && _time.GetElapsedTime(at) < ReplicationLimits.InVainRemembered ? TimeSpan.Zero : _patience;
+    }
+
+    private void Forget(BlockHash hash)
+    {
+        lock (_lock)
+            _inVain.Remove(hash);
+    }
+
+    private void NoteInVain(BlockHash hash)
+    {
+        bool isNew;
+        lock (_lock)
+        {
+            if (_inVain.Count >= ReplicationLimits.InVainHashes)
+                _inVain.Clear();
+            isNew = !_inVain.ContainsKey(hash);
+            _inVain[hash] = _time.GetTimestamp();
+        }
+        if (isNew)
+            _logger.LogError("block {Hash} is not here, and no replica could give it within {Seconds} s", hash, _patience.TotalSeconds);
     }
 
     /// <summary>The block, where it has come since the reader looked for its file and before it asked for it.</summary>
@@ -184,8 +235,8 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         waiting?.SetResult(content);
     }
 
-    /// <summary>Checks and keeps a block that came. Null where it is not what its name says.</summary>
-    private ReadOnlyMemory<byte>? Take(in ShippedBlock block)
+    /// <summary>Checks a block that came, and keeps it where there is room. Null where it is not what its name says.</summary>
+    private async ValueTask<ReadOnlyMemory<byte>?> TakeAsync(ShippedBlock block)
     {
         if (BlockFiles.Unpack(block) is not { } rented)
         {
@@ -198,7 +249,8 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         Interlocked.Add(ref _fetchedBytes, content.Length);
         try
         {
-            Keep(block.Hash, content);
+            if (MakeRoom is not { } makeRoom || await makeRoom(BlockFormat.DiskBytes(BlockHeader.Size + block.Payload.Length), _stopped))
+                Keep(block.Hash, content);
         }
         catch (Exception e) when (e is BlockStoreException or MetadataException)
         {
@@ -211,12 +263,13 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
     {
         lock (_locks.For(hash))
         {
-            if (!_volume.Metadata.TryGetBlock(hash, out _))
+            if (!_volume.Metadata.TryGetBlock(hash, out var row))
                 return;
             var stored = _volume.BlockStore.Files.Write(hash, content);
-            _volume.Metadata.SetResidency(hash, Residency.Local, stored.WriteSequence);
+            // One that is mended may be pinned.
+            _volume.Metadata.SetResidency(hash, row.Residency == Residency.Absent ? Residency.Local : row.Residency, stored.WriteSequence);
         }
-        Stored?.Invoke();
+        Stored?.Invoke(hash);
     }
 
     private enum Ahead

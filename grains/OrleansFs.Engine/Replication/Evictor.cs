@@ -26,6 +26,10 @@ internal sealed class Evictor : IDisposable
     private readonly SemaphoreSlim _wake = new(0, 1);
     private readonly ConcurrentDictionary<BlockHash, byte> _used = new();
     private long _lastTouch;
+    private long _evictedBlocks;
+
+    /// <summary>Since when nothing has left the cache and no replica has acknowledged anything, with writers waiting; null where none waits.</summary>
+    private Standstill? _standstill;
     private bool _warned;
 
     public Evictor(VolumeCopy volume, CacheBound bound, BlockLocks locks, PendingBlocks pending, int copies, TimeProvider time, ILogger logger)
@@ -40,6 +44,9 @@ internal sealed class Evictor : IDisposable
         _lastTouch = time.GetTimestamp();
     }
 
+    /// <summary>Blocks given up in this run.</summary>
+    public long EvictedBlocks => Interlocked.Read(ref _evictedBlocks);
+
     /// <summary>Why the cache is in danger of filling up, in one line; null while it is not.</summary>
     public string? Trouble
     {
@@ -50,8 +57,8 @@ internal sealed class Evictor : IDisposable
             long percent = 100 * _bound.Used / _bound.Bytes;
             int replicas = _volume.Replication.Count;
             if (replicas < _copies)
-                return $"the cache is {percent} % full and nothing can leave it: attach {(replicas == 0 ? "a replica" : $"{_copies - replicas} more replicas")}, or allow it more with --cache-size";
-            return _bound.Room == 0 ? $"the cache is full of blocks that fewer than {_copies} replicas have: writing waits for them" : null;
+                return $"the cache is {percent} % full and nothing can leave it: attach {Missing(replicas)}, or allow it more with --cache-size";
+            return _bound.Room <= ReplicationLimits.RoomForWriters ? $"the cache is full of blocks that fewer than {_copies} replicas have: writing waits for them" : null;
         }
     }
 
@@ -60,6 +67,13 @@ internal sealed class Evictor : IDisposable
     {
         if (_used.Count < ReplicationLimits.UsedHashes)
             _used[hash] = 0;
+    }
+
+    /// <summary>A block has come: what is wanted now is not the first to go.</summary>
+    public void NoteStored(BlockHash hash)
+    {
+        Note(hash);
+        Wake();
     }
 
     /// <summary>Eviction may be due.</summary>
@@ -90,21 +104,33 @@ internal sealed class Evictor : IDisposable
         }
     }
 
-    /// <summary>Waits until new content can be taken: for eviction, and for replicas to acknowledge what can be evicted then.</summary>
-    /// <returns>False where there still is no room after the time-out, or nothing that would make any.</returns>
+    /// <summary>Makes room for a block that has come, as far as others can leave.</summary>
+    /// <returns>False where the cache is full of what has to stay.</returns>
+    public async ValueTask<bool> MakeRoomAsync(long bytes, CancellationToken cancellation)
+    {
+        if (_bound.Used + bytes <= _bound.Bytes)
+            return true;
+        await EvictToGoalAsync(cancellation);
+        return _bound.Used + bytes <= _bound.Bytes;
+    }
+
+    /// <summary>
+    /// Waits until new content can be taken: for eviction, and for replicas to come and to acknowledge what can be evicted then. The time-out is one for all writers, from the moment at which nothing moves any more: who
+    /// comes later need not wait for it again.
+    /// </summary>
+    /// <returns>False where there still is no room after the time-out.</returns>
     public async Task<bool> WaitForRoomAsync(TimeSpan patience, Func<CancellationToken, ValueTask> settle, CancellationToken cancellation)
     {
-        long began = _time.GetTimestamp();
         while (true)
         {
             await EvictToGoalAsync(cancellation);
-            if (_bound.Room > ReplicationLimits.RoomForWriters)
+            if (HasRoom())
                 return true;
             // What is in memory has to be blocks, and on replicas, before anything of it can leave.
             await settle(cancellation);
-            if (_bound.Room > ReplicationLimits.RoomForWriters)
+            if (HasRoom())
                 return true;
-            if (_volume.Replication.Count < _copies || _time.GetElapsedTime(began) >= patience)
+            if (StandingStill() >= patience)
                 return _bound.Room > 0;
             await _volume.Replication.AcknowledgedAsync(Limits.EvictTick, cancellation);
         }
@@ -157,6 +183,34 @@ internal sealed class Evictor : IDisposable
         _one.Dispose();
         _wake.Dispose();
     }
+
+    private bool HasRoom()
+    {
+        if (_bound.Room <= ReplicationLimits.RoomForWriters)
+            return false;
+        Volatile.Write(ref _standstill, null);
+        return true;
+    }
+
+    /// <summary>For how long writers have been waiting in vain.</summary>
+    private TimeSpan StandingStill()
+    {
+        var (evicted, reached) = (EvictedBlocks, _volume.Replication.ReachedBy(_copies));
+        long now = _time.GetTimestamp();
+        var known = Volatile.Read(ref _standstill);
+        // One that nobody has asked about for long is over: there was room, or nobody to want it.
+        bool goesOn = known is not null && known.Evicted == evicted && known.Reached == reached && _time.GetElapsedTime(known.Asked, now) < ReplicationLimits.StandstillRemembered;
+        long since = goesOn ? known!.Since : now;
+        Volatile.Write(ref _standstill, new Standstill(since, now, evicted, reached));
+        return _time.GetElapsedTime(since, now);
+    }
+
+    private string Missing(int replicas) => (_copies - replicas, replicas) switch
+    {
+        (1, 0) => "a replica",
+        (1, _) => "one more replica",
+        (var more, _) => $"{more}{(replicas == 0 ? "" : " more")} replicas",
+    };
 
     private async Task EvictToGoalAsync(CancellationToken cancellation)
     {
@@ -226,8 +280,11 @@ internal sealed class Evictor : IDisposable
                     gone++;
             }
         }
+        Interlocked.Add(ref _evictedBlocks, gone);
         return gone;
     }
+
+    private sealed record Standstill(long Since, long Asked, long Evicted, Lsn? Reached);
 
     private void Warn()
     {

@@ -60,6 +60,12 @@ internal static class ReplicationLimits
     /// <summary>Pause before all replicas are asked again for a block that none could give.</summary>
     public static readonly TimeSpan FetchPause = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>How long a block that no replica could give is asked for only once by each reader: longer than the kernel takes to ask again for what it could not read ahead.</summary>
+    public static readonly TimeSpan InVainRemembered = TimeSpan.FromSeconds(5);
+
+    /// <summary>Blocks of which that is remembered.</summary>
+    public const int InVainHashes = 4096;
+
     /// <summary>Blocks that are fetched ahead of readers at a time: 8 MiB of default blocks, over all files.</summary>
     public const int FetchedAhead = 64;
 
@@ -68,6 +74,9 @@ internal static class ReplicationLimits
 
     /// <summary>Room in a bounded cache that lets waiting writers go on, bytes: a write of the largest size.</summary>
     public const long RoomForWriters = Engine.Limits.WriteStep;
+
+    /// <summary>How long it is known that writers have waited in vain for room, where none has asked since: one that comes later waits again.</summary>
+    public static readonly TimeSpan StandstillRemembered = TimeSpan.FromSeconds(10);
 
     /// <summary>How often blocks that a shipment turned out to lack are sent before the connection is given up.</summary>
     public const int LackingRounds = 4;

@@ -140,6 +140,8 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         foreach (var block in blocks)
         {
             cancellation.ThrowIfCancellationRequested();
+            if (!volume.AdmitsBlock(block.Payload.Length))
+                throw new BlockStoreException(Errno.ENOSPC, $"the disk of the replica '{volume.Copy}' is full");
             bool wasDamaged = volume.ReplicaBlocks.IsDamaged(block.Hash);
             if (!volume.ReplicaBlocks.Store(block))
                 refused.Add(block.Hash);
@@ -250,7 +252,8 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             Run = _run,
             Blocks = counters.Blocks + counters.DeadBlocks,
             StoredBytes = counters.LocalBytes,
-            LastVerification = volume.LastVerification,
+            LastVerification = volume.Verification.Report.Last,
+            Verification = volume.Verification.Report,
             FreeBytes = volume.RoomOnDisk,
             Trouble = volume.Metadata.Trouble,
             BuildVersion = DeltaProgram.Version,

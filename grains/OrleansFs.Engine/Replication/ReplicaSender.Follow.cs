@@ -26,8 +26,15 @@ internal sealed partial class ReplicaSender
     private async Task ShipAsync(Lsn cursor, ChannelWriter<Shipment> shipments, CancellationToken cancellation)
     {
         using var reader = JournalReader.Open(_volume.MetadataPath);
+        long mended = _time.GetTimestamp();
         while (true)
         {
+            // Also where there is always something to ship.
+            if (!_damaged.IsEmpty && _time.GetElapsedTime(mended) >= ReplicationLimits.Pulse)
+            {
+                await PulseAsync(cancellation);
+                mended = _time.GetTimestamp();
+            }
             var rows = reader.Read(cursor, ReplicationLimits.ShipmentBytes, ReplicationLimits.ShipmentRows)
                 ?? throw new ReplicaException($"the journal does not go back to {cursor} any more");
             if (rows.Count == 0)
@@ -92,6 +99,12 @@ internal sealed partial class ReplicaSender
     private async ValueTask PulseAsync(CancellationToken cancellation)
     {
         var reply = await AskAsync(token => _link.PulseAsync(Epoch, token), cancellation);
+        // What is told is all there is, unless it fills the answer: the rest has been mended, whoever did that.
+        if (reply.Damaged.Length < ReplicationLimits.DamagedPerReply)
+        {
+            foreach (var mended in _damaged.Keys.Except(reply.Damaged))
+                _damaged.TryRemove(mended, out _);
+        }
         if (reply.Damaged.Length == 0)
             return;
         var gone = await ShipBlocksAsync(reply.Damaged, cancellation);
@@ -152,6 +165,8 @@ internal sealed partial class ReplicaSender
             else
                 elsewhere.Add(hash);
         }
+        foreach (var hash in elsewhere)
+            _volume.Verification.NoteDamaged(hash);
         if (elsewhere.Count > 0)
             blocks.AddRange(await _master.FetchAsync(elsewhere, Name, cancellation));
         if (blocks.Count > 0)

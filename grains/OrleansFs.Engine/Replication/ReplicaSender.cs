@@ -55,7 +55,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     public bool MayDiscard { get; set; }
 
     /// <summary>Whether it may be asked for blocks.</summary>
-    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying or ReplicaState.Fenced;
+    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying or ReplicaState.Fenced or ReplicaState.Unable;
 
     /// <summary>What a fetch took lately, ticks: a moving average.</summary>
     public long FetchTime => Volatile.Read(ref _fetchTicks);
@@ -114,6 +114,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             StoredBytes = last?.Reply.StoredBytes ?? 0,
             LastContact = last?.At,
             LastVerification = last?.Reply.LastVerification,
+            Verification = last?.Reply.Verification,
             DamagedBlocks = _damaged.Count,
             SentBytes = Interlocked.Read(ref _sentBytes),
             BuiltBlocks = Interlocked.Read(ref _deltaBlocks),
@@ -178,7 +179,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             _logger.LogInformation("the replica '{Name}' is not being kept up to date now: {Reason}", Name, reason);
         Trouble = reason;
         if (State is not (ReplicaState.Ahead or ReplicaState.Fenced))
-            State = ReplicaState.Away;
+            State = e is ReplicaUnableException ? ReplicaState.Unable : ReplicaState.Away;
     }
 
     private async Task PauseAsync(TimeSpan pause)
@@ -262,8 +263,9 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
                 throw new ReplicaException($"the replica '{Name}' knows a newer master, of epoch {reply.Epoch}");
             case ReplicaOutcome.Gap:
                 throw new ReplicaException($"the replica '{Name}' has lost its place");
-            case ReplicaOutcome.Refused:
             case ReplicaOutcome.Unable:
+                throw new ReplicaUnableException(reply.Trouble ?? $"the replica '{Name}' cannot take anything");
+            case ReplicaOutcome.Refused:
                 throw new ReplicaException(reply.Trouble ?? $"the replica '{Name}' refuses");
             default:
                 if (_run != default && reply.Run != _run)
@@ -317,4 +319,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
 internal sealed record Contact(ReplicaReply Reply, DateTimeOffset At);
 
 /// <summary>A replica cannot or will not go on: what it was told, in one line.</summary>
-internal sealed class ReplicaException(string message) : IOException(message);
+internal class ReplicaException(string message) : IOException(message);
+
+/// <summary>It answers and can be read, and takes nothing: its disk is full, or fails.</summary>
+internal sealed class ReplicaUnableException(string message) : ReplicaException(message);

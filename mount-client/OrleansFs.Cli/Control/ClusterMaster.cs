@@ -50,6 +50,8 @@ internal sealed class ClusterMaster : IMaster
 
     public Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation) => Connection.DrainAsync(Volume, copies, target, cancellation);
 
+    public Task<IReadOnlyList<CopyVerification>> VerifyAsync(CopyName? copy, VerificationAction action, CancellationToken cancellation) => Connection.VerifyAsync(Volume, copy, action, cancellation);
+
     public ValueTask DisposeAsync() => Connection.DisposeAsync();
 }
 

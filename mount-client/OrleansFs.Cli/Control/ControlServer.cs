@@ -20,12 +20,15 @@ internal interface IControlHandler
     /// <summary>A step of a drain.</summary>
     Task<ControlReply> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
 
+    /// <summary>Begins or ends the verification of block files.</summary>
+    Task<ControlReply> VerifyAsync(string? copy, VerificationAction action, CancellationToken cancellation);
+
     /// <summary>Unmounts in order. Null when the mount is gone; why not where it is not.</summary>
     Task<string?> UnmountAsync();
 }
 
 /// <summary>
-/// The control socket of a data folder: <c>status</c>, <c>gc</c>, <c>replicas</c>, <c>drain</c> and <c>umount</c> reach the process that serves the volume through it.
+/// The control socket of a data folder: <c>status</c>, <c>gc</c>, <c>replicas</c>, <c>drain</c>, <c>verify</c> and <c>umount</c> reach the process that serves the volume through it.
 /// </summary>
 /// <remarks>Only the folder's owner and root can reach it. Connections are few and short; one that asked for the unmount stays until <see cref="EndAsync"/>.</remarks>
 internal sealed class ControlServer : IDisposable
@@ -181,6 +184,9 @@ internal sealed class ControlServer : IDisposable
                 break;
             case ControlVerb.Drain:
                 await SayAsync(stream, await _handler.DrainAsync(request.Copies, request.Target, _stopping.Token));
+                break;
+            case ControlVerb.Verify:
+                await SayAsync(stream, await _handler.VerifyAsync(request.Copy, request.Verification, _stopping.Token));
                 break;
             default:
                 await SayAsync(stream, new() { Error = $"the process that serves the volume does not know '{request.Verb}'" });

@@ -1,3 +1,4 @@
+using OrleansFs.Client;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -11,6 +12,9 @@ internal interface IMaster : IAsyncDisposable
 
     /// <summary>A step of a drain: see <see cref="ICopyGrain.DrainAsync"/>.</summary>
     Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
+
+    /// <summary>Begins or ends the verification of block files, of one copy or of all that are there, and tells how each stands.</summary>
+    Task<IReadOnlyList<CopyVerification>> VerifyAsync(CopyName? copy, VerificationAction action, CancellationToken cancellation);
 }
 
 /// <summary>The process that serves a mount.</summary>
@@ -21,6 +25,10 @@ internal sealed class MountedMaster(string folder) : IMaster
 
     public async Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation) =>
         (await AskAsync(new(ControlRequest.CurrentVersion, ControlVerb.Drain, Copies: copies, Target: target), cancellation)).Drain ?? throw Strange();
+
+    public async Task<IReadOnlyList<CopyVerification>> VerifyAsync(CopyName? copy, VerificationAction action, CancellationToken cancellation) =>
+        (await AskAsync(new(ControlRequest.CurrentVersion, ControlVerb.Verify, Copy: copy?.Value, Verification: action), cancellation)).Verifications?
+            .Select(v => new CopyVerification(CopyName.Parse(v.Copy), v.Report)).ToList() ?? throw Strange();
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 

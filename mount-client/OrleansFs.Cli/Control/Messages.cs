@@ -12,10 +12,11 @@ internal enum ControlVerb
     Collect,
     Replicas,
     Drain,
+    Verify,
 }
 
 /// <summary>A request: one line of JSON. The version is that of the protocol; a server answers a newer one with an error.</summary>
-internal sealed record ControlRequest(int Version, ControlVerb Verb, bool DryRun = false, int Copies = 1, Lsn? Target = null)
+internal sealed record ControlRequest(int Version, ControlVerb Verb, bool DryRun = false, int Copies = 1, Lsn? Target = null, string? Copy = null, VerificationAction Verification = VerificationAction.Look)
 {
     public const int CurrentVersion = 1;
 }
@@ -39,12 +40,18 @@ internal sealed record ControlReply
     /// <summary>How far a drain has come.</summary>
     public DrainStep? Drain { get; init; }
 
+    /// <summary>How the verification of each copy stands.</summary>
+    public IReadOnlyList<VerificationOfCopy>? Verifications { get; init; }
+
     /// <summary>The mount is gone; what was written is being committed.</summary>
     public bool? Unmounted { get; init; }
 
     /// <summary>Everything is committed and the folder is free.</summary>
     public bool? Committed { get; init; }
 }
+
+/// <summary>How the verification of a copy stands.</summary>
+internal sealed record VerificationOfCopy(string Copy, VerificationReport Report);
 
 /// <summary>How far long work is.</summary>
 /// <param name="Step">What is being done, in a word or two.</param>

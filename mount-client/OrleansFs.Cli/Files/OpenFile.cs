@@ -16,6 +16,7 @@ internal sealed partial class OpenFile : IDisposable
     private const int EROFS = 30;
     private const int EIO = 5;
     private const int EPERM = 1;
+    private const int ENOSPC = 28;
     private const int ELOOP = 40;
     private readonly SafeFileHandle _file;
     private readonly string _path;
@@ -67,6 +68,7 @@ internal sealed partial class OpenFile : IDisposable
         EROFS => "only a mount of the master that is not read-only can do that; a replica keeps everything",
         EOPNOTSUPP => "the master gives up nothing: it was started without --cache-size",
         EIO => "a block is not here, and no replica could give it ('orleansfs status' says more)",
+        ENOSPC => "cannot be pinned: four fifths of the cache may be, and what replicas have not got yet stays too; unpin something, or allow the cache more with --cache-size",
         _ => Describe(error),
     });
 

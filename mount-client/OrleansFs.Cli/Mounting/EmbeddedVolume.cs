@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Control;
+using OrleansFs.Client;
 using OrleansFs.Cli.Output;
 using OrleansFs.Engine;
 using OrleansFs.Engine.Check;
@@ -52,7 +53,8 @@ internal sealed class EmbeddedVolume : IServedVolume
         var host = await OpenHostAsync(request.Network.ApplyTo(new OrleansFsHostOptions { Volume = volume, Loggers = loggers, Exclusive = isAlone }), cancellation);
         if (!isAlone)
             await ClaimAsync(host, cancellation);
-        return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.Beside };
+        // With replicas a call may wait for one of them: a program that waits with it can be interrupted.
+        return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.Beside with { Cancellable = true } };
     }
 
     public string? Notice
@@ -96,6 +98,24 @@ internal sealed class EmbeddedVolume : IServedVolume
         return step.TryGet(out var reached, out var error)
             ? new DrainStep { Target = reached.Target, Reached = reached.Reached, Copies = reached.Copies, IsDone = reached.Copies >= copies }
             : throw new CommandException($"not everything could be brought to disk here: {error}");
+    }
+
+    public async Task<IReadOnlyList<CopyVerification>> VerifyAsync(CopyName? copy, VerificationAction action, CancellationToken cancellation)
+    {
+        var reports = new List<CopyVerification>();
+        var own = _host.Volume;
+        if (copy is null || copy == own.Copy)
+        {
+            var verified = await Task.Run(() => own.Verify(action), cancellation);
+            reports.Add(new CopyVerification(own.Copy, verified.TryGet(out var report, out var error) ? report : throw new CommandException($"the copy '{own.Copy}' cannot be verified: {error}")));
+        }
+        foreach (var replica in own.Replication.Reports().Where(r => r.State != ReplicaState.Away && (copy is null || copy.Value.Value == r.Name)))
+        {
+            var grain = _host.Grains.GetGrain<ICopyGrain>(new CopyGrainKey(CopyName.Parse(replica.Name)).ToString());
+            var verified = await grain.VerifyAsync(action, cancellation);
+            reports.Add(new CopyVerification(CopyName.Parse(replica.Name), verified.TryGet(out var report, out var error) ? report : throw new CommandException($"the copy '{replica.Name}' cannot be verified: {error}")));
+        }
+        return reports.Count > 0 ? reports : throw new CommandException($"the copy '{copy}' is not there now");
     }
 
     public async ValueTask DisposeAsync()

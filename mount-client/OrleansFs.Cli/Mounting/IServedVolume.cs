@@ -1,4 +1,5 @@
 using OrleansFs.Cli.Control;
+using OrleansFs.Client;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 using OrleansFs.Mount;
@@ -43,6 +44,10 @@ internal interface IServedVolume : IAsyncDisposable
     /// <summary>A step of a drain: brings everything to disk (with no target), waits a moment, and tells how far the replicas are.</summary>
     /// <exception cref="CommandException">It cannot be done.</exception>
     Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation);
+
+    /// <summary>Begins or ends the verification of block files, of one copy or of all that are there.</summary>
+    /// <exception cref="CommandException">It cannot be done.</exception>
+    Task<IReadOnlyList<CopyVerification>> VerifyAsync(CopyName? copy, VerificationAction action, CancellationToken cancellation);
 
     /// <summary>Deletes what nothing refers to.</summary>
     /// <exception cref="CommandException">It cannot be done from here.</exception>

@@ -26,6 +26,12 @@ internal sealed class MountControl(IServedVolume volume, MountedVolume mounted, 
     public Task<ControlReply> DrainAsync(int copies, Lsn? target, CancellationToken cancellation) =>
         AnswerAsync(async () => new ControlReply { Drain = await volume.DrainAsync(copies, target, cancellation) });
 
+    public Task<ControlReply> VerifyAsync(string? copy, VerificationAction action, CancellationToken cancellation) =>
+        AnswerAsync(async () => new ControlReply
+        {
+            Verifications = [.. (await volume.VerifyAsync(copy is null ? null : CopyNames.Parse("--copy", copy), action, cancellation)).Select(v => new VerificationOfCopy(v.Copy.Value, v.Report))],
+        });
+
     public async Task<string?> UnmountAsync()
     {
         try

@@ -79,6 +79,9 @@ internal sealed class RemoteVolume : IServedVolume
         return await _connection.DrainAsync(_access.Copy.Volume, copies, target, cancellation);
     }
 
+    public Task<IReadOnlyList<CopyVerification>> VerifyAsync(CopyName? copy, VerificationAction action, CancellationToken cancellation) =>
+        _connection.VerifyAsync(_access.Copy.Volume, copy, action, cancellation);
+
     public async ValueTask DisposeAsync()
     {
         await _access.DisposeAsync();

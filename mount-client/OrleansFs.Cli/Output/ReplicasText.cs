@@ -70,8 +70,22 @@ internal static class ReplicasText
         // A replica that was not heard of since this master started.
         replica is { State: ReplicaState.Away, Blocks: 0 } ? "not known" : string.Create(CultureInfo.InvariantCulture, $"{replica.Blocks:N0} blocks, {ByteSize.Format(replica.StoredBytes)}"),
         Ago(replica.LastContact, now, replica.State == ReplicaState.Waiting ? "-" : "never"),
-        Ago(replica.LastVerification, now, replica.State == ReplicaState.Waiting ? "-" : "never"),
+        Verified(replica, now),
     ];
+
+    private static string Verified(in ReplicaReport replica, DateTimeOffset now)
+    {
+        string last = Ago(replica.LastVerification, now, "never");
+        if (replica.Verification is not { } verification)
+            return last;
+        if (verification.LastDamaged > 0)
+            last += string.Create(CultureInfo.InvariantCulture, $", {verification.LastDamaged:N0} damaged");
+        return verification.IsRunning ? $"{last}; now {Percent(verification)}" : last;
+    }
+
+    /// <summary>How much of a pass is done, and what it found.</summary>
+    public static string Percent(in VerificationReport running) =>
+        string.Create(CultureInfo.InvariantCulture, $"{100 * running.Blocks / Math.Max(1, running.TotalBlocks)} %{(running.Damaged == 0 ? "" : $", {running.Damaged:N0} damaged")}");
 
     private static string Ago(DateTimeOffset? time, DateTimeOffset now, string never) => time is { } at ? $"{Time(now > at ? now - at : TimeSpan.Zero)} ago" : never;
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using OrleansFs.Cli.Control;
+using OrleansFs.Model;
 
 namespace OrleansFs.Cli.Output;
 
@@ -37,10 +38,19 @@ internal static class StatusText
             if (built.Count > 0)
                 lines.Add(Line("differences", string.Join("; ", built)));
         }
+        if (report.Mount is not null && volume.Verification is { } verification)
+            lines.Add(Line("verified", Verified(verification)));
         if (volume.ResidentBytes is { } resident)
             lines.Add(Line("memory", ByteSize.Format(resident)));
         lines.Add(Line("trouble", volume.Trouble ?? "none"));
         return string.Join('\n', lines);
+    }
+
+    private static string Verified(VerificationReport verification)
+    {
+        string last = verification.Last is { } at ? $"{Time(at)}{(verification.LastDamaged == 0 ? "" : $", {Count(verification.LastDamaged)} blocks were damaged")}" : "never";
+        string now = verification.IsRunning ? $"; now {ReplicasText.Percent(verification)}" : "";
+        return last + now + (verification.Unrepaired == 0 ? "" : $"; {Count(verification.Unrepaired)} blocks are damaged");
     }
 
     private static string Line(string label, string text) => label.PadRight(LabelWidth) + text;

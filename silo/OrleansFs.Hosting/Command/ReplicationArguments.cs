@@ -5,9 +5,11 @@ using OrleansFs.Engine.Delta;
 
 namespace OrleansFs.Hosting.Command;
 
-/// <summary>What a command line says of a master's cache and of how many copies it wants, not yet looked at.</summary>
-public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout, DeltaMode Delta = DeltaMode.Auto)
+/// <summary>What a command line says of a master's cache, of how many copies it wants and of how often they are verified, not yet looked at.</summary>
+public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout, string? CacheWait = null, string? VerifyEvery = null, DeltaMode Delta = DeltaMode.Auto)
 {
+    private const string Never = "never";
+
     /// <summary>Nothing was said.</summary>
     public static ReplicationArguments Default { get; } = new(null, 1, 0, null);
 
@@ -31,7 +33,20 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
                 throw new HostException($"--fetch-timeout {FetchTimeout}: a time is a number of seconds, or one with ms, s, min or h");
             options = options with { FetchTimeout = patience };
         }
+        if (CacheWait is not null)
+            options = options with { CacheFullTimeout = Duration.TryParse(CacheWait, out var wait) ? wait : throw new HostException($"--cache-wait {CacheWait}: a time is a number of seconds, or one with ms, s, min or h") };
+        if (VerifyEvery is not null)
+            options = options with { VerifyEvery = ParseVerifyEvery(VerifyEvery) };
         return options;
+    }
+
+    private static TimeSpan? ParseVerifyEvery(string text)
+    {
+        if (text == Never)
+            return null;
+        return Duration.TryParse(text, TimeSpan.FromDays(Limits.MaxVerifyDays), out var every) && every >= Limits.MinVerifyEvery
+            ? every
+            : throw new HostException($"--verify-every {text}: a time from an hour to a year, like 12h or 14d, or {Never}");
     }
 
     /// <summary>The same on a command line.</summary>
@@ -47,6 +62,10 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
             yield return $"--fetch-timeout={FetchTimeout}";
         if (Delta != Default.Delta)
             yield return $"--delta={Delta.ToString().ToLowerInvariant()}";
+        if (CacheWait is not null)
+            yield return $"--cache-wait={CacheWait}";
+        if (VerifyEvery is not null)
+            yield return $"--verify-every={VerifyEvery}";
     }
 }
 
@@ -57,6 +76,7 @@ public sealed class ReplicationOptions
     private readonly Option<int> _copies = new("--copies") { Description = "replicas that must have a block before it is given up here", HelpName = "N", DefaultValueFactory = _ => ReplicationArguments.Default.Copies };
     private readonly Option<int> _syncCopies = new("--sync-copies") { Description = "replicas that an fsync waits for", HelpName = "N", DefaultValueFactory = _ => ReplicationArguments.Default.SyncCopies };
     private readonly Option<string?> _fetchTimeout = new("--fetch-timeout") { Description = "how long a reader waits for a block that no replica can give, before EIO; 30s where it is not said", HelpName = "TIME" };
+    private readonly Option<string?> _cacheWait = new("--cache-wait") { Description = "how long a writer waits in a cache full of what replicas have not got, before ENOSPC; 30s where it is not said", HelpName = "TIME" };
 
     private readonly Option<DeltaMode> _delta = new("--delta")
     {
@@ -65,14 +85,17 @@ public sealed class ReplicationOptions
         DefaultValueFactory = _ => DeltaMode.Auto,
     };
 
-    /// <summary>All of them.</summary>
-    public IReadOnlyList<Option> All => [_cacheSize, _copies, _syncCopies, _fetchTimeout, _delta];
+    /// <summary>Those that are about other copies.</summary>
+    public IReadOnlyList<Option> All => [_cacheSize, _copies, _syncCopies, _fetchTimeout, _cacheWait, _delta];
+
+    /// <summary>For every copy, also one that is alone.</summary>
+    public Option<string?> VerifyEvery { get; } = new("--verify-every") { Description = "how often all block files are read and compared with their SHA-256, in the background; 14d where it is not said; never", HelpName = "TIME" };
 
     public void AddTo(System.CommandLine.Command command)
     {
-        foreach (var option in All)
+        foreach (var option in All.Append(VerifyEvery))
             command.Options.Add(option);
     }
 
-    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout), parsed.GetValue(_delta));
+    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout), parsed.GetValue(_cacheWait), parsed.GetValue(VerifyEvery), parsed.GetValue(_delta));
 }

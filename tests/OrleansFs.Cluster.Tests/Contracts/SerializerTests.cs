@@ -12,6 +12,19 @@ namespace OrleansFs.Cluster.Tests.Contracts;
 public sealed class SerializerTests : IDisposable
 {
     private static readonly BlockHash Hash = BlockHash.Of([1, 2, 3]);
+
+    private static readonly VerificationReport Verified = new()
+    {
+        Last = DateTimeOffset.UnixEpoch,
+        LastBlocks = 1,
+        LastDamaged = 2,
+        Began = DateTimeOffset.MaxValue,
+        Blocks = 3,
+        TotalBlocks = 4,
+        Damaged = 5,
+        Unrepaired = 6,
+    };
+
     private static readonly CopyName Nas = CopyName.Parse("nas");
     private static readonly SessionTicket Ticket = new(SessionId.New(), long.MinValue + 5);
 
@@ -92,7 +105,7 @@ public sealed class SerializerTests : IDisposable
         new VolumeStatus { Volume = "v", Uuid = "u", Copy = "c", Role = "r", StoredBytes = 12, LastCommit = DateTimeOffset.UnixEpoch, ResidentBytes = null, Trouble = "none" },
         new VolumeStatus
         {
-            Volume = "v", Uuid = "u", Copy = "c", Role = "r", CacheBytes = 1, LocalBytes = 2, PinnedBytes = 3, NotBackedUpBytes = 4,
+            Volume = "v", Uuid = "u", Copy = "c", Role = "r", CacheBytes = 1, LocalBytes = 2, PinnedBytes = 3, NotBackedUpBytes = 4, EvictedBlocks = 5, FetchedBlocks = 6, Verification = Verified,
             Replicas = [new ReplicaReport { Name = "nas", State = ReplicaState.Away, Lsn = 1, LagMutations = 2 }],
         },
         FsResult.Ok, (FsResult)Errno.ENOSPC, (FsResult<long>)5L, (FsResult<long>)Errno.EROFS, (FsResult<Attributes>)Some, (FsResult<VolumeStatus>)Errno.EIO,
@@ -104,7 +117,7 @@ public sealed class SerializerTests : IDisposable
         new DirectoryPage { Rows = [], Names = [], Attributes = null, IsLast = false },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = null, WeakChecksum = ulong.MaxValue, Residency = BlockResidency.Missing, IsPinned = true },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = new Timestamp(4), WeakChecksum = 0, Residency = BlockResidency.Local, IsPinned = false },
-        BlockResidency.Evicted, new CopyAwayException(Nas),
+        BlockResidency.Evicted, new CopyAwayException(Nas), Verified, VerificationAction.Stop,
         .. Replication(), .. ByHash(),
     ];
 
@@ -136,7 +149,7 @@ public sealed class SerializerTests : IDisposable
             new ReplicaReply
             {
                 Outcome = ReplicaOutcome.Lacking, Epoch = new Epoch(3), EpochStart = new Lsn(5), Position = new Lsn(long.MaxValue), Hashes = [Hash, BlockHash.Hole], Damaged = [Hash],
-                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4, BuildVersion = 5,
+                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4, BuildVersion = 5, Verification = Verified,
             },
             new JournalShipment { Epoch = new Epoch(3), Entries = [entry], Gone = [Hash], Needed = new Lsn(6) },
             new CopyOffer { Copy = Guid.NewGuid(), Epoch = new Epoch(3), Bytes = long.MaxValue, Sha256 = Hash, Lsn = new Lsn(8), Discard = true },
@@ -154,7 +167,7 @@ public sealed class SerializerTests : IDisposable
             {
                 Name = "nas", State = ReplicaState.Following, Lsn = 1, LagMutations = 2, LagBytes = 3, LagSeconds = 0.5, Blocks = 4, StoredBytes = 5, LastContact = DateTimeOffset.UnixEpoch,
                 LastVerification = DateTimeOffset.MaxValue, DamagedBlocks = 6, SentBytes = 7, Trouble = "none", LagBytesIsLeast = true,
-                BuiltBlocks = 8, BuildBytes = 9, BuildSavedBytes = 10, BuildFailures = 11, BuildSeconds = 0.25,
+                BuiltBlocks = 8, BuildBytes = 9, BuildSavedBytes = 10, BuildFailures = 11, BuildSeconds = 0.25, Verification = Verified,
             },
         ];
     }

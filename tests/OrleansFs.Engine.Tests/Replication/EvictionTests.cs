@@ -45,7 +45,7 @@ public sealed class EvictionTests
     [Fact]
     public async Task Without_a_replica_nothing_is_evicted_and_a_full_cache_says_so()
     {
-        await using var master = await CreateAsync();
+        await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(1) });
         int written = 0;
         Errno refused;
         do
@@ -120,9 +120,9 @@ public sealed class EvictionTests
             await File.WriteAllBytesAsync(block, bytes, Cancellation);
         }
         Assert.Equal(Content(0), await master.ReadAllAsync(file));
-        await bad.Volume.VerifyAllAsync(null, Cancellation);
+        await bad.VerifyAsync();
         await EventuallyAsync(() => bad.Volume.ReplicaBlocks.DamagedCount == 0);
-        Assert.Equal((FileSize / S, 0L), await bad.Volume.VerifyAllAsync(null, Cancellation));
+        Assert.Equal((FileSize / S, 0L), await bad.VerifyAsync());
     }
 
     [Fact]
@@ -184,6 +184,70 @@ public sealed class EvictionTests
         await master.Copy.CloseAsync();
         await AssertCleanAsync(master.Folder);
         await master.ReopenAsync();
+    }
+
+    [Fact]
+    public async Task A_writer_in_a_full_cache_waits_for_a_replica_that_is_not_known_yet()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        // As many as fit, beside the room that writers leave.
+        for (int i = 0; i < 6; i++)
+            await WriteFileAsync(master, i);
+        var writing = Task.Run(async () =>
+        {
+            for (int i = 6; i < 12; i++)
+                await WriteFileAsync(master, i);
+        }, Cancellation);
+        await EventuallyAsync(async () => (await master.StatusAsync()).Trouble is not null);
+        Assert.False(writing.IsCompleted);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await writing.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        await DrainAsync(master);
+        await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
+    }
+
+    [Fact]
+    public async Task Who_comes_after_the_time_out_of_a_full_cache_does_not_wait_for_it_again()
+    {
+        await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(2) });
+        int written = 0;
+        while (await TryWriteFileAsync(master, written) == Errno.None)
+            written++;
+        long began = TimeProvider.System.GetTimestamp();
+        for (int i = 0; i < 20; i++)
+            Assert.Equal(Errno.ENOSPC, await TryWriteFileAsync(master, 100 + i));
+        Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(20), "each waited for itself");
+    }
+
+    [Fact]
+    public async Task No_more_is_pinned_than_leaves_room_in_the_cache()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        for (int i = 0; i < 12; i++)
+        {
+            await WriteFileAsync(master, i);
+            await DrainAsync(master);
+        }
+        int pinned = 0;
+        Errno refused;
+        while ((refused = (await master.Copy.ChangeResidencyAsync(await master.FindAsync($"f{pinned}"), ResidencyAction.Pin, 0, FileSize, Cancellation)).Error) == Errno.None)
+            pinned++;
+        Assert.Equal((Errno.ENOSPC, 6), (refused, pinned));
+        Assert.InRange(BytesOfBlocks(master), 6 * FileSize, Cache);
+        // There is room for what is read and written; and what was pinned stays, mended where it is damaged.
+        for (int i = 0; i < 12; i++)
+            Assert.Equal(Content(i), await master.ReadAllAsync(await master.FindAsync($"f{i}")));
+        await WriteFileAsync(master, 20);
+        await DrainAsync(master);
+        File.Delete(Directory.GetFiles(Path.Combine(master.Folder, "blocks"), BlockHash.Of(Content(0).AsSpan(0, S)).ToString(), SearchOption.AllDirectories).Single());
+        Assert.Equal(1, (await master.Copy.VerifyAllAsync()).Damaged);
+        Assert.Equal(0, master.Copy.Verification.Report.Unrepaired);
+        Assert.Equal(6L * FileSize / S, (await Task.WhenAll(Enumerable.Range(0, 6).Select(async i => master.Copy.Why(await master.FindAsync($"f{i}")).Value))).Sum(w => w.PinnedBlocks));
+        Assert.Equal(FileSize / S, LocalBlocks(master, Content(0)));
+        await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
     }
 
     private static Task<VolumeFixture> CreateAsync(Func<VolumeOptions, VolumeOptions>? more = null) =>

@@ -59,6 +59,9 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
         Link.Target = Receiver;
     }
 
+    /// <summary>A whole verification: the blocks that it looked at, and how many of them were damaged.</summary>
+    public async Task<(long Blocks, long Damaged)> VerifyAsync() => await Volume.VerifyAllAsync();
+
     public LocalSession OpenSession() => Volume.OpenSession(this);
 
     bool IInodeHolder.Holds(InodeNumber inode) => false;

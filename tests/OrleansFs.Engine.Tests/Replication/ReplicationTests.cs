@@ -162,9 +162,9 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         bytes[^1] ^= 1;
         await File.WriteAllBytesAsync(blocks[0], bytes, Cancellation);
         File.Delete(blocks[1]);
-        Assert.Equal((8L, 2L), await replica.Volume.VerifyAllAsync(null, Cancellation));
+        Assert.Equal((8L, 2L), await replica.VerifyAsync());
         await EventuallyAsync(() => replica.Volume.ReplicaBlocks.DamagedCount == 0);
-        Assert.Equal((8L, 0L), await replica.Volume.VerifyAllAsync(null, Cancellation));
+        Assert.Equal((8L, 0L), await replica.VerifyAsync());
         Assert.Single(Directory.GetFiles(Path.Combine(replica.Folder, "lost+blocks")));
     }
 

@@ -5,7 +5,20 @@ namespace OrleansFs.Fault.Tests.Product;
 /// <summary>How to run <c>orleansfs mount</c>.</summary>
 internal sealed record MountOptions
 {
-    public required string Data { get; init; }
+    /// <summary>The data folder of the volume; null for a mount of what a silo serves.</summary>
+    public string? Data { get; init; }
+
+    /// <summary>CONN; null for a mount that is alone.</summary>
+    public string? Cluster { get; init; }
+
+    /// <summary>The name of the copy that it serves.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>The copy to mount; null for the master's.</summary>
+    public string? Copy { get; init; }
+
+    /// <summary>What has no property here.</summary>
+    public IReadOnlyList<string> More { get; init; } = [];
 
     public required string MountPoint { get; init; }
 
@@ -22,8 +35,11 @@ internal sealed record MountOptions
 
     public IEnumerable<string> Arguments =>
     [
-        "mount", "--data", Data, MountPoint, "--memory", Memory, "--block-size", BlockSize, "--io-uring", IoUring, .. ReadOnly ? ["--read-only"] : Array.Empty<string>(),
+        "mount", MountPoint, "--memory", Memory, "--block-size", BlockSize, "--io-uring", IoUring, .. ReadOnly ? ["--read-only"] : Array.Empty<string>(),
+        .. Named("--data", Data), .. Named("--cluster", Cluster), .. Named("--name", Name), .. Named("--copy", Copy), .. More,
     ];
+
+    private static string[] Named(string option, string? value) => value is null ? [] : [option, value];
 }
 
 /// <summary>A process of <c>orleansfs mount</c>, from the moment at which the mount is usable.</summary>
@@ -106,7 +122,7 @@ internal sealed class MountProcess : IAsyncDisposable
     }
 
     /// <summary>A warning of the volume or the mount, an error of anyone, or what the runtime says of an exception. What Orleans has to say of the machine is nobody's trouble.</summary>
-    private static bool IsTrouble(string line) =>
+    public static bool IsTrouble(string line) =>
         (line.Contains(" warn  ", StringComparison.Ordinal) && s_ours.Any(category => line.Contains($" warn  {category}: ", StringComparison.Ordinal)))
         || line.Contains(" ERROR ", StringComparison.Ordinal) || line.Contains(" FATAL ", StringComparison.Ordinal) || line.Contains("nhandled exception", StringComparison.Ordinal);
 }

@@ -57,6 +57,8 @@ internal static class WorkKinds
         ["fill-small"] = new FillWork(FillStyle.Small),
         ["fill-sparse"] = new FillWork(FillStyle.Sparse),
         ["names"] = new NameWork(),
+        ["library"] = new LibraryWork(inPlace: false),
+        ["library-in-place"] = new LibraryWork(inPlace: true),
         ["sqlite-wal"] = new SqliteWork("wal"),
         ["sqlite-journal"] = new SqliteWork("delete"),
     };

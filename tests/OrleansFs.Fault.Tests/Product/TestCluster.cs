@@ -1,0 +1,166 @@
+using OrleansFs.Fault.Tests.Machine;
+using Xunit;
+
+namespace OrleansFs.Fault.Tests.Product;
+
+/// <summary>A master that is smaller than its volume, two replicas, a mount over the network, and a mount of each replica: a process each, on one machine.</summary>
+internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
+{
+    private static readonly string[] s_replicas = ["nas", "usb"];
+    private readonly Dictionary<string, SiloProcess> _replicas = [];
+    private readonly Dictionary<string, MountProcess> _readers = [];
+    private readonly Dictionary<string, string> _elsewhere = [];
+    private MountProcess? _master;
+    private MountProcess? _client;
+
+    public string MasterMount { get; } = scratch.Folder("mount");
+
+    public string ClientMount { get; } = scratch.Folder("far");
+
+    public string Cluster { get; } = $"sqlite:{scratch.File("cluster.db")}";
+
+    /// <summary>What was logged in all of their lives that nobody should have to read.</summary>
+    private List<string> Troubles { get; } = [];
+
+    public async Task StartAsync(string ioUring)
+    {
+        await StartMasterAsync(ioUring);
+        foreach (string name in s_replicas)
+            await StartReplicaAsync(name);
+        await StartClientAsync();
+    }
+
+    /// <summary>A replica can be mounted when it has had its first copy.</summary>
+    public async Task StartReadersAsync()
+    {
+        foreach (string name in s_replicas)
+            await StartReaderAsync(name);
+    }
+
+    public async Task StartReaderAsync(string name) =>
+        _readers[name] = await MountProcess.StartAsync(new MountOptions { Cluster = Cluster, Copy = name, ReadOnly = true, MountPoint = scratch.Folder($"copy-{name}") });
+
+    /// <summary>Options of the master beyond its place. By default the least cache there is, which holds some hundred blocks.</summary>
+    public IReadOnlyList<string> MasterOptions { get; init; } = ["--cache-size", "8MiB"];
+
+    public async Task StartMasterAsync(string ioUring = "off") => _master = await MountProcess.StartAsync(new MountOptions
+    {
+        Data = Folder("master"),
+        Cluster = Cluster,
+        Name = "master",
+        MountPoint = MasterMount,
+        Memory = "16MiB",
+        BlockSize = "16KiB",
+        IoUring = ioUring,
+        More = MasterOptions,
+    });
+
+    /// <summary>The data folder of a copy.</summary>
+    public string Folder(string name) => _elsewhere.TryGetValue(name, out string? folder) ? folder : scratch.File(name);
+
+    /// <summary>The data folder of a copy is to be there: on a disk of its own.</summary>
+    public void Place(string name, string folder) => _elsewhere[name] = folder;
+
+    public async Task StartClientAsync() => _client = await MountProcess.StartAsync(new MountOptions { Cluster = Cluster, MountPoint = ClientMount });
+
+    public async Task StartReplicaAsync(string name) => _replicas[name] = await SiloProcess.ReplicaAsync(Folder(name), name, Cluster);
+
+    public async Task KillMasterAsync() => await KillAsync(_master!);
+
+    /// <summary>The machine of the master is gone, with its disk.</summary>
+    public async Task LoseMasterAsync()
+    {
+        await KillMasterAsync();
+        _master = null;
+        await Tool.RunAsync("umount", "--lazy", MasterMount);
+        Directory.Delete(Folder("master"), recursive: true);
+    }
+
+    public async Task KillClientAsync() => await KillAsync(_client!);
+
+    public async Task KillReplicaAsync(string name)
+    {
+        await _replicas[name].KillAsync();
+        Troubles.AddRange(_replicas[name].Troubles);
+        await _replicas[name].DisposeAsync();
+    }
+
+    /// <summary>The replica stops in order, as its owner does it.</summary>
+    public async Task StopReplicaAsync(string name)
+    {
+        await _replicas[name].StopWellAsync();
+        Troubles.AddRange(_replicas[name].Troubles);
+        await _replicas[name].DisposeAsync();
+        _replicas.Remove(name);
+    }
+
+    public async Task StopMasterAsync()
+    {
+        await _master!.StopWellAsync();
+        Troubles.AddRange(_master.Troubles);
+        await _master.DisposeAsync();
+        _master = null;
+    }
+
+    /// <summary>What a mount of a replica shows.</summary>
+    public string CopyMount(string name) => scratch.File($"copy-{name}");
+
+    /// <summary>Every mount there is shows the same tree with the same content.</summary>
+    public async Task ExpectEqualAsync()
+    {
+        string[] mounts = [.. _master is null ? [] : new[] { MasterMount }, .. _client is null ? [] : new[] { ClientMount }, .. _readers.Keys.Select(CopyMount)];
+        var trees = await Task.WhenAll(mounts.Select(DescribeAsync));
+        for (int i = 1; i < mounts.Length; i++)
+        {
+            string[] missing = [.. trees[0].Except(trees[i]).Take(8)], more = [.. trees[i].Except(trees[0]).Take(8)];
+            Assert.True(missing.Length + more.Length == 0, $"{mounts[0]} and {mounts[i]} differ:\n-{string.Join("\n-", missing)}\n+{string.Join("\n+", more)}");
+        }
+    }
+
+    /// <summary>In order: who is asked last ends last.</summary>
+    public async Task StopWellAsync()
+    {
+        foreach (var mount in _readers.Values.Append(_client).Append(_master).OfType<MountProcess>())
+        {
+            await mount.StopWellAsync();
+            Troubles.AddRange(mount.Troubles);
+        }
+        foreach (var replica in _replicas.Values)
+        {
+            await replica.StopWellAsync();
+            Troubles.AddRange(replica.Troubles);
+        }
+        Assert.DoesNotContain(Troubles, t => !IsExpected(t));
+    }
+
+    /// <summary>What may be in the logs, because the test does it.</summary>
+    public Func<string, bool> IsExpected { get; init; } = _ => false;
+
+    public async Task ExpectCleanAsync(params string[] copies)
+    {
+        foreach (string name in copies)
+            await Check.CleanAsync(Folder(name), verifyData: true);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var mount in _readers.Values.Append(_client).Append(_master).OfType<MountProcess>())
+            await mount.DisposeAsync();
+        foreach (var replica in _replicas.Values)
+            await replica.DisposeAsync();
+    }
+
+    private async Task KillAsync(MountProcess mount)
+    {
+        await mount.KillAsync();
+        Troubles.AddRange(mount.Troubles);
+        await mount.DisposeAsync();
+    }
+
+    private static async Task<string[]> DescribeAsync(string mountPoint)
+    {
+        var result = await Tool.TryRunAsync(Programs.Self, Limits.Verification, "describe", mountPoint);
+        Assert.True(result.ExitCode == 0, $"{mountPoint}: {result.Errors}");
+        return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
+}
