@@ -14,6 +14,7 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
 {
     private readonly TimeProvider _time = TimeProvider.System;
     private readonly long _start = TimeProvider.System.GetTimestamp();
+    private TimeSpan _noticeTimeout = Limits.UnmountNoticeTimeout;
     private bool _hasSaid;
     private string? _refusal;
 
@@ -60,10 +61,16 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
     }
 
     /// <summary>Waits until the process that has a folder now has let it go. Returns at once where that process is at work, and with a line where it has users left that nobody can wait for.</summary>
+    /// <param name="folder">The folder of a copy.</param>
+    /// <param name="isGone">The kernel has ended the connection: the process will notice, however busy the machine is.</param>
+    /// <param name="say">Told in a line what is waited for, where it takes long.</param>
+    /// <param name="cancellation">Ends the wait.</param>
     /// <exception cref="CommandException">It did not end in time.</exception>
-    public static async Task AwaitReleaseAsync(string folder, Action<string> say, CancellationToken cancellation)
+    public static async Task AwaitReleaseAsync(string folder, bool isGone, Action<string> say, CancellationToken cancellation)
     {
         var handover = new FolderHandover(folder, say, cancellation);
+        if (isGone)
+            handover._noticeTimeout = Limits.HandoverTimeout;
         int? first = null;
         while (VolumeCopy.IsInUse(folder))
         {
@@ -104,7 +111,7 @@ internal sealed class FolderHandover(string folder, Action<string> say, Cancella
         string process = VolumeCopy.OwnerOf(folder) is { } owner ? $"process {owner.Pid}" : "a process";
         if (holder == Holder.Ending && waited > Limits.HandoverTimeout)
             throw new CommandException($"{folder} was not let go within {Limits.HandoverTimeout} by {process}, which is ending");
-        if (holder == Holder.Unmounted && waited > Limits.UnmountNoticeTimeout)
+        if (holder == Holder.Unmounted && waited > _noticeTimeout)
         {
             _refusal = $"{folder} is in use by {process}: it is unmounted, but programs have files of it open still, or another mount namespace has it";
             return false;
