@@ -117,7 +117,7 @@ internal sealed class SessionCache(TimeProvider time)
         {
             bool isNewest = IsUntouched(attributes.Inode, begun);
             Mark(attributes.Inode);
-            if (isNewest)
+            if (isNewest && attributes.LinkCount > 0)
                 Of(attributes.Inode).Attributes = attributes;
         }
     }
@@ -179,7 +179,8 @@ internal sealed class SessionCache(TimeProvider time)
 
     private void Keep(long begun, in Attributes attributes)
     {
-        if (IsUntouched(attributes.Inode, begun))
+        // The end of an inode without a name is no change that anybody is told of.
+        if (attributes.LinkCount > 0 && IsUntouched(attributes.Inode, begun))
             Of(attributes.Inode).Attributes = attributes;
     }
 
