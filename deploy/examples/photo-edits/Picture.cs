@@ -11,7 +11,9 @@ internal sealed class Picture(int width, int height, byte[] pixels)
         string[] head = Encoding.ASCII.GetString(file, 0, Math.Min(file.Length, 64)).Split([' ', '\n'], 5, StringSplitOptions.RemoveEmptyEntries);
         if (head.Length < 4 || head[0] != "P6" || head[3] != "255" || !int.TryParse(head[1], CultureInfo.InvariantCulture, out int width) || !int.TryParse(head[2], CultureInfo.InvariantCulture, out int height)
             || width < 1 || height < 1 || (long)width * height * 3 > file.Length)
+        {
             throw new LibraryException("that is no picture: a PPM file of the form P6, of 255 levels, is wanted");
+        }
         return new Picture(width, height, file[^(width * height * 3)..]);
     }
 

@@ -125,7 +125,14 @@ public sealed class SerializerTests : IDisposable
     {
         var change = new VolumeChange
         {
-            Lsn = new Lsn(9), Kind = ChangeKind.Renamed, Inode = new InodeNumber(7), Directory = InodeNumber.Root, Name = [1, 255], Path = "/b", OldPath = "/a", Resume = new Lsn(8),
+            Lsn = new Lsn(9),
+            Kind = ChangeKind.Renamed,
+            Inode = new InodeNumber(7),
+            Directory = InodeNumber.Root,
+            Name = [1, 255],
+            Path = "/b",
+            OldPath = "/a",
+            Resume = new Lsn(8),
         };
         return
         [
