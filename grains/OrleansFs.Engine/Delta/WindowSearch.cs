@@ -5,7 +5,7 @@ namespace OrleansFs.Engine.Delta;
 
 /// <summary>Slides a window over content byte by byte and looks for the first place where it is the content of a known block. Reused; not thread-safe.</summary>
 /// <remarks>
-/// Each step of a rolling checksum waits for the one before, some nine cycles. So a stretch is cut into four, whose sums roll side by side: measured, 0.9 ns a position with the look into the filter instead of 2.4 ns.
+/// Each step of a rolling checksum waits for the one before, some nine cycles. So a stretch is cut into four, whose sums roll side by side.
 /// </remarks>
 internal sealed class WindowSearch
 {
