@@ -137,7 +137,7 @@ public sealed class VolumeCheckTests : IDisposable
     {
         await Assert.ThrowsAsync<VolumeException>(() => CheckAsync());
         await using var volume = await VolumeFixture.CreateAsync(S, _folder);
-        await Assert.ThrowsAsync<VolumeException>(() => CheckAsync());
+        await Assert.ThrowsAsync<VolumeInUseException>(() => CheckAsync());
     }
 
     /// <summary>The names of the JSON are a contract.</summary>
