@@ -21,6 +21,7 @@ public sealed partial class GrainVolumeAccess
             if (data.Length < length)
                 break;
         }
+        Cache.WasRead(inode);
         return done;
     }
 

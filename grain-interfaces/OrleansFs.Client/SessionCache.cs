@@ -110,6 +110,18 @@ internal sealed class SessionCache(TimeProvider time)
             Mark(inode);
     }
 
+    /// <summary>This session has read a file: the copy brings up its access time where relatime says so (mount(8)).</summary>
+    public void WasRead(InodeNumber inode)
+    {
+        lock (_lock)
+        {
+            if (!_known.TryGetValue(inode, out var known) || known.Attributes is not { } a)
+                return;
+            if (a.AccessTime <= a.ModifyTime || a.AccessTime <= a.ChangeTime || a.AccessTime <= Timestamp.From(time.GetUtcNow().AddDays(-1)))
+                Mark(inode);
+        }
+    }
+
     /// <summary>This session has changed an inode, and was answered what it is like now.</summary>
     public void KeepChanged(long begun, in Attributes attributes)
     {

@@ -94,7 +94,7 @@ public sealed class HashFolderTests(MountPool mounts)
             except OSError as e:
                 assert e.errno == 90, e
             P
-            python3 ../append.py log 1 & python3 ../append.py log 2 & python3 ../append.py log 3 & wait %1; wait %2; wait %3
+            writers=(); for i in 1 2 3; do python3 ../append.py log $i & writers+=($!); done; for writer in ${writers[@]}; do wait $writer; done
             python3 - log <<'P'
             import hashlib, sys
             data, count = open(sys.argv[1], "rb").read(), 0

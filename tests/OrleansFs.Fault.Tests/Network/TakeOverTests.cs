@@ -34,7 +34,8 @@ public sealed class TakeOverTests(NetworkLab lab)
         Assert.Contains("another copy is the master since epoch 2", (await volume.StatusAsync()).GetProperty("trouble").GetString(), StringComparison.Ordinal);
         await volume.VerifyWorkAsync(volume.MountPoint);
         Assert.Equal("of the laptop", await File.ReadAllTextAsync(only, TestContext.Current.CancellationToken));
-        await Usable.UntilAsync(() => Newest() is (var master, "following") && master == "nas", Limits.Noticed, "the other replica follows the new master");
+        await Usable.UntilAsync(() => Newest() is (var master, "following") && master == "nas", Limits.Noticed, "the other replica follows the new master",
+            () => volume.ReplicasOfClusterAsync("usb").Result.ToString());
         await volume.StopMasterAsync();
         await Check.CleanAsync(volume.Data("laptop"), verifyData: true);
         string rescued = lab.Scratch.File($"rescued{Random.Shared.Next()}");

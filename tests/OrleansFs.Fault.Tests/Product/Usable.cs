@@ -38,13 +38,17 @@ internal static class Usable
             return file.Write(0, data) == Errno.None && file.Sync() == Errno.None && file.Close() == Errno.None;
     }
 
-    public static async Task UntilAsync(Func<bool> condition, TimeSpan patience, string what)
+    /// <param name="condition">What is waited for.</param>
+    /// <param name="patience">For how long.</param>
+    /// <param name="what">What it is, for who reads that it did not come.</param>
+    /// <param name="seen">What there is instead.</param>
+    public static async Task UntilAsync(Func<bool> condition, TimeSpan patience, string what, Func<string>? seen = null)
     {
         using var end = new CancellationTokenSource(patience);
         // Nobody tells when a collection has made room: it is asked for.
         while (!condition())
         {
-            Assert.False(end.IsCancellationRequested, $"{what}: not possible within {patience}");
+            Assert.False(end.IsCancellationRequested, $"{what}: not possible within {patience}; {seen?.Invoke()}");
             await Task.Delay(TimeSpan.FromMilliseconds(100), TestContext.Current.CancellationToken);
         }
     }
