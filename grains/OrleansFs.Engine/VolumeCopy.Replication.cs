@@ -33,6 +33,9 @@ public sealed partial class VolumeCopy
     /// <summary>Called when this copy has become the master, and awaited before the promotion is answered. Must not fail.</summary>
     public Func<Task>? Promoted { get; set; }
 
+    /// <summary>Asked by a master before it greets a replica: where another copy has taken over, this one is fenced when it has returned. Where it fails nobody can say now.</summary>
+    public Func<CancellationToken, Task>? ConfirmRole { get; set; }
+
     /// <summary>Mutations that there were before the epoch of this copy.</summary>
     public Lsn EpochStart => _metadata.Epochs() is [.., var newest] ? newest.Start : Lsn.Zero;
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine;
 using OrleansFs.GrainInterfaces;
@@ -11,7 +12,8 @@ namespace OrleansFs.Grains;
 internal sealed partial class ReplicationWatch(CopySessions sessions, IGrainFactory grains, IClusterMembershipService membership, TimeProvider time, ILogger<ReplicationWatch> logger)
     : ILifecycleParticipant<ISiloLifecycle>, IDisposable
 {
-    private readonly Dictionary<CopyName, SiloAddress> _started = [];
+    private readonly ConcurrentDictionary<CopyName, SiloAddress> _started = [];
+    private readonly Dictionary<CopyName, Task> _looks = [];
     private readonly CancellationTokenSource _stop = new();
     private Task _running = Task.CompletedTask;
 
@@ -41,7 +43,7 @@ internal sealed partial class ReplicationWatch(CopySessions sessions, IGrainFact
             do
             {
                 if (((IReplicated)sessions.Copy).Volume is { Role: VolumeRole.Master } volume)
-                    await LookAsync(volume);
+                    Look(volume);
             }
             while (await timer.WaitForNextTickAsync(_stop.Token));
         }
@@ -49,9 +51,11 @@ internal sealed partial class ReplicationWatch(CopySessions sessions, IGrainFact
         {
             // The silo stops.
         }
+        await Task.WhenAll(_looks.Values);
     }
 
-    private async Task LookAsync(VolumeCopy volume)
+    /// <summary>Each member by itself: one that cannot be reached, such as the master before, keeps nobody else waiting.</summary>
+    private void Look(VolumeCopy volume)
     {
         foreach (var member in membership.CurrentSnapshot.Members.Values)
         {
@@ -59,17 +63,24 @@ internal sealed partial class ReplicationWatch(CopySessions sessions, IGrainFact
                 continue;
             if (_started.TryGetValue(name, out var known) && known.Equals(member.SiloAddress))
                 continue;
-            try
-            {
-                if (await IsReplicaAsync(name, volume) && (await grains.GetGrain<IReplicationGrain>(new ReplicationKey(name, volume.Copy).ToString()).StartAsync(_stop.Token)).IsOk)
-                    LogStarted(name);
-                _started[name] = member.SiloAddress;
-            }
-            catch (Exception e) when (!_stop.IsCancellationRequested)
-            {
-                // It may be on its way in or out: looked at again with the next tick.
+            if (!_looks.TryGetValue(name, out var look) || look.IsCompleted)
+                _looks[name] = LookAsync(volume, name, member.SiloAddress);
+        }
+    }
+
+    private async Task LookAsync(VolumeCopy volume, CopyName name, SiloAddress address)
+    {
+        try
+        {
+            if (await IsReplicaAsync(name, volume) && (await grains.GetGrain<IReplicationGrain>(new ReplicationKey(name, volume.Copy).ToString()).StartAsync(_stop.Token)).IsOk)
+                LogStarted(name);
+            _started[name] = address;
+        }
+        catch (Exception e)
+        {
+            // It may be on its way in or out: looked at again with the next tick.
+            if (!_stop.IsCancellationRequested)
                 LogNotYet(name, e.Message);
-            }
         }
     }
 

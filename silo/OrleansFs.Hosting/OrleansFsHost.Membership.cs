@@ -129,6 +129,8 @@ public sealed partial class OrleansFsHost
         var leaving = new CancellationTokenSource();
         if (_options.Cluster is null)
             return new SiloRun(host, null, Task.CompletedTask, leaving);
+        if (_volume is { } volume)
+            volume.ConfirmRole = LookAtClaimAsync;
         var watch = new MemberWatch(
             table, host.Services.GetRequiredService<IClusterMembershipService>(), host.Services.GetRequiredService<ILocalSiloDetails>(), _options.Time, _loggers.CreateLogger<MemberWatch>());
         return new SiloRun(host, watch, Task.Run(() => watch.RunAsync(LookAtClaimAsync, leaving.Token), CancellationToken.None), leaving);
@@ -165,7 +167,12 @@ public sealed partial class OrleansFsHost
     /// <summary>Where the replica becomes the master, the cluster's database says so from then on.</summary>
     private void ClaimWhenPromoted(ReplicaReceiver receiver) =>
         _ = receiver.Opened.ContinueWith(
-            opened => opened.Result.Promoted = () => ClaimPromotedAsync(opened.Result), CancellationToken.None,
+            opened =>
+            {
+                opened.Result.Promoted = () => ClaimPromotedAsync(opened.Result);
+                opened.Result.ConfirmRole = LookAtClaimAsync;
+            },
+            CancellationToken.None,
             TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 
     private async Task ClaimPromotedAsync(VolumeCopy volume)

@@ -198,6 +198,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     /// <returns>Where the journal goes on.</returns>
     private async Task<Lsn> JoinAsync()
     {
+        await ConfirmRoleAsync();
         var info = _volume.Metadata.Volume;
         var epochs = _volume.Metadata.Epochs();
         // Another start of the replica than the last connection had is what a hello may find.
@@ -221,6 +222,23 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             return await CopyAsync(MayDiscard);
         Acknowledged(position);
         return position;
+    }
+
+    /// <summary>
+    /// A master that was cut off may have been succeeded meanwhile, and the replica may not know of that yet: what it took from this one then would keep it from following the other.
+    /// </summary>
+    private async Task ConfirmRoleAsync()
+    {
+        if (_volume.ConfirmRole is not { } confirm)
+            return;
+        try
+        {
+            await confirm(_stop.Token).WaitAsync(ReplicationLimits.Patience, _time, _stop.Token);
+        }
+        catch (Exception e) when (!_stop.IsCancellationRequested)
+        {
+            _logger.LogInformation("whether another copy has taken over cannot be told now: {Reason}", e.Message.ReplaceLineEndings(" "));
+        }
     }
 
     /// <summary>Whether what a copy has, being at a position of an epoch, is a beginning of what is here.</summary>
@@ -252,6 +270,12 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     /// <exception cref="ReplicaException">It does not want to.</exception>
     private async ValueTask<ReplicaReply> AskAsync(Func<CancellationToken, ValueTask<ReplicaReply>> call, CancellationToken cancellation = default)
     {
+        if (_volume.FencedBy is { } by)
+        {
+            // What this one has past the other's beginning is to reach no replica, also none that has not heard of the other.
+            State = ReplicaState.Fenced;
+            throw new ReplicaException($"another copy is the master since epoch {by}: the replica '{Name}' is sent nothing more");
+        }
         using var both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, cancellation);
         var reply = await AnswerAsync(call(both.Token).AsTask(), both.Token);
         _last = new Contact(reply, _time.GetUtcNow());

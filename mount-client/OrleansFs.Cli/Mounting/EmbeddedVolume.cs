@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.Cli.Control;
-using OrleansFs.Client;
 using OrleansFs.Cli.Output;
+using OrleansFs.Client;
 using OrleansFs.Engine;
 using OrleansFs.Engine.Check;
 using OrleansFs.GrainInterfaces;

@@ -189,6 +189,37 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         await AssertCleanAsync(replica);
     }
 
+    /// <summary>Were it sent anything by the former master, the replica would have what the new one has not, and could not follow it.</summary>
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task A_former_master_sends_nothing_to_a_replica_that_has_not_heard_of_the_new_one(bool isFenced)
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await WriteFileAsync(master, "a", 1, 8);
+        await master.Copy.Replication.AttachAsync(first.Name, first.Link);
+        await master.Copy.Replication.AttachAsync(second.Name, second.Link);
+        await DrainAsync(master, copies: 2);
+        await master.Copy.Replication.DetachAsync(first.Name);
+        await master.Copy.Replication.DetachAsync(second.Name);
+        await WriteFileAsync(master, "never replicated", 3, 2);
+        await master.Volume.SyncAllAsync(Cancellation);
+        var epoch = await first.Volume.PromoteAsync(Cancellation);
+
+        // It knows already, or finds out when it asks.
+        if (isFenced)
+            await master.Copy.FenceAsync(epoch, first.Volume.EpochStart);
+        else
+            master.Copy.ConfirmRole = _ => master.Copy.FenceAsync(epoch, first.Volume.EpochStart).AsTask();
+        await master.Copy.Replication.AttachAsync(second.Name, second.Link);
+        await EventuallyAsync(() => master.Copy.Replication.Reports().Any(r => r.Name == second.Name.Value && r.State == ReplicaState.Fenced));
+        await first.Volume.Replication.AttachAsync(second.Name, second.Link);
+        Assert.Equal(Errno.None, (await first.Volume.Replication.DrainAsync(1, null, Cancellation)).Error);
+        using var session = first.OpenSession();
+        using var reader = second.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(session), await Trees.DescribeAsync(reader));
+    }
+
     [Fact]
     public async Task A_promoted_replica_takes_over_and_the_old_master_is_fenced()
     {
