@@ -43,8 +43,8 @@ public sealed class HashFolderTests(MountPool mounts)
             test "$(ls .orleansfs | tr '\n' ' ')" = 'block file replicas stats status '
             test "$(stat -c '%a %U' .orleansfs)" = "500 $(id -un)"
             no 'Permission denied' ls .orleansfs/block; no 'Permission denied' ls .orleansfs/file
-            no 'No such file' stat .orleansfs/block/$(printf x | sha256sum | cut -d' ' -f1)
-            no 'No such file' stat .orleansfs/file/$(printf y | sha256sum | cut -d' ' -f1)
+            no 'No such file' stat .orleansfs/block/$(head -c 32 /dev/urandom | sha256sum | cut -d' ' -f1)
+            no 'No such file' stat .orleansfs/file/$(head -c 32 /dev/urandom | sha256sum | cut -d' ' -f1)
             no 'Invalid argument' stat .orleansfs/block/abc; no 'Invalid argument' stat .orleansfs/file/$(printf '%064d' 0 | tr 0 g)
             no 'No such file' stat .orleansfs/other
             no 'File exists' mkdir .orleansfs; no 'Is a directory' bash -c 'echo x > .orleansfs'; no 'File exists' ln -sT /tmp .orleansfs

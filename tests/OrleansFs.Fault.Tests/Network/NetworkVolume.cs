@@ -30,8 +30,8 @@ internal sealed class NetworkVolume : IAsyncDisposable
 
     public string MountPoint { get; }
 
-    /// <summary>What the master's process printed and logged.</summary>
-    public IReadOnlyList<string> MasterLines => _master!.Lines;
+    /// <summary>The master's process says this. Its two streams are read side by side: what it said before a line of the other may come after it.</summary>
+    public Task SaidAsync(string what) => _master!.LineAsync(line => line.Contains(what, StringComparison.Ordinal), Limits.Told);
 
     public static async Task<NetworkVolume> MakeAsync(NetworkLab lab)
     {
@@ -103,7 +103,7 @@ internal sealed class NetworkVolume : IAsyncDisposable
     public async Task DrainAsync(int copies)
     {
         var result = await Tool.TryRunAsync(Programs.OrleansFs, Limits.NetworkCommand, "drain", MountPoint, "--copies", $"{copies}", "--wait", "60s");
-        Assert.True(result.ExitCode == 0, $"drain: {result.Output}{result.Errors}\n{string.Join('\n', MasterLines)}");
+        Assert.True(result.ExitCode == 0, $"drain: {result.Output}{result.Errors}\n{string.Join('\n', _master!.Lines)}");
     }
 
     /// <summary>Waits until the master says this of a replica.</summary>
