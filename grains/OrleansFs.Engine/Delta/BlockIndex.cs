@@ -71,7 +71,8 @@ internal sealed class BlockIndex
     {
         using var database = Database.Open(_metadataPath, DatabaseCacheKibibytes);
         long blocks = database.Scalar("SELECT blocks + dead_blocks FROM volume");
-        var tables = new Tables(blocks);
+        // A block may have more neighbours than one: the number of blocks alone does not tell how large they become.
+        var tables = new Tables(Math.Max(2 * blocks, _tables is { IsCrowded: true } crowded ? 2L * crowded.Weak.Capacity : 0));
         lock (_lock)
             Volatile.Write(ref _tables, tables);
         using var sums = database.Prepare("SELECT hash, weak FROM block WHERE length = ?1");
@@ -132,9 +133,9 @@ internal sealed class BlockIndex
     /// <summary>The three tables.</summary>
     internal sealed class Tables
     {
-        public Tables(long blocks)
+        public Tables(long entriesWanted)
         {
-            long wanted = Math.Clamp(2 * blocks, DeltaLimits.MinIndexEntries, DeltaLimits.IndexEntries);
+            long wanted = Math.Clamp(entriesWanted, DeltaLimits.MinIndexEntries, DeltaLimits.IndexEntries);
             int entries = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)wanted);
             Weak = new FingerprintTable(entries);
             Next = new FingerprintTable(entries);
@@ -151,7 +152,7 @@ internal sealed class BlockIndex
         public FingerprintTable Previous { get; }
 
         /// <summary>A larger table would forget less.</summary>
-        public bool IsCrowded => Weak.Capacity < DeltaLimits.IndexEntries && Math.Max(Weak.Count, Next.Count) > Weak.Capacity / 4 * 3;
+        public bool IsCrowded => Weak.Capacity < DeltaLimits.IndexEntries && Math.Max(Weak.Count, Next.Count) > Weak.Capacity / 2;
 
         public int Following(BlockHash hash, Span<uint> prefixes) => Next.Find(Key(hash), prefixes);
 

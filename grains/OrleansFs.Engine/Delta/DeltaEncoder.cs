@@ -8,12 +8,20 @@ namespace OrleansFs.Engine.Delta;
 /// <param name="Length">Bytes of it that are to be built; the rest is only looked at.</param>
 /// <param name="Bases">For each block what was in its place before; a hole where nothing was, or it is of no use.</param>
 /// <param name="Search">For each block whether its content is to be searched for.</param>
-internal readonly record struct DeltaRun(ReadOnlyMemory<byte> Content, int Length, IReadOnlyList<BlockHash> Bases, IReadOnlyList<bool> Search);
+/// <param name="From">First byte at which a window may begin.</param>
+/// <param name="Before">What is known to lie before the run: the content may go on as that does. Null where nothing is.</param>
+internal readonly record struct DeltaRun(ReadOnlyMemory<byte> Content, int Length, IReadOnlyList<BlockHash> Bases, IReadOnlyList<bool> Search, int From = 0, DeltaPosition? Before = null);
+
+/// <summary>A place in a source.</summary>
+/// <param name="Source">The block.</param>
+/// <param name="Offset">The place in it; its length where it is at the end.</param>
+internal readonly record struct DeltaPosition(BlockHash Source, int Offset);
 
 /// <summary>Finds out of which pieces of other blocks a run of new blocks can be put together. Reused; not thread-safe.</summary>
 /// <remarks>
-/// <para>In this order, each in what is left: 1. a block is compared with what was in its place, byte for byte; 2. a window as long as a block slides over the rest, and what it finds (by weak checksum, confirmed by SHA-256: no old
-/// data is read) is extended into the sources that lie beside the one found, as far as they are at hand; 3. what is left between two copies is searched for pieces of what was there, or would be there, in the sources.</para>
+/// <para>In this order, each in what is left: 1. a block is compared with what was in its place, byte for byte; 2. the beginning is compared with what goes on from where the run before ended; 3. a window as long as a block slides
+/// over the rest, and what it finds (by weak checksum, confirmed by SHA-256: no old data is read) is extended into the sources that lie beside the one found, as far as they are at hand; 4. what is left between two copies is searched
+/// for pieces of what was there, or would be there, in the sources.</para>
 /// <para>Invariant: the copies are sorted and do not overlap, each is within the run, and each was compared: byte for byte, or by SHA-256.</para>
 /// </remarks>
 internal sealed class DeltaEncoder
@@ -45,6 +53,8 @@ internal sealed class DeltaEncoder
             if (!run.Bases[i].IsHole)
                 CompareInPlace(run, i, sources);
         }
+        if (run.Before is { } before)
+            GoOn(run, before, sources);
         InGaps(run, _blockSize / 2, FindWindows, sources);
         InGaps(run, DeltaLimits.MinGap, FindPieces, sources);
         return _copies;
@@ -105,10 +115,28 @@ internal sealed class DeltaEncoder
         return a.Length;
     }
 
+    /// <summary>What lies where the run before ended, and after that.</summary>
+    private void GoOn(in DeltaRun run, DeltaPosition before, IDeltaSources sources)
+    {
+        int end = _copies.Count > 0 ? _copies[0].Start : run.Length;
+        if (end == 0)
+            return;
+        _found.Clear();
+        var content = run.Content.Span[..end];
+        var known = sources.Read(before.Source);
+        var rest = known[Math.Min(before.Offset, known.Length)..];
+        int same = content.CommonPrefixLength(rest);
+        if (same >= DeltaLimits.MinCopy)
+            _found.Add(new DeltaCopy(0, same, before.Source, before.Offset));
+        if (same == rest.Length && known.Length > 0)
+            ExtendOn(content, same, end, before.Source, sources);
+        _copies.InsertRange(0, _found);
+    }
+
     private void FindWindows(in DeltaRun run, int start, int end, IDeltaSources sources)
     {
         var content = run.Content.Span;
-        int from = start;
+        int from = Math.Max(start, run.From);
         while (NextSearched(run, from, end) is { } stretch)
         {
             int to = Math.Min(stretch.End, content.Length - _blockSize + 1);

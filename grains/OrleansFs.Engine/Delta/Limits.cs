@@ -12,7 +12,7 @@ internal static class DeltaLimits
     /// <summary>Literal bytes between two copies from which a search for moved pieces is worth its table.</summary>
     public const int MinGap = 64;
 
-    /// <summary>Consecutive new blocks of a file that are encoded together, bytes; two blocks at least. So much content is in memory, besides one block that follows.</summary>
+    /// <summary>Consecutive new blocks of a file that are encoded together, bytes; two blocks at least. So much content is in memory, besides a block on either side.</summary>
     public const int RunBytes = 4 << 20;
 
     /// <summary>Contents of sources in memory, bytes, and never fewer blocks than <see cref="SourcesHeld"/>.</summary>
@@ -57,7 +57,10 @@ internal static class DeltaLimits
     /// <summary>Files of which it is remembered how the search went: 1 MiB. Beyond that all are forgotten, and are searched anew.</summary>
     public const int Streams = 8192;
 
-    /// <summary>Entries of each of the three tables of the index, at most: 16 MiB each, for 270 GB of default blocks. With more the older ones give way.</summary>
+    /// <summary>Ends of runs that are remembered for each replica, 400 KiB. There is about one for each file that is being written.</summary>
+    public const int TrailEnds = 4096;
+
+    /// <summary>Entries of each of the three tables of the index, at most: 16 MiB each. They forget nothing to speak of up to half of that, 137 GB of default blocks; what comes when they are full takes the place of others.</summary>
     public const int IndexEntries = 1 << 21;
 
     /// <summary>Entries of an index of a small volume: 32 KiB each.</summary>

@@ -13,13 +13,18 @@ namespace OrleansFs.Engine.Delta;
 internal delegate bool TakeEncoded(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies);
 
 /// <summary>Goes through blocks, sorted by file and place, and encodes those for which it may pay, a run at a time. Not thread-safe.</summary>
-internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, DeltaGate gate, TimeProvider time)
+/// <remarks>
+/// What is found at the edges of a run must not hang on where these happen to be: a window needs a block's length of content, and the block at an edge has a part of it only. So a run goes on from where the one before it ended
+/// (<see cref="DeltaTrail"/>). Where that is not known, the block before it is searched once more, and the one after it as far as it is there.
+/// </remarks>
+internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, DeltaGate gate, DeltaTrail trail, TimeProvider time)
 {
     private readonly List<PlacedBlock> _run = [];
     private readonly List<BlockHash> _bases = [];
     private readonly List<bool> _search = [];
     private readonly List<DeltaCopy> _pieces = [];
     private readonly List<PlacedBlock> _taken = [];
+    private DeltaPosition? _before;
 
     /// <summary>The blocks of the last run that were of use.</summary>
     public IReadOnlyList<PlacedBlock> Taken => _taken;
@@ -38,20 +43,14 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
         int next = Gather(blocks, from);
         if (_run.Count == 0)
             return from + 1;
-        // A match may reach into the next block, which need not be one of these.
-        BlockHash? after = next < blocks.Count && blocks[next].Stream == _run[0].Stream && blocks[next].Index == _run[^1].Index + 1 ? blocks[next].Hash
-            : _run[0].Stream is { } file ? volume.Delta.Notes.At(file, _run[^1].Index + 1) : null;
+        BlockHash? lead = _before is null && _search[0] ? Neighbour(blocks, from - 1, _run[0], -1) : null;
+        BlockHash? after = Neighbour(blocks, next, _run[^1], 1);
         await volume.Delta.Turn.WaitAsync(cancellation);
-        byte[] buffer = ArrayPool<byte>.Shared.Rent((_run.Count + 1) * volume.BlockSize);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent((_run.Count + 2) * volume.BlockSize);
         long began = time.GetTimestamp();
         try
         {
-            int length = ReadRun(buffer);
-            if (length == 0)
-                return next;
-            int all = length + (after is { } hash && length == _run.Count * volume.BlockSize ? Read(hash, buffer.AsSpan(length, volume.BlockSize)) : 0);
-            var copies = volume.Delta.Encoder.Encode(new DeltaRun(buffer.AsMemory(0, all), length, _bases, _search), sources);
-            Give(buffer.AsSpan(0, length), copies, take);
+            Encode(buffer, lead, after, take);
             return next;
         }
         finally
@@ -62,6 +61,38 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
         }
     }
 
+    /// <summary>What is beside a run in its file, which need not be one of the blocks to be encoded.</summary>
+    private BlockHash? Neighbour(List<PlacedBlock> blocks, int at, in PlacedBlock edge, int step)
+    {
+        if (edge.Stream is not { } file)
+            return null;
+        long index = edge.Index + step;
+        return at >= 0 && at < blocks.Count && blocks[at].Stream == file && blocks[at].Index == index ? blocks[at].Hash : volume.Delta.Notes.At(file, index);
+    }
+
+    private void Encode(byte[] buffer, BlockHash? lead, BlockHash? after, TakeEncoded take)
+    {
+        int size = volume.BlockSize;
+        int first = lead is { } hash && Read(hash, buffer.AsSpan(0, size)) == size ? size : 0;
+        int length = ReadRun(buffer.AsSpan(first));
+        if (length == 0)
+            return;
+        if (first > 0)
+        {
+            // As a block of the run that nobody wants. It may be on the replica already, and is not to be found as itself.
+            _bases.Insert(0, BlockHash.Hole);
+            _search.Insert(0, true);
+        }
+        int all = first + length;
+        int looked = after is { } beyond && length == _run.Count * size ? Read(beyond, buffer.AsSpan(all, size)) : 0;
+        var copies = volume.Delta.Encoder.Encode(new DeltaRun(buffer.AsMemory(0, all + looked), all, _bases, _search, first > 0 ? 1 : 0, _before), sources);
+        if (first > 0)
+            _search.RemoveAt(0);
+        Give(buffer.AsSpan(0, all), first, copies, take);
+        if (_run[^1] is { Stream: { } file } last && copies.Count > 0 && copies[^1] is var end && end.End == all)
+            trail.Note(file, last.Index + 1, new DeltaPosition(end.Source, end.Offset + end.Length));
+    }
+
     /// <summary>Puts together a run of blocks that follow one another and are worth it.</summary>
     private int Gather(List<PlacedBlock> blocks, int from)
     {
@@ -69,6 +100,7 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
         _bases.Clear();
         _search.Clear();
         int most = MostBlocks(volume.BlockSize);
+        _before = blocks[from].Stream is { } file && trail.Take(file, blocks[from].Index) is { } before && sources.IsUsable(before.Source) ? before : null;
         int i = from;
         for (; i < blocks.Count && _run.Count < most; i++)
         {
@@ -77,7 +109,7 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
                 break;
             var known = sources.BaseOf(block);
             bool searched = block.Stream is { } stream && gate.Admits(stream, block.Index);
-            if (!searched && known.IsHole)
+            if (!searched && known.IsHole && (i > from || _before is null))
                 break;
             _run.Add(block);
             _bases.Add(known);
@@ -87,12 +119,12 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
     }
 
     /// <returns>Bytes of the run; 0 where a block of it cannot be read here.</returns>
-    private int ReadRun(byte[] buffer)
+    private int ReadRun(Span<byte> buffer)
     {
         int length = 0;
         foreach (var block in _run)
         {
-            if (block.Length == 0 || Read(block.Hash, buffer.AsSpan(length, block.Length)) != block.Length)
+            if (block.Length == 0 || Read(block.Hash, buffer.Slice(length, block.Length)) != block.Length)
                 return 0;
             length += block.Length;
         }
@@ -102,9 +134,11 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
     private int Read(BlockHash hash, Span<byte> destination) => volume.BlockStore.Files.Read(hash, destination) is { IsOk: true } read ? read.Length : 0;
 
     /// <summary>Gives each block with the copies that are its own.</summary>
-    private void Give(ReadOnlySpan<byte> content, IReadOnlyList<DeltaCopy> copies, TakeEncoded take)
+    private void Give(ReadOnlySpan<byte> content, int start, IReadOnlyList<DeltaCopy> copies, TakeEncoded take)
     {
-        int next = 0, start = 0;
+        int next = 0;
+        while (next < copies.Count && copies[next].End <= start)
+            next++;
         for (int i = 0; i < _run.Count; start += _run[i++].Length)
         {
             int end = start + _run[i].Length;

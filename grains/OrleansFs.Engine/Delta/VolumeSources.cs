@@ -82,6 +82,9 @@ internal sealed class VolumeSources : IDeltaSources, IDisposable
         return BlockHash.Hole;
     }
 
+    /// <summary>Whether whoever builds has a block that was found earlier; it is held then.</summary>
+    public bool IsUsable(BlockHash hash) => Hold(hash);
+
     public void Dispose()
     {
         foreach (var hash in _held)

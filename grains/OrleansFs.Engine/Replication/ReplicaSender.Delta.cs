@@ -9,6 +9,7 @@ internal sealed partial class ReplicaSender
 {
     private readonly DeltaGate _gate;
     private readonly DeltaWriter _writer = new();
+    private readonly DeltaTrail _trail = new();
     private long _deltaTicks;
     private long _deltaBlocks;
     private long _deltaBytes;
@@ -30,7 +31,7 @@ internal sealed partial class ReplicaSender
         try
         {
             var blocks = hashes.Select(h => PlaceOf(h, places)).OrderBy(b => b.Stream).ThenBy(b => b.Index).ToList();
-            var runs = new RunEncoder(_volume, sources, _gate, _time);
+            var runs = new RunEncoder(_volume, sources, _gate, _trail, _time);
             for (int i = 0; i < blocks.Count;)
             {
                 i = await runs.NextAsync(blocks, i, Write, cancellation);

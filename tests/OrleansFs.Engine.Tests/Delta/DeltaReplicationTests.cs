@@ -49,6 +49,29 @@ public sealed class DeltaReplicationTests(ITestOutputHelper output)
         Assert.Equal(content, await pair.ReadReplicaAsync(isNewFile ? "new" : "f"));
     }
 
+    /// <summary>What reaches the replica before the next piece is written: the edges of what is encoded together lie anywhere.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(7)]
+    [InlineData(64)]
+    public async Task An_insertion_at_the_front_costs_no_block_at_the_edges_of_batches(int blocksPerBatch)
+    {
+        await using var pair = await Pair.CreateAsync(DeltaMode.Auto);
+        byte[] content = [.. Bytes(2, 100), .. await pair.BeginAsync(), .. Bytes(3, 50)];
+        var file = await pair.Master.CreateFileAsync("new");
+        long whole = pair.Replica.Link.BytesStored;
+        for (int at = 0; at < content.Length; at += blocksPerBatch * S)
+        {
+            await pair.Master.WriteAsync(file, at, content[at..Math.Min(content.Length, at + blocksPerBatch * S)]);
+            await pair.DrainAsync();
+        }
+        // The first block, where nothing else is there yet; the bytes that are new.
+        long literal = pair.Replica.Link.BytesStored - whole + pair.Report().BuildBytes;
+        Assert.InRange(literal, 1, (blocksPerBatch == 1 ? S : 0) + 150 + Blocks * 100);
+        Assert.Equal(content, await pair.ReadReplicaAsync("new"));
+    }
+
     [Fact]
     public async Task Off_sends_blocks_whole()
     {
