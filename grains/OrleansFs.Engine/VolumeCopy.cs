@@ -70,7 +70,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, Holds, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
-        Delta = new VolumeDelta(options.Delta, folder.Metadata, BlockSize);
+        Delta = new VolumeDelta(options.Delta, folder.Metadata, BlockSize, _committer.CommitAsync);
         metadata.IsHeld = Delta.Held.Contains;
         Replication = new ReplicationMaster(this, time, loggers.CreateLogger<ReplicationMaster>());
         sealer.Sealed = Replication.NoteSealed;

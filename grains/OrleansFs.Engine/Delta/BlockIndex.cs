@@ -13,14 +13,19 @@ internal sealed class BlockIndex
 {
     private readonly string _metadataPath;
     private readonly int _blockSize;
+    private readonly Func<CancellationToken, ValueTask<FsResult>> _commit;
     private readonly Lock _lock = new();
     private Tables? _tables;
     private Task<Tables>? _making;
 
-    public BlockIndex(string metadataPath, int blockSize)
+    /// <param name="metadataPath">The database that it is made from.</param>
+    /// <param name="blockSize">S, bytes.</param>
+    /// <param name="commit">Commits what has been noted so far.</param>
+    public BlockIndex(string metadataPath, int blockSize, Func<CancellationToken, ValueTask<FsResult>> commit)
     {
         _metadataPath = metadataPath;
         _blockSize = blockSize;
+        _commit = commit;
     }
 
     /// <summary>The tables, made where they are not yet.</summary>
@@ -30,7 +35,7 @@ internal sealed class BlockIndex
         lock (_lock)
         {
             if (_making is null or { IsFaulted: true } or { IsCanceled: true } || _tables is { IsCrowded: true } && _making.IsCompleted)
-                _making = Task.Run(Make, CancellationToken.None);
+                _making = Task.Run(MakeAsync, CancellationToken.None);
             return _making.WaitAsync(cancellation);
         }
     }
@@ -67,7 +72,7 @@ internal sealed class BlockIndex
     /// <summary>A hash is evenly spread: any bits of it do.</summary>
     private static ulong Key(BlockHash hash) => hash.Prefix;
 
-    private Tables Make()
+    private async Task<Tables> MakeAsync()
     {
         using var database = Database.Open(_metadataPath, DatabaseCacheKibibytes);
         long blocks = database.Scalar("SELECT blocks + dead_blocks FROM volume");
@@ -75,6 +80,10 @@ internal sealed class BlockIndex
         var tables = new Tables(Math.Max(2 * blocks, _tables is { IsCrowded: true } crowded ? 2L * crowded.Weak.Capacity : 0));
         lock (_lock)
             Volatile.Write(ref _tables, tables);
+        // What was noted in the tables before these need not be committed yet, and would be in neither: not noted here, and not read.
+        var committed = await _commit(CancellationToken.None);
+        if (!committed.IsOk)
+            throw new MetadataException(committed.Error, 0, "what the index of blocks is made from cannot be committed");
         using var sums = database.Prepare("SELECT hash, weak FROM block WHERE length = ?1");
         sums.Bind(1, (long)_blockSize);
         foreach (var batch in Batches(sums, s => (Hash: s.Hash(0), Weak: unchecked((ulong)s.Int64(1)))))

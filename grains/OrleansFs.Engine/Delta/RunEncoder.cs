@@ -155,7 +155,7 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
             if (!take(_run[i], content[start..end], start, CollectionsMarshal.AsSpan(_pieces)))
                 continue;
             _taken.Add(_run[i]);
-            if (_search[i] && _run[i].Stream is { } stream)
+            if ((_search[i] || _before is not null) && _run[i].Stream is { } stream)
                 gate.Found(stream);
         }
     }

@@ -7,10 +7,14 @@ internal sealed class VolumeDelta : IDisposable
 {
     private readonly Lazy<DeltaEncoder> _encoder;
 
-    public VolumeDelta(DeltaMode mode, string metadataPath, int blockSize)
+    /// <param name="mode">Whether to build at all.</param>
+    /// <param name="metadataPath">The database of the volume.</param>
+    /// <param name="blockSize">S, bytes.</param>
+    /// <param name="commit">Commits its open transaction.</param>
+    public VolumeDelta(DeltaMode mode, string metadataPath, int blockSize, Func<CancellationToken, ValueTask<FsResult>> commit)
     {
         Mode = mode;
-        Index = new BlockIndex(metadataPath, blockSize);
+        Index = new BlockIndex(metadataPath, blockSize, commit);
         _encoder = new Lazy<DeltaEncoder>(() => new DeltaEncoder(blockSize));
     }
 
