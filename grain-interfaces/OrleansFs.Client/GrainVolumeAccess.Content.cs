@@ -42,7 +42,10 @@ public sealed partial class GrainVolumeAccess
             int length = Math.Min(data.Length - done, GrainInterfaces.Limits.MaxTransfer);
             var result = await _session.WriteAsync(inode, position, data.Slice(done, length), flags, cancellation);
             if (!result.TryGet(out long at, out var error))
-                return error;
+            {
+                // It is append-only, and was opened before that.
+                return error == Errno.EOPNOTSUPP && done == 0 && (flags & WriteFlags.Append) != 0 ? await WriteRecordAsync(inode, data, cancellation) : error;
+            }
             if (done == 0)
                 offset = at;
             done += length;

@@ -163,7 +163,7 @@ internal sealed partial class RemoteSession
         {
             error = change.Kind switch
             {
-                UnstableKind.Write => (await AnsweredAsync(t => file.WriteAsync(Recovery(ticket), change.Offset, change.Data, WriteFlags.None, t), default)).Error,
+                UnstableKind.Write => (await AnsweredAsync(t => file.WriteAsync(Recovery(ticket), change.Offset, change.Data, WriteFlags.Again, t), default)).Error,
                 UnstableKind.Allocate => (await AnsweredAsync(t => file.AllocateAsync(Recovery(ticket), change.Mode, change.Offset, change.Length, t), default)).Error,
                 _ => (await AnsweredAsync(t => Names.SetAttributesAsync(Recovery(ticket), change.Inode, truncation, default, t), default)).Error,
             };
@@ -171,8 +171,8 @@ internal sealed partial class RemoteSession
         while (error == Errno.EBUSY);
         if (error == Errno.ENOTCONN)
             throw new CopyAwayException(Copy.Copy);
-        // ESTALE: the file is gone by now, and what was written to it with it.
-        if (error is not (Errno.None or Errno.ESTALE))
+        // ESTALE: the file is gone by now, and what was written to it with it. EPERM: it has become immutable or append-only since, and what it had then is on disk with that.
+        if (error is not (Errno.None or Errno.ESTALE or Errno.EPERM))
         {
             _unstable.Lose(change.Inode);
             LogLost(_logger, change.Inode, change.Offset, change.Length, error);

@@ -21,7 +21,7 @@ public interface IFileGrain : IGrainWithStringKey
     /// <param name="request">The request.</param>
     /// <param name="offset">First byte.</param>
     /// <param name="data">At most <see cref="Limits.MaxTransfer"/> bytes.</param>
-    /// <param name="flags">How.</param>
+    /// <param name="flags">How. An append to an append-only file is <c>EOPNOTSUPP</c>: it is a record, and <see cref="IRecordGrain"/> is asked for it.</param>
     /// <param name="cancellation">Cancels the wait for memory, never half of a write.</param>
     [Alias("Write")]
     ValueTask<FsResult<long>> WriteAsync(ChangeRequest request, long offset, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);

@@ -65,6 +65,9 @@ public enum WriteFlags
 
     /// <summary>With <see cref="Append"/>: the file is append-only, and this write is one record, entirely or not at all, once.</summary>
     Record = 8,
+
+    /// <summary>Made before, at this place, and answered: made again because the copy may have lost it in a restart. <c>EPERM</c> where the file has become immutable or append-only since: what it had then is on disk.</summary>
+    Again = 16,
 }
 
 /// <summary><c>SEEK_DATA</c> and <c>SEEK_HOLE</c> of lseek(2).</summary>

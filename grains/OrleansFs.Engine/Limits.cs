@@ -146,7 +146,7 @@ internal static class Limits
     /// <summary>Names of one file at which its changes are told.</summary>
     public const int WatchedNames = 64;
 
-    /// <summary>Files whose content hash is computed under one hold of the metadata lock.</summary>
+    /// <summary>Files whose content hash is computed before others are looked for.</summary>
     public const int HashBatch = 64;
 
     /// <summary>How often blocks that nothing refers to are looked for.</summary>

@@ -33,7 +33,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     public ValueTask<FsResult<Attributes>> GetAttributesAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.GetAttributes(inode));
 
     public ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
-        new(_volume.SetAttributes(inode, change, caller, _record));
+        _volume.SetAttributesAsync(inode, change, caller, _record, cancellation);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ReadLink(inode));
 

@@ -46,6 +46,35 @@ public sealed partial class VolumeCopy
     /// <summary>Commits what was done to names, attributes and settled content: it survives a kill of the process, not a loss of power.</summary>
     public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => ReadOnly ? new(FsResult.Ok) : _committer.CommitAsync(cancellation);
 
+    /// <summary>Changes attributes. A file that becomes immutable or append-only is settled first, in the same transaction: what it had is there as long as the flag is, and is never written again under it.</summary>
+    internal ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber number, AttributeChange change, Caller caller, ChangeRecord? record, CancellationToken cancellation)
+    {
+        const InodeFlags Guards = InodeFlags.Immutable | InodeFlags.AppendOnly;
+        return change.Mask == AttributeMask.Flags && (change.Flags & Guards) != 0 && !ReadOnly && _files.Dirty.Count > 0 && _metadata.Acquire(number) is { } inode
+            ? SettleAndGuardAsync(inode, change, caller, record, cancellation)
+            : new(SetAttributes(number, change, caller, record));
+    }
+
+    private async ValueTask<FsResult<Attributes>> SettleAndGuardAsync(Inode inode, AttributeChange change, Caller caller, ChangeRecord? record, CancellationToken cancellation)
+    {
+        try
+        {
+            FsResult<Attributes> set = Errno.EIO;
+            var settled = await _files.SettleAsync(inode, syncFirst: false, Set, cancellation);
+            return settled.IsOk ? set : settled.Error;
+
+            FsResult Set() => (set = SetAttributes(inode.Number, change, caller, record)).Error;
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
+        finally
+        {
+            _metadata.Release(inode);
+        }
+    }
+
     internal FsResult<Attributes> SetAttributes(InodeNumber number, in AttributeChange change, in Caller caller, ChangeRecord? record)
     {
         if (ReadOnly)

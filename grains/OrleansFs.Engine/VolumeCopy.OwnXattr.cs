@@ -51,7 +51,7 @@ public sealed partial class VolumeCopy
         if (!_metadata.GetAttributes(inode).TryGet(out var attributes, out var gone))
             return gone;
         var wanted = on ? attributes.Flags | InodeFlags.AppendOnly : attributes.Flags & ~InodeFlags.AppendOnly;
-        return wanted == attributes.Flags ? FsResult.Ok : SetAttributes(inode, new AttributeChange { Mask = AttributeMask.Flags, Flags = wanted }, default, null).Error;
+        return wanted == attributes.Flags ? FsResult.Ok : (await SetAttributesAsync(inode, new AttributeChange { Mask = AttributeMask.Flags, Flags = wanted }, default, null, cancellation)).Error;
     }
 
     private FsResult<ReadOnlyMemory<byte>> Counted(InodeNumber inode, in Attributes attributes, ReadOnlySpan<byte> name)

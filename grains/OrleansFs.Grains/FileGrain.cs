@@ -73,10 +73,22 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         RecalledAsync(request, _inode, _sessions.RunOnceAsync(
             request,
             s => _sessions.Writes.RunAsync(() => RecordedAsync(s, request, data, flags, cancellation), cancellation),
-            (s, reply) => _sessions.Writes.RunAsync(() => s.Access.WriteAsync(_inode, reply.Value, data, flags & ~WriteFlags.Append, cancellation), cancellation)));
+            (s, reply) => _sessions.Writes.RunAsync(() => WriteAgainAsync(s, reply, data, (flags & ~WriteFlags.Append) | WriteFlags.Again, cancellation), cancellation)));
 
-    private ValueTask<FsResult<long>> RecordedAsync(ClientSession session, ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
-        session.Once(new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence))).WriteAsync(_inode, 0, data, flags, cancellation);
+    private async ValueTask<FsResult<long>> RecordedAsync(ClientSession session, ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        // A record is not written again to a place that others may have taken: who appends to such a file asks IRecordGrain.
+        if (session.Access is IRecordAccess && (await session.Access.GetAttributesAsync(_inode, cancellation)) is { IsOk: true, Value: { IsRegular: true, Flags: var of } } && (of & InodeFlags.AppendOnly) != 0)
+            return Errno.EOPNOTSUPP;
+        return await session.Once(new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence))).WriteAsync(_inode, 0, data, flags, cancellation);
+    }
+
+    private async ValueTask<FsResult<long>> WriteAgainAsync(ClientSession session, FsResult<long> reply, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        var written = await session.Access.WriteAsync(_inode, reply.Value, data, flags, cancellation);
+        // It has become immutable or append-only since: what it had then is on disk with that.
+        return written.Error == Errno.EPERM ? reply : written;
+    }
 
     private async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
     {

@@ -116,6 +116,8 @@ internal sealed partial class FileData
             var attributes = inode.Snapshot();
             if ((attributes.Flags & InodeFlags.Immutable) != 0 && (flags & WriteFlags.FromPageCache) == 0)
                 return Errno.EPERM;
+            if ((attributes.Flags & InodeFlags.AppendOnly) != 0 && (flags & WriteFlags.Again) != 0)
+                return Errno.EPERM;
             bool isRecord = (attributes.Flags & InodeFlags.AppendOnly) != 0 && !_isReplaying;
             if (CheckAppend(inode, attributes, offset, data.Length, flags, append) is { } known)
                 return known;

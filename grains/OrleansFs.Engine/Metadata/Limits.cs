@@ -6,6 +6,12 @@ internal static class MetadataLimits
     /// <summary>Segments of a file, 128 GiB of default blocks, past which its content hash is not kept up with every commit, which would have to read as many rows: some 5 ms. It is computed when asked for.</summary>
     public const int HashedSegments = 4096;
 
+    /// <summary>Segments of a large file whose part of a content hash is computed under one hold of the metadata lock: half a millisecond, or two where they have no node yet.</summary>
+    public const int HashStep = 64;
+
+    /// <summary>How often the hash of a large file is begun anew because the file has changed meanwhile, before everybody waits for it.</summary>
+    public const int HashAttempts = 3;
+
     /// <summary>Files of one content hash that are looked at for its content: one is enough unless they are being changed.</summary>
     public const int HashCandidates = 16;
 

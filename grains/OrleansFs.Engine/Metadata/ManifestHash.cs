@@ -37,7 +37,7 @@ internal static class ManifestHash
     }
 
     /// <summary>The hash of any file.</summary>
-    /// <param name="segments">Gives segment, node and hashes of a manifest, in order.</param>
+    /// <param name="segments">Gives segment, node and hashes of a manifest (1), in order, from a segment (2) on, so many at most (3).</param>
     /// <param name="manifest">Its key.</param>
     /// <param name="size">Bytes of the file.</param>
     /// <param name="blockSize">S, bytes.</param>
@@ -45,37 +45,57 @@ internal static class ManifestHash
     /// <returns>Null past the limit, where there are blocks past the size, and where a row is malformed.</returns>
     public static BlockHash? Compute(Statement segments, ulong manifest, long size, int blockSize, int limit)
     {
-        long blocks = BlocksOf(size, blockSize);
-        long last = (blocks - 1) / MetadataLimits.SegmentBlocks;
-        var builder = new ContentHashBuilder(blockSize);
-        long next = 0;
+        var hasher = new ManifestHasher(size, blockSize);
         try
         {
-            segments.Bind(1, manifest);
+            segments.Bind(1, manifest).Bind(2, 0L).Bind(3, long.MaxValue);
             for (int rows = 0; segments.Step(); rows++)
             {
-                long segment = segments.Int64(0);
-                if (rows == limit || segment > last)
+                if (rows == limit || !hasher.TryAppend(segments))
                     return null;
-                builder.AppendHoles((segment - next) * MetadataLimits.SegmentBlocks);
-                next = segment + 1;
-                if (segment < last && !segments.IsNull(1))
-                {
-                    builder.AppendSegment(segments.Blob(1));
-                    continue;
-                }
-                var hashes = segments.Blob(2);
-                if (hashes.Length % BlockHash.Size != 0 || hashes.Length > SegmentBytes || segment * MetadataLimits.SegmentBlocks + hashes.Length / BlockHash.Size > blocks)
-                    return null;
-                builder.Append(hashes);
-                if (segment < last)
-                    builder.AppendHoles(MetadataLimits.SegmentBlocks - hashes.Length / BlockHash.Size);
             }
-            return builder.Finish(size);
+            return hasher.Finish();
         }
         finally
         {
             segments.Reset();
         }
     }
+}
+
+/// <summary>Computes the hash of a file out of the rows of its manifest, as they come.</summary>
+/// <param name="size">Bytes of the file.</param>
+/// <param name="blockSize">S, bytes.</param>
+internal sealed class ManifestHasher(long size, int blockSize)
+{
+    private readonly ContentHashBuilder _builder = new(blockSize);
+    private readonly long _blocks = ManifestHash.BlocksOf(size, blockSize);
+
+    /// <summary>The segment after the last one that was taken.</summary>
+    public long Next { get; private set; }
+
+    /// <summary>Takes the next row: segment, node and hashes. False where it is malformed, or has blocks past the size.</summary>
+    public bool TryAppend(Statement row)
+    {
+        long segment = row.Int64(0), last = (_blocks - 1) / MetadataLimits.SegmentBlocks;
+        if (segment > last)
+            return false;
+        _builder.AppendHoles((segment - Next) * MetadataLimits.SegmentBlocks);
+        Next = segment + 1;
+        if (segment < last && !row.IsNull(1))
+        {
+            _builder.AppendSegment(row.Blob(1));
+            return true;
+        }
+        var hashes = row.Blob(2);
+        if (hashes.Length % BlockHash.Size != 0 || hashes.Length > MetadataLimits.SegmentBlocks * BlockHash.Size || segment * MetadataLimits.SegmentBlocks + hashes.Length / BlockHash.Size > _blocks)
+            return false;
+        _builder.Append(hashes);
+        if (segment < last)
+            _builder.AppendHoles(MetadataLimits.SegmentBlocks - hashes.Length / BlockHash.Size);
+        return true;
+    }
+
+    /// <summary>The hash of the whole: what was not taken is holes. Ends the use.</summary>
+    public BlockHash Finish() => _builder.Finish(size);
 }

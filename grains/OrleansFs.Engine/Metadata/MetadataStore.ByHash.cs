@@ -82,42 +82,6 @@ internal sealed partial class MetadataStore
             return Find(directory) is { } found && found.Snapshot() is { IsDirectory: true, LinkCount: > 0 } ? found.Parent : null;
     }
 
-    /// <summary>Computes content hashes that are not known, of so many files at most.</summary>
-    /// <returns>How many are known now; 0 where nothing is left to do.</returns>
-    public int HashUnhashed(int max)
-    {
-        lock (Lock)
-        {
-            if (Enter() is not Errno.None)
-                return 0;
-            try
-            {
-                int done = 0;
-                foreach (var inode in Unhashed(max))
-                {
-                    // A dirty one has its row written, with its hash, at the commit.
-                    if (Find(inode) is not { IsGone: false, AttributesDirty: false, HashVoid: false } found || HashOf(found.Manifest, found.Committed.Size, int.MaxValue) is not { } hash)
-                        continue;
-                    var s = _sql.GetInode.Bind(1, inode);
-                    if (!s.Step())
-                        continue;
-                    var row = ReadRow(s);
-                    s.Reset();
-                    Execute(row with { HashChanged = true, Hash = hash });
-                    done++;
-                }
-                if (done > 0)
-                    Done();
-                return done;
-            }
-            catch (Exception e)
-            {
-                Undo(e);
-                return 0;
-            }
-        }
-    }
-
     /// <summary>Whether there are files whose content hash is not known.</summary>
     /// <exception cref="MetadataException">The table cannot be read.</exception>
     public bool HasUnhashed

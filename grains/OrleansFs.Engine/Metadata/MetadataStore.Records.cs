@@ -228,13 +228,9 @@ internal sealed partial class MetadataStore
         if (!s.Step())
             return;
         var (offset, lsn, time) = (s.Int64(1), s.Int64(2), s.Time(3));
-        byte[] entries = s.Blob(4).ToArray();
+        byte[] entries = RecordChunk.FirstOf(s.Blob(4), within).ToArray();
         s.Reset();
-        ReadOnlySpan<byte> rest = entries;
-        var record = RecordChunk.Before(site, chunk * RecordChunk.Records, offset, new Lsn(lsn), time);
-        for (int i = 0; i < within; i++)
-            RecordChunk.TryRead(ref rest, ref record);
-        _sql.PutChunk.Bind(1, inode).Bind(2, (long)site).Bind(3, chunk).Bind(4, (long)within).Bind(5, offset).Bind(6, lsn).Bind(7, time).Bind(8, entries.AsSpan(0, entries.Length - rest.Length)).Run();
+        _sql.PutChunk.Bind(1, inode).Bind(2, (long)site).Bind(3, chunk).Bind(4, (long)within).Bind(5, offset).Bind(6, lsn).Bind(7, time).Bind(8, entries).Run();
     }
 
     private bool ReplayRecords(EffectKind kind, ref EffectReader reader)

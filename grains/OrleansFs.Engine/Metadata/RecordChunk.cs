@@ -46,6 +46,18 @@ internal static class RecordChunk
         return true;
     }
 
+    /// <summary>The entries of the first records of a row.</summary>
+    /// <exception cref="MetadataException">They are malformed.</exception>
+    public static ReadOnlySpan<byte> FirstOf(ReadOnlySpan<byte> entries, int count)
+    {
+        var rest = entries;
+        var record = default(RecordInfo);
+        while (count-- > 0 && TryRead(ref rest, ref record))
+        {
+        }
+        return entries[..(entries.Length - rest.Length)];
+    }
+
     private static int Put(Span<byte> place, ulong value)
     {
         int n = 0;

@@ -6,8 +6,9 @@ namespace OrleansFs.Engine.Tests.Metadata;
 public sealed class CheckTests : IDisposable
 {
     private const int S = TestVolume.BlockSize;
+    private static readonly Guid s_writer = Guid.Parse("b4e6f1ce-9d0f-4f0c-8a4a-7a2b1d6e3c05");
     private readonly TestVolume _volume = new();
-    private readonly InodeNumber _directory, _inner, _file, _linked;
+    private readonly InodeNumber _directory, _inner, _file, _linked, _log;
 
     public CheckTests()
     {
@@ -26,6 +27,10 @@ public sealed class CheckTests : IDisposable
         Store.PurgeOrphan(gone);
         Store.Create(InodeNumber.Root, "orphan");
         Store.Unlink(InodeNumber.Root, "orphan");
+        _log = Store.Create(InodeNumber.Root, "log").Inode;
+        Store.Set(_log, new AttributeChange { Mask = AttributeMask.Flags, Flags = InodeFlags.AppendOnly });
+        for (int i = 0; i < 300; i++)
+            Append(i);
         _volume.Commit();
     }
 
@@ -73,6 +78,21 @@ public sealed class CheckTests : IDisposable
     [InlineData("UPDATE volume SET files = files + 1", nameof(MetadataFaultKind.CounterWrong))]
     [InlineData("UPDATE volume SET next_cookie = 4", nameof(MetadataFaultKind.CounterWrong))]
     [InlineData("UPDATE volume SET next_inode = 4", nameof(MetadataFaultKind.CounterWrong))]
+    [InlineData("UPDATE inode SET flags = 0 WHERE ino = 9", nameof(MetadataFaultKind.RecordsWithoutFile))]
+    [InlineData("DELETE FROM inode WHERE ino = 9", nameof(MetadataFaultKind.RecordsWithoutFile))]
+    [InlineData("UPDATE appender SET ino = 77", nameof(MetadataFaultKind.RecordsWithoutFile))]
+    [InlineData("DELETE FROM record WHERE chunk = 0", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET chunk = 2 WHERE chunk = 1", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET count = 5 WHERE chunk = 1", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET count = 45 WHERE chunk = 1", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET offset = 1 WHERE chunk = 1", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET lsn = 1 WHERE chunk = 1", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET lsn = 1000000 WHERE chunk = 1", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET time = 1 WHERE chunk = 1", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE record SET entries = CAST(substr(entries, 1, 30) || x'ff' AS BLOB) WHERE chunk = 0", nameof(MetadataFaultKind.RecordsMalformed))]
+    [InlineData("UPDATE appender SET sequence = 3", nameof(MetadataFaultKind.AppenderWrong))]
+    [InlineData("UPDATE appender SET sequence = 3000", nameof(MetadataFaultKind.AppenderWrong))]
+    [InlineData("UPDATE appender SET writer = x'00'", nameof(MetadataFaultKind.AppenderWrong))]
     public void A_planted_fault_is_found_and_repaired(string sql, string kind)
     {
         _volume.Offline(sql);
@@ -107,6 +127,24 @@ public sealed class CheckTests : IDisposable
         Assert.Equal([Hash("y"), Hash("z")], hashes);
     }
 
+    [Theory]
+    [InlineData("UPDATE record SET entries = CAST(substr(entries, 1, length(entries) - 1) AS BLOB) WHERE chunk = 1", 299)]
+    [InlineData("UPDATE record SET entries = CAST(substr(entries, 1, length(entries) - 1) AS BLOB) WHERE chunk = 0", 255)]
+    [InlineData("UPDATE record SET offset = 1 WHERE chunk = 1", 256)]
+    [InlineData("DELETE FROM record WHERE chunk = 0", 0)]
+    public void Records_are_kept_up_to_the_first_that_is_damaged_and_go_on_there(string sql, int kept)
+    {
+        var before = Store.Records(_log, 0, 1000, long.MaxValue);
+        _volume.Offline(sql);
+        Assert.All(Store.Repair(null, CancellationToken.None).ToList(), r => Assert.True(r.Repaired));
+        Assert.Equal(before[..kept], Store.Records(_log, 0, 1000, long.MaxValue));
+        Assert.Null(Store.NewestAppend(_log, s_writer));
+        Append(300);
+        Assert.Equal((kept, 300L * 10), (Store.Records(_log, 0, 1000, long.MaxValue)[^1].Sequence, Store.Records(_log, 0, 1000, long.MaxValue)[^1].Offset));
+        _volume.Commit();
+        Assert.Empty(Faults());
+    }
+
     [Fact]
     public void A_damaged_database_is_told_of_and_not_touched()
     {
@@ -133,6 +171,13 @@ public sealed class CheckTests : IDisposable
         {
             _volume.Log.Clear();
         }
+    }
+
+    private void Append(int number)
+    {
+        var inode = Store.Acquire(_log)!;
+        Assert.True(Store.AppendRecord(inode, 10L * number, 10, new AppendName { Writer = s_writer, Number = number + 1 }).IsOk);
+        Store.Release(inode);
     }
 
     private static BlockHash Hash(string text) => BlockHash.Of(text.Bytes());

@@ -78,6 +78,48 @@ public sealed class ContentHashTests : IDisposable
         Assert.Equal(Expected(blocks.ToDictionary(b => b.Item1, b => Hash(b.Item2)), far * S), Store.ContentHash(inode.Number));
     }
 
+    /// <summary>Hashes that are computed beside changes are of no state in between, and are not kept for a file that has changed meanwhile.</summary>
+    [Fact]
+    public async Task A_large_file_that_changes_while_it_is_hashed_has_no_hash_but_its_own()
+    {
+        var inode = New();
+        int count = MetadataLimits.HashedSegments + 1;
+        long size = (long)MetadataLimits.SegmentBlocks * count * S;
+        Commit(inode, size, [.. Enumerable.Range(0, count).Select(i => ((long)i * MetadataLimits.SegmentBlocks, "b0"))]);
+        _volume.Commit();
+        // Version n: the first and the last block are both of round n. A hash across two versions is that of none.
+        var versions = Enumerable.Range(0, 30).ToDictionary(n => Version(n), n => n);
+        using var stop = new CancellationTokenSource();
+        var hashing = Task.Run(() =>
+        {
+            var seen = new HashSet<BlockHash>();
+            while (!stop.IsCancellationRequested)
+            {
+                Store.HashUnhashed(64);
+                seen.Add(Store.ContentHash(inode.Number)!.Value);
+            }
+            return seen;
+        });
+        for (int n = 1; n < 30; n++)
+        {
+            Commit(inode, size, [(0, $"b{n}"), ((count - 1L) * MetadataLimits.SegmentBlocks, $"b{n}")]);
+            _volume.Commit();
+            if (Row(inode) is { } kept)
+                Assert.Equal(n, versions[kept]);
+        }
+        await stop.CancelAsync();
+        Assert.All(await hashing, h => Assert.Contains(h, versions.Keys));
+        while (Store.HashUnhashed(64) > 0)
+        {
+        }
+        _volume.Commit();
+        Assert.Equal(Version(29), Row(inode));
+        Assert.Empty(Store.Check(null, CancellationToken.None));
+
+        BlockHash Version(int n) =>
+            Expected(Enumerable.Range(0, count).ToDictionary(i => (long)i * MetadataLimits.SegmentBlocks, i => Hash(i == 0 || i == count - 1 ? $"b{n}" : "b0")), size);
+    }
+
     [Fact]
     public void A_volume_of_the_format_before_gets_its_hashes_with_the_next_change()
     {

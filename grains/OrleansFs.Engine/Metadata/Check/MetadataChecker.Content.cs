@@ -133,7 +133,7 @@ internal sealed partial class MetadataChecker
     private IEnumerable<MetadataFault> CheckContentHashes()
     {
         long total = _database.Scalar("SELECT count(*) FROM inode WHERE hash IS NOT NULL"), done = 0;
-        using var segments = _database.Prepare("SELECT segment, node, hashes FROM manifest WHERE manifest = ?1 ORDER BY segment");
+        using var segments = _database.Prepare("SELECT segment, node, hashes FROM manifest WHERE manifest = ?1 AND segment >= ?2 ORDER BY segment LIMIT ?3");
         using var s = _database.Prepare("SELECT ino, manifest, size, hash FROM inode WHERE hash IS NOT NULL AND mode & 0xF000 = 0x8000");
         while (s.Step())
         {

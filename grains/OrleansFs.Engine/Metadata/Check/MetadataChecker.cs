@@ -70,7 +70,7 @@ internal sealed partial class MetadataChecker : IDisposable
         if (damaged)
             yield break;
         _database.Execute("BEGIN");
-        foreach (var fault in CheckNames().Concat(CheckTree()).Concat(CheckInodes()).Concat(CheckXattrs()).Concat(CheckContent()).Concat(CheckCounters()))
+        foreach (var fault in CheckNames().Concat(CheckTree()).Concat(CheckInodes()).Concat(CheckXattrs()).Concat(CheckRecords()).Concat(CheckContent()).Concat(CheckCounters()))
         {
             _cancellation.ThrowIfCancellationRequested();
             yield return fault;

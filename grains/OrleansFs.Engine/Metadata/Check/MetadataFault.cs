@@ -30,6 +30,13 @@ internal enum MetadataFaultKind
     ReferenceCountWrong,
     XattrWithoutInode,
     XattrTotalWrong,
+
+    /// <summary>Records, or who made them, of what is no append-only file. The repair deletes the rows; the bytes of the file stay.</summary>
+    RecordsWithoutFile,
+
+    /// <summary>The records of a segment cannot be followed from one on. The repair cuts them off there: their bytes stay in the file, and are no records.</summary>
+    RecordsMalformed,
+    AppenderWrong,
     CounterWrong,
 }
 
@@ -41,6 +48,7 @@ internal sealed record MetadataFault(MetadataFaultKind Kind, string Description)
     /// <summary>The inode concerned; of a name the directory that it is in.</summary>
     public InodeNumber? Inode { get; init; }
 
+    /// <summary>A name; of an append its writer.</summary>
     public byte[]? Name { get; init; }
 
     public BlockHash? Block { get; init; }
@@ -48,6 +56,9 @@ internal sealed record MetadataFault(MetadataFaultKind Kind, string Description)
     public ulong? Manifest { get; init; }
 
     public long? Segment { get; init; }
+
+    /// <summary>Of records: the site that made them.</summary>
+    public ushort? Site { get; init; }
 
     /// <summary>What should be there, where it is a number.</summary>
     public long? Expected { get; init; }

@@ -54,6 +54,16 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
             case MetadataFaultKind.ManifestBlockUnknown:
                 Run("INSERT OR IGNORE INTO block VALUES (?1, ?2, 0, 0, ?3, 0, 0, 0, 0)", s => s.Bind(1, fault.Block!.Value).Bind(2, fault.Expected!.Value).Bind(3, now));
                 break;
+            case MetadataFaultKind.RecordsWithoutFile:
+                Run("DELETE FROM record WHERE ino = ?1", s => s.Bind(1, fault.Inode!.Value));
+                Run("DELETE FROM appender WHERE ino = ?1", s => s.Bind(1, fault.Inode!.Value));
+                break;
+            case MetadataFaultKind.RecordsMalformed:
+                CutRecords(fault.Inode!.Value, fault.Site!.Value, fault.Expected!.Value);
+                break;
+            case MetadataFaultKind.AppenderWrong:
+                Run("DELETE FROM appender WHERE ino = ?1 AND writer = ?2", s => s.Bind(1, fault.Inode!.Value).Bind(2, fault.Name!));
+                break;
             default:
                 RepairNumber(fault);
                 break;
@@ -136,6 +146,26 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
         else
             Run("UPDATE manifest SET mapped = ?3, hashes = ?4, node = NULL WHERE manifest = ?1 AND segment = ?2", s => s.Bind(1, manifest).Bind(2, segment).Bind(3, mapped).Bind(4, hashes.AsSpan(0, count * BlockHash.Size)));
         Run("UPDATE inode SET hash = NULL WHERE manifest = ?1", s => s.Bind(1, manifest));
+    }
+
+    /// <summary>Keeps the first records of a segment, and what their writers have named.</summary>
+    private void CutRecords(InodeNumber inode, ushort site, long keep)
+    {
+        long chunk = keep / RecordChunk.Records;
+        int within = (int)(keep % RecordChunk.Records);
+        Run("DELETE FROM record WHERE ino = ?1 AND site = ?2 AND chunk >= ?3", s => s.Bind(1, inode).Bind(2, (long)site).Bind(3, within == 0 ? chunk : chunk + 1));
+        Run("DELETE FROM appender WHERE ino = ?1 AND site = ?2 AND sequence >= ?3", s => s.Bind(1, inode).Bind(2, (long)site).Bind(3, keep));
+        if (within == 0)
+            return;
+        byte[] entries;
+        using (var s = database.Prepare("SELECT entries FROM record WHERE ino = ?1 AND site = ?2 AND chunk = ?3"))
+        {
+            if (!s.Bind(1, inode).Bind(2, (long)site).Bind(3, chunk).Step())
+                return;
+            entries = RecordChunk.FirstOf(s.Blob(0), within).ToArray();
+            s.Reset();
+        }
+        Run("UPDATE record SET count = ?4, entries = ?5 WHERE ino = ?1 AND site = ?2 AND chunk = ?3", s => s.Bind(1, inode).Bind(2, (long)site).Bind(3, chunk).Bind(4, (long)within).Bind(5, entries));
     }
 
     private InodeNumber LostAndFound()
