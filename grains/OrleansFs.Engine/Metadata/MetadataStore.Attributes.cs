@@ -67,7 +67,10 @@ internal sealed partial class MetadataStore
         // looks the same.) With anything else a change time is the kernel's stamp on a caller's change.
         if ((change.Mask & AttributeMask.ChangeTime) != 0 && (change.Mask & ~(AttributeMask.ModifyTime | AttributeMask.ChangeTime)) == 0)
             return Errno.None;
-        if ((flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0 && (change.Mask & (Guarded | AttributeMask.Size)) != 0)
+        // utimensat to the present comes with the kernel's own stamp as the modify time, where the kernel keeps times.
+        bool isPresent = (change.Mask & (AttributeMask.ChangeTime | AttributeMask.AccessTimeNow)) == (AttributeMask.ChangeTime | AttributeMask.AccessTimeNow) && change.ModifyTime == change.ChangeTime;
+        var guarded = isPresent ? Guarded & ~AttributeMask.ModifyTime : Guarded;
+        if ((flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0 && (change.Mask & (guarded | AttributeMask.Size)) != 0)
             return Errno.EPERM;
         return (flags & InodeFlags.Immutable) != 0 && (change.Mask & PresentTimes) != 0 ? Errno.EPERM : Errno.None;
     }

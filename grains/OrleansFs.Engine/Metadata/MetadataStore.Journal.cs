@@ -85,7 +85,7 @@ internal sealed partial class MetadataStore
         };
         Clock.Advance(state.Clock);
         foreach (var number in content.Inodes)
-            Reload(number);
+            Reload(number, state.Lsn);
         Volatile.Write(ref _tail, state.Lsn.Value);
         Volatile.Write(ref _committed, state.Lsn.Value);
         Interlocked.Increment(ref _commits);
@@ -93,7 +93,7 @@ internal sealed partial class MetadataStore
         Continue();
     }
 
-    private void Reload(InodeNumber number)
+    private void Reload(InodeNumber number, Lsn lsn)
     {
         if (!_inodes.TryGetValue(number.Value, out var known))
             return;
@@ -105,6 +105,7 @@ internal sealed partial class MetadataStore
         }
         var row = ReadRow(s);
         s.Reset();
+        Volatile.Write(ref known.Changed, lsn.Value);
         (known.Manifest, known.XattrBytes, known.Parent, known.Linkable) = (row.Manifest, row.XattrBytes, row.Parent, row.Linkable);
         lock (known)
         {
