@@ -105,13 +105,11 @@ internal sealed class Child : IAsyncDisposable
         if (_isDisposed)
             return;
         _isDisposed = true;
-        await Machine.AftermathAttribute.OfAsync(async () =>
+        if (!_process.HasExited)
         {
-            if (_process.HasExited)
-                return;
             _process.Kill();
             await ExitAsync(Limits.ProcessEnd);
-        });
+        }
         _process.Dispose();
     }
 
