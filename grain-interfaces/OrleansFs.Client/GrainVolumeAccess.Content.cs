@@ -7,6 +7,7 @@ public sealed partial class GrainVolumeAccess
 {
     public async ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation)
     {
+        await _session.WaitForWritesAsync(inode);
         var file = File(inode);
         int done = 0;
         while (done < destination.Length)
@@ -27,13 +28,18 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
-        var result = await WriteAllAsync(inode, offset, data, flags, cancellation);
+        // A record is taken or refused as a whole, and its writer is told which.
+        var result = _session.Behind is { } behind && !data.IsEmpty && data.Length <= GrainInterfaces.Limits.MaxTransfer && (flags & WriteFlags.Record) == 0
+            ? await behind.WriteAsync(inode, offset, data, flags, cancellation)
+            : await WriteAllAsync(inode, offset, data, flags, cancellation);
         Cache.Changed(inode);
         return result;
     }
 
     private async ValueTask<FsResult<long>> WriteAllAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
+        if (await _session.SettleAsync(inode) is var failed and not Errno.None)
+            return failed;
         if ((flags & WriteFlags.Record) != 0 && await WriteRecordAsync(inode, data, cancellation) is var recorded && recorded.Error != Errno.EPERM)
             return recorded;
         long position = offset;
@@ -60,18 +66,26 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation)
     {
+        if (await _session.SettleAsync(inode) is var failed and not Errno.None)
+            return failed;
         var result = await _session.ReshapeAsync(
             new UnstableChange(0, inode, UnstableKind.Allocate, offset, length, null, mode), (request, token) => File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
         Cache.Changed(inode);
         return result;
     }
 
-    public ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
+    public async ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation)
+    {
+        await _session.WaitForWritesAsync(inode);
+        return await _session.AskAsync((ticket, token) => File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
+    }
 
     /// <remarks>Made again later it could copy something else, so it is not kept as a write is, but brought to disk.</remarks>
     public async ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation)
     {
+        await _session.WaitForWritesAsync(source);
+        if (await _session.SettleAsync(target) is var failed and not Errno.None)
+            return failed;
         var result = await _session.ChangeAsync((request, token) => File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
         Cache.Changed(target);
         return result.IsOk && await _session.SyncAsync(target, true, CancellationToken.None) is { IsOk: false, Error: var error } ? error : result;
@@ -79,10 +93,14 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult> FlushAsync(InodeNumber inode, ulong lockOwner, CancellationToken cancellation)
     {
+        // Close-to-open: who opens the file from now on sees what was written.
+        var written = await _session.SettleAsync(inode);
+        if (!_session.Locks.Has(inode, lockOwner))
+            return written;
         var result = await _session.ChangeAsync((request, token) => File(inode).FlushAsync(request, lockOwner, token), cancellation);
         if (result.IsOk)
             _session.Locks.ReleaseOwner(inode, lockOwner);
-        return result;
+        return written != Errno.None ? written : result;
     }
 
     public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) =>
@@ -93,6 +111,8 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
     {
+        // What was written under a lock is seen by who has it next.
+        await _session.WaitForWritesAsync(inode);
         FsResult result;
         do
         {

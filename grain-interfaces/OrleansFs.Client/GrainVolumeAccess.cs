@@ -18,6 +18,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     {
         _session = session;
         _names = session.Grains.GetGrain<INamespaceGrain>(new NamespaceKey(session.Copy.Volume, session.Copy.Copy).ToString());
+        if (session.Behind is { } behind)
+            behind.AppendRecord = (inode, data) => WriteRecordAsync(inode, data, CancellationToken.None);
     }
 
     /// <summary>The copy.</summary>
@@ -47,7 +49,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             long begun = Cache.Begin();
             var result = await _session.AskAsync((ticket, token) => _names.LookupAsync(ticket, directory, sent, token), cancellation);
             Cache.KeepLookup(begun, directory, sent.Span, result);
-            return result;
+            // Nothing is shown that is older than what this session has written.
+            return result.IsOk && _session.Behind is { } behind && (behind.Has(result.Value.Inode) || Cache.WasChanged(result.Value.Inode, begun)) ? await GetAttributesAsync(result.Value.Inode, cancellation) : result;
         }
 
         ValueTask<FsResult<Attributes>> AskDots()
@@ -63,6 +66,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
         async ValueTask<FsResult<Attributes>> Ask()
         {
+            await _session.WaitForWritesAsync(inode);
             long begun = Cache.Begin();
             var result = await _session.AskAsync((ticket, token) => _names.GetAttributesAsync(ticket, inode, token), cancellation);
             if (result.IsOk)
@@ -73,6 +77,9 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     public async ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation)
     {
+        // What is written now would have its time after the one that is set here, or its end behind the new one.
+        if (await _session.SettleAsync(inode) is var failed and not Errno.None)
+            return failed;
         long begun = Cache.Begin();
         var result = (change.Mask & AttributeMask.Size) == 0
             ? await _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation)
@@ -132,6 +139,9 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var sent = Copied(name);
         var sentNew = Copied(newName);
         long begun = Cache.Begin();
+        // A file that takes the place of another is there with its content.
+        if (_session.Behind is { } behind)
+            await behind.SettleAllAsync();
         var (moved, replaced) = (Cache.Named(directory, sent.Span), Cache.Named(newDirectory, sentNew.Span));
         var result = await _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
         foreach (var inode in (InodeNumber?[])[moved, replaced])
@@ -154,6 +164,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     public async ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation)
     {
+        if (withAttributes && _session.Behind is { } behind)
+            await behind.SettleAllAsync();
         while (true)
         {
             long from = cookie;
@@ -179,10 +191,12 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         }
     }
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
+    public async ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return _session.AskAsync((ticket, token) => _names.GetXattrAsync(ticket, inode, sent, token), cancellation);
+        // Some tell of the content.
+        await _session.WaitForWritesAsync(inode);
+        return await _session.AskAsync((ticket, token) => _names.GetXattrAsync(ticket, inode, sent, token), cancellation);
     }
 
     public async ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation)

@@ -37,6 +37,13 @@ internal sealed class HeldLocks
         }
     }
 
+    /// <summary>Whether an owner has fcntl locks on a file.</summary>
+    public bool Has(InodeNumber inode, ulong owner)
+    {
+        lock (_lock)
+            return _held.ContainsKey((inode, owner, false));
+    }
+
     /// <summary>A close gave up the fcntl locks that an owner had on a file.</summary>
     public void ReleaseOwner(InodeNumber inode, ulong owner)
     {

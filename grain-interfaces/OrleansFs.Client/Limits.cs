@@ -51,6 +51,12 @@ internal static class Limits
     /// <summary>Files of which it is remembered that something was lost.</summary>
     public const int LostFiles = 4096;
 
+    /// <summary>How long a write may be gathered before it is sent: how late another mount sees what was written to a file that is still open.</summary>
+    public static readonly TimeSpan WriteDelay = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>Messages with gathered writes under way: enough that the wire is busy while the copy works, few enough that a close does not wait behind a long row.</summary>
+    public const int WritesUnderWay = 8;
+
     /// <summary>How long a change is kept before a sync is asked for. The copy itself brings content to blocks after 5 s.</summary>
     public static readonly TimeSpan UnstableAge = TimeSpan.FromSeconds(5);
 

@@ -49,7 +49,7 @@ internal sealed partial class RemoteSession
                     ArrayPool<byte>.Shared.Return(buffer);
                 return result;
             }
-            if (_unstable.TryKeep(new(0, inode, UnstableKind.Write, offset, length, buffer, default) { IsLent = isLent }, () => sent == Ticket))
+            if (_unstable.TryKeep(new(0, inode, UnstableKind.Write, offset, length, buffer, default) { IsLent = isLent, Flags = flags & WriteFlags.KillPrivileges }, () => sent == Ticket))
             {
                 if (_unstable.Bytes >= Limits.UnstableSyncAt)
                     RequestSync();
@@ -59,6 +59,60 @@ internal sealed partial class RemoteSession
             flags &= ~WriteFlags.Append;
         }
     }
+
+    /// <summary>Sends gathered writes, whose room is reserved, and keeps them until they are on disk there. The batch's buffer and room are taken over, but where <see cref="WriteBehind.IsForRecords"/>.</summary>
+    public async ValueTask<Errno> WriteBatchAsync(InodeNumber inode, WriteBatch batch)
+    {
+        var (pieces, flags, bytes) = (batch.Pieces, batch.Flags, batch.Bytes);
+        var data = batch.Buffer.AsMemory(0, bytes);
+        int attempts = 0;
+        while (true)
+        {
+            SessionTicket sent = default;
+            var (now, how) = (pieces, flags);
+            Errno error;
+            if (batch.IsAppend)
+            {
+                var result = await ChangeAsync((request, token) =>
+                {
+                    attempts++;
+                    sent = request.Ticket;
+                    return File(inode).WriteAsync(request, now[0].Offset, data, how, token);
+                }, CancellationToken.None);
+                // Where it went: should the copy lose it, it is written to that place again.
+                if (result.TryGet(out long at, out error))
+                    pieces = [new WritePiece(at, bytes)];
+                flags &= ~WriteFlags.Append;
+            }
+            else
+            {
+                error = (await ChangeAsync((request, token) =>
+                {
+                    attempts++;
+                    sent = request.Ticket;
+                    return File(inode).WriteManyAsync(request, now, data, how, token);
+                }, CancellationToken.None)).Error;
+            }
+            bool isLent = attempts != 1;
+            if (WriteBehind.IsForRecords(batch, error))
+                return error;
+            if (error != Errno.None)
+            {
+                _unstable.Unreserve(bytes);
+                if (!isLent)
+                    ArrayPool<byte>.Shared.Return(batch.Buffer);
+                return error;
+            }
+            if (_unstable.TryKeep(new(0, inode, UnstableKind.Write, pieces[0].Offset, bytes, batch.Buffer, default) { IsLent = isLent, Pieces = pieces, Flags = flags & WriteFlags.KillPrivileges }, () => sent == Ticket))
+            {
+                if (_unstable.Bytes >= Limits.UnstableSyncAt)
+                    RequestSync();
+                return Errno.None;
+            }
+        }
+    }
+
+    public void Unreserve(int length) => _unstable.Unreserve(length);
 
     /// <summary>Truncates or allocates, and keeps that it was done until it is on disk there. Done again it does no harm.</summary>
     public async ValueTask<TResult> ReshapeAsync<TResult>(UnstableChange change, Func<ChangeRequest, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
@@ -80,10 +134,13 @@ internal sealed partial class RemoteSession
     /// <summary>fsync of a file: what was kept of it is on disk.</summary>
     public async ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation)
     {
+        var written = await SettleAsync(inode);
         long? newest = _unstable.Newest;
         var result = await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);
         if (_unstable.TakeLoss(inode))
             return Errno.EIO;
+        if (result.IsOk && written != Errno.None)
+            result = written;
         if (result.IsOk && newest is { } upTo)
             _unstable.Drop(upTo, inode);
         return result;
@@ -92,6 +149,8 @@ internal sealed partial class RemoteSession
     /// <summary>syncfs: everything kept is on disk.</summary>
     public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
     {
+        if (Behind is { } behind)
+            await behind.SettleAllAsync();
         // A change that is kept was answered before, and is in this run of the copy or is written to it again before the session's ticket for it is there.
         long? newest = _unstable.Newest;
         var result = await AskAsync((ticket, token) => Names.SyncAllAsync(ticket, token), cancellation);
@@ -108,7 +167,7 @@ internal sealed partial class RemoteSession
             _stabilize.Release();
     }
 
-    private async ValueTask<bool> TryReserveAsync(int length, CancellationToken cancellation)
+    public async ValueTask<bool> TryReserveAsync(int length, CancellationToken cancellation)
     {
         try
         {
@@ -163,7 +222,9 @@ internal sealed partial class RemoteSession
         {
             error = change.Kind switch
             {
-                UnstableKind.Write => (await AnsweredAsync(t => file.WriteAsync(Recovery(ticket), change.Offset, change.Data, WriteFlags.Again, t), default)).Error,
+                UnstableKind.Write when change.Pieces is { } pieces =>
+                    (await AnsweredAsync(t => file.WriteManyAsync(Recovery(ticket), pieces, change.Data, change.Flags | WriteFlags.Again, t), default)).Error,
+                UnstableKind.Write => (await AnsweredAsync(t => file.WriteAsync(Recovery(ticket), change.Offset, change.Data, change.Flags | WriteFlags.Again, t), default)).Error,
                 UnstableKind.Allocate => (await AnsweredAsync(t => file.AllocateAsync(Recovery(ticket), change.Mode, change.Offset, change.Length, t), default)).Error,
                 _ => (await AnsweredAsync(t => Names.SetAttributesAsync(Recovery(ticket), change.Inode, truncation, default, t), default)).Error,
             };
@@ -187,7 +248,7 @@ internal sealed partial class RemoteSession
             try
             {
                 await WaitAsync(_stabilize, Limits.UnstableAge);
-                if (_unstable.Newest is not null)
+                if (_unstable.Newest is not null || Behind is { IsEmpty: false })
                     await SyncAllAsync(_ended.Token);
             }
             catch (OperationCanceledException) when (_ended.IsCancellationRequested)
@@ -201,9 +262,16 @@ internal sealed partial class RemoteSession
         }
         // The end of the session: what was written is left on disk. A copy that is away cannot be waited for.
         using var patience = new CancellationTokenSource(Limits.LastSync, _time);
+        if (Behind is { } behind)
+            await behind.SettleAllAsync();
         if (_unstable.Newest is not null && await SyncAllAsync(patience.Token) is { IsOk: false, Error: var error })
             LogNotSynced(_logger, Copy.Copy, error);
     }
+
+    public void LogWriteFailed(InodeNumber inode, Exception exception) => LogWriteFailed(_logger, inode, exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "inode {Inode}: what was gathered could not be sent")]
+    private static partial void LogWriteFailed(ILogger logger, InodeNumber inode, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Count} changes of content were made again at the copy '{Copy}', which was restarted")]
     private static partial void LogWrittenAgain(ILogger logger, int count, CopyName copy);

@@ -45,7 +45,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _holder = holder;
         _time = connection.Time;
         _logger = connection.Loggers.CreateLogger<RemoteSession>();
-        Cache = new SessionCache(_time);
+        Behind = options.WriteBehind ? new WriteBehind(this) : null;
+        Cache = new SessionCache(_time) { IsBehind = Behind is { } behind ? behind.Has : null };
         _observer = new Observer(Cache, holder);
         _observed = Grains.CreateObjectReference<ISessionObserver>(_observer);
     }
@@ -59,6 +60,21 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     /// <summary>File locks granted to this session.</summary>
     public HeldLocks Locks { get; } = new();
+
+    /// <summary>Writes that are gathered; null where each is sent by itself.</summary>
+    public WriteBehind? Behind { get; }
+
+    public TimeProvider Time => _time;
+
+    /// <summary>Completes when what was written to a file has been answered by the copy; with what failed of it, which is told once.</summary>
+    public ValueTask<Errno> SettleAsync(InodeNumber inode) => Behind?.SettleAsync(inode, take: true) ?? new(Errno.None);
+
+    /// <summary>Completes when what was written to a file has been answered by the copy, or has failed.</summary>
+    public async ValueTask WaitForWritesAsync(InodeNumber inode)
+    {
+        if (Behind is { } behind)
+            await behind.SettleAsync(inode, take: false);
+    }
 
     private SessionTicket Ticket => _attachment.Grant.Ticket;
 

@@ -6,6 +6,12 @@ public sealed record RemoteVolumeOptions
     /// <summary>Where and what, for the copy's log: "host:/mnt/ofs".</summary>
     public required string Client { get; init; }
 
+    /// <summary>
+    /// Whether writes are answered before the copy has them, and gathered: others see them when the file is closed, synced or locked, or a moment later, and a failure is told to the close or the sync. As a mount wants it. Off by
+    /// default: a write that was answered is seen by all.
+    /// </summary>
+    public bool WriteBehind { get; init; }
+
     /// <summary>How long a call is tried again while the copy cannot be reached, before it answers <c>EIO</c>. A minute by default;
     /// <see cref="Timeout.InfiniteTimeSpan"/> waits for ever, as a hard NFS mount does.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(1);

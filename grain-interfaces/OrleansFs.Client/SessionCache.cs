@@ -19,6 +19,9 @@ internal sealed class SessionCache(TimeProvider time)
     private long _floor;
     private long? _trustedSince;
 
+    /// <summary>Whether the copy has yet to be told of something that was written: its answers are older than that, and are not kept. Asked under the lock.</summary>
+    public Func<InodeNumber, bool>? IsBehind { get; init; }
+
     /// <summary>The moment of an asking, for what its answer is kept with.</summary>
     public long Begin() => Volatile.Read(ref _now);
 
@@ -96,6 +99,13 @@ internal sealed class SessionCache(TimeProvider time)
         }
     }
 
+    /// <summary>Whether this session has changed an inode since something was asked for: then the answer may be older than the change.</summary>
+    public bool WasChanged(InodeNumber inode, long begun)
+    {
+        lock (_lock)
+            return !IsUntouched(inode, begun);
+    }
+
     /// <summary>Attributes were answered that nobody but their asking depends on.</summary>
     public void KeepAttributes(long begun, in Attributes attributes)
     {
@@ -129,7 +139,7 @@ internal sealed class SessionCache(TimeProvider time)
         {
             bool isNewest = IsUntouched(attributes.Inode, begun);
             Mark(attributes.Inode);
-            if (isNewest && attributes.LinkCount > 0)
+            if (isNewest && attributes.LinkCount > 0 && IsBehind?.Invoke(attributes.Inode) != true)
                 Of(attributes.Inode).Attributes = attributes;
         }
     }
@@ -192,7 +202,7 @@ internal sealed class SessionCache(TimeProvider time)
     private void Keep(long begun, in Attributes attributes)
     {
         // The end of an inode without a name is no change that anybody is told of.
-        if (attributes.LinkCount > 0 && IsUntouched(attributes.Inode, begun))
+        if (attributes.LinkCount > 0 && IsUntouched(attributes.Inode, begun) && IsBehind?.Invoke(attributes.Inode) != true)
             Of(attributes.Inode).Attributes = attributes;
     }
 

@@ -18,6 +18,12 @@ internal sealed record UnstableChange(long Sequence, InodeNumber Inode, Unstable
 
     public ReadOnlyMemory<byte> Data => Buffer.AsMemory(0, Bytes);
 
+    /// <summary>Of a write in pieces: where they go. Null: it is one.</summary>
+    public GrainInterfaces.WritePiece[]? Pieces { get; init; }
+
+    /// <summary>Of a write, how it is made again: whether it takes privileges away.</summary>
+    public WriteFlags Flags { get; init; }
+
     /// <summary>A message with the buffer may still be on its way out, so the pool does not get it back.</summary>
     public bool IsLent { get; set; }
 }

@@ -12,8 +12,8 @@ public sealed record VolumeConnectionOptions
     /// <summary>Tells clusters that share a database apart.</summary>
     public string ClusterId { get; init; } = ClusterConnection.DefaultClusterId;
 
-    /// <summary>How long connecting is tried. 10 seconds by default.</summary>
-    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+    /// <summary>How long connecting is tried. 30 seconds by default: a second or two on a machine that has nothing else to do, and much of that is the start of a new process, which a busy one makes long.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Where the log goes. Nowhere by default.</summary>
     public ILoggerFactory? Loggers { get; init; }

@@ -26,6 +26,15 @@ public interface IFileGrain : IGrainWithStringKey
     [Alias("Write")]
     ValueTask<FsResult<long>> WriteAsync(ChangeRequest request, long offset, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);
 
+    /// <summary>Several writes in one message, in their order.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="pieces">1 to <see cref="Limits.MaxPieces"/>.</param>
+    /// <param name="data">The bytes of all pieces, one behind the other; at most <see cref="Limits.MaxTransfer"/>.</param>
+    /// <param name="flags">How; not as an append.</param>
+    /// <param name="cancellation">Cancels the wait for memory; pieces before that are written.</param>
+    [Alias("WriteMany")]
+    ValueTask<FsResult> WriteManyAsync(ChangeRequest request, [Immutable] WritePiece[] pieces, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);
+
     [Alias("Allocate"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult> AllocateAsync(ChangeRequest request, AllocateMode mode, long offset, long length, CancellationToken cancellation);
 
@@ -50,3 +59,9 @@ public interface IFileGrain : IGrainWithStringKey
     [Alias("ChangeResidency"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(SessionTicket session, ResidencyAction action, long offset, long length, CancellationToken cancellation);
 }
+
+/// <summary>One of several writes in a message.</summary>
+/// <param name="Offset">First byte.</param>
+/// <param name="Length">Bytes, 1 or more.</param>
+[GenerateSerializer, Immutable, Alias("ofs.WritePiece")]
+public readonly record struct WritePiece([property: Id(0)] long Offset, [property: Id(1)] int Length);

@@ -6,6 +6,9 @@ public static class Limits
     /// <summary>Bytes of file data in one call. The kernel's largest FUSE request (256 pages); one message stays far under Orleans' bound of 100 MiB.</summary>
     public const int MaxTransfer = 1 << 20;
 
+    /// <summary>Writes in one message: as many of 4 KiB as fill it.</summary>
+    public const int MaxPieces = 256;
+
     /// <summary>Directory entries in one page. With attributes a page is then some 30 KiB: a few hundred microseconds to send, and never a large object.</summary>
     public const int MaxDirectoryEntries = 256;
 

@@ -188,9 +188,7 @@ public sealed partial class VolumeCopy
         try
         {
             var synced = await _files.SyncAsync(inode, cancellation);
-            if (synced.IsOk && _options.SyncCopies > 0)
-                await Replication.WaitForCopiesAsync(_metadata.Committed, _options.SyncCopies, cancellation);
-            return synced;
+            return synced.IsOk && _options.SyncCopies > 0 ? await Replication.WaitForCopiesAsync(_metadata.Committed, _options.SyncCopies, _options.SyncTimeout, cancellation) : synced;
         }
         catch (OperationCanceledException)
         {
@@ -279,7 +277,7 @@ public sealed partial class VolumeCopy
             EvictedBlocks = _evictor?.EvictedBlocks ?? 0,
             FetchedBlocks = _fetcher.FetchedBlocks,
             Verification = _verification.Report,
-            Trouble = _metadata.Trouble ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? _verification.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
+            Trouble = _metadata.Trouble ?? FenceTrouble ?? _committer.Trouble ?? _files.Trouble ?? _tasks.Trouble ?? _fetcher.Trouble ?? _evictor?.Trouble ?? Replication.SyncTrouble ?? _verification.Trouble ?? (_space.Room == 0 || _space.RoomForBlocks == 0 ? "the disk is full: delete files or make room on it" : null),
         };
     }
 

@@ -42,6 +42,9 @@ public sealed record VolumeOptions
     /// <summary>Replicas that fsync waits for. None by default.</summary>
     public int SyncCopies { get; init; }
 
+    /// <summary>How long fsync waits for them, before ETIMEDOUT. 30 seconds by default.</summary>
+    public TimeSpan SyncTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>When replicas are sent instructions to build blocks out of what they have, instead of the blocks. Where it can pay by default.</summary>
     public DeltaMode Delta { get; init; } = DeltaMode.Auto;
 

@@ -42,6 +42,16 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
                 ? Change(request, s => s.Access.WriteAsync(_inode, offset, data, flags, cancellation), cancellation)
                 : AppendAsync(request, data, flags, cancellation);
 
+    public ValueTask<FsResult> WriteManyAsync(ChangeRequest request, WritePiece[] pieces, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        if (pieces.Length is < 1 or > GrainInterfaces.Limits.MaxPieces || data.Length > GrainInterfaces.Limits.MaxTransfer || pieces.Any(p => p.Length < 1) || pieces.Sum(p => (long)p.Length) != data.Length
+            || (flags & WriteFlags.Append) != 0)
+        {
+            return new(Errno.EINVAL);
+        }
+        return Change(request, s => WriteManyAsync(s, pieces, data, flags, cancellation), cancellation);
+    }
+
     public ValueTask<FsResult> AllocateAsync(ChangeRequest request, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
         Change(request, s => s.Access.AllocateAsync(_inode, mode, offset, length, cancellation), cancellation);
 
@@ -88,6 +98,19 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         var written = await session.Access.WriteAsync(_inode, reply.Value, data, flags, cancellation);
         // It has become immutable or append-only since: what it had then is on disk with that.
         return written.Error == Errno.EPERM ? reply : written;
+    }
+
+    /// <summary>Done again from the start after an interruption, it does no harm.</summary>
+    private async ValueTask<FsResult> WriteManyAsync(ClientSession session, WritePiece[] pieces, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        foreach (var piece in pieces)
+        {
+            var written = await session.Access.WriteAsync(_inode, piece.Offset, data[..piece.Length], flags, cancellation);
+            if (!written.IsOk)
+                return written.Error;
+            data = data[piece.Length..];
+        }
+        return FsResult.Ok;
     }
 
     private async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)

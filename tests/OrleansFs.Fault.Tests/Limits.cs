@@ -42,6 +42,9 @@ internal static class Limits
     /// <summary>A command that asks the processes of a volume, or waits for its replicas.</summary>
     public static readonly TimeSpan Command = TimeSpan.FromSeconds(120);
 
+    /// <summary>From the kill of a mount until what it held is free: its lease of 30 s, and the look for leases that are over.</summary>
+    public static readonly TimeSpan LeaseOver = TimeSpan.FromSeconds(90);
+
     /// <summary>From a fault until the volume has found it or mended it, where nobody says when.</summary>
     public static readonly TimeSpan Mended = TimeSpan.FromSeconds(60);
 

@@ -6,6 +6,8 @@ namespace OrleansFs.Fault.Tests;
 /// <summary>Where the choices of a test come from. Printed always; ORLEANSFS_FAULT_SEED plays them again, ORLEANSFS_FAULT_ROUNDS makes a run longer or shorter.</summary>
 internal static class Seed
 {
+    private static readonly long s_began = TimeProvider.System.GetTimestamp();
+
     /// <summary>A generator for this test, whose seed is in the output.</summary>
     public static Random Make()
     {
@@ -19,7 +21,7 @@ internal static class Seed
     public static void Say(string line)
     {
         TestContext.Current.TestOutputHelper?.WriteLine(line);
-        Console.WriteLine($"[{TestContext.Current.TestCase?.TestMethodName}] {line}");
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"[{TestContext.Current.TestCase?.TestMethodName}] +{TimeProvider.System.GetElapsedTime(s_began).TotalSeconds:F1} s {line}"));
     }
 
     private static int? Variable(string name) =>

@@ -13,7 +13,7 @@ public sealed record VolumeClientOptions
     public string? Client { get; init; }
 
     /// <summary>How long connecting is tried. 10 seconds by default.</summary>
-    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long a call is made again while the copy cannot be reached, before it answers <c>EIO</c>. A minute by default; <see cref="Timeout.InfiniteTimeSpan"/> waits for ever.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(1);

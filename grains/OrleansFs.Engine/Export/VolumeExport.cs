@@ -175,27 +175,42 @@ public sealed class VolumeExport : IInodeHolder
     {
         await using (var file = new FileStream(target, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0 }))
         {
-            byte[] piece = new byte[Piece];
-            for (long at = 0; at < attributes.Size;)
+            try
             {
-                var read = await _session.ReadAsync(attributes.Inode, at, piece, cancellation);
-                if (!read.TryGet(out int length, out var error))
-                    throw new IOException(string.Create(CultureInfo.InvariantCulture, $"{error} at byte {at}: a block is only on other copies; mounted with --data and --cluster, the file can be read"));
-                if (length == 0)
-                    break;
-                // Holes stay holes.
-                if (piece.AsSpan(0, length).ContainsAnyExcept((byte)0))
-                    RandomAccess.Write(file.SafeFileHandle, piece.AsSpan(0, length), at);
-                at += length;
+                await CopyContentAsync(attributes, file, cancellation);
             }
-            RandomAccess.SetLength(file.SafeFileHandle, attributes.Size);
-            File.SetUnixFileMode(file.SafeFileHandle, (UnixFileMode)(attributes.Mode & 0xFFF));
-            file.Flush(flushToDisk: true);
+            catch
+            {
+                // A part of a file is not to be taken for it.
+                File.Delete(target);
+                throw;
+            }
         }
         File.SetLastWriteTimeUtc(target, DateTime.UnixEpoch.AddTicks(attributes.ModifyTime.Nanoseconds / TimeSpan.NanosecondsPerTick));
         _files++;
         _bytes += attributes.Size;
         _progress?.Report(_files);
+    }
+
+    [UnsupportedOSPlatform("windows")]
+    private async Task CopyContentAsync(Attributes attributes, FileStream file, CancellationToken cancellation)
+    {
+        byte[] piece = new byte[Piece];
+        for (long at = 0; at < attributes.Size;)
+        {
+            var read = await _session.ReadAsync(attributes.Inode, at, piece, cancellation);
+            if (!read.TryGet(out int length, out var error))
+                throw new IOException(string.Create(CultureInfo.InvariantCulture, $"{error} at byte {at}: a block is only on other copies; mounted with --data and --cluster, the file can be read"));
+            if (length == 0)
+                break;
+            // Holes stay holes.
+            if (piece.AsSpan(0, length).ContainsAnyExcept((byte)0))
+                RandomAccess.Write(file.SafeFileHandle, piece.AsSpan(0, length), at);
+            at += length;
+        }
+        RandomAccess.SetLength(file.SafeFileHandle, attributes.Size);
+        File.SetUnixFileMode(file.SafeFileHandle, (UnixFileMode)(attributes.Mode & 0xFFF));
+        file.Flush(flushToDisk: true);
     }
 
     private async Task<List<(byte[] Name, Attributes Attributes)>> ListAsync(InodeNumber directory, CancellationToken cancellation)

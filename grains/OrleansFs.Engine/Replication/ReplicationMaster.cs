@@ -24,6 +24,7 @@ public sealed class ReplicationMaster
     private volatile ReplicaSender[] _attached = [];
     private TaskCompletionSource _acknowledged = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopped;
+    private volatile Unreached? _unreached;
 
     internal ReplicationMaster(VolumeCopy volume, TimeProvider time, ILogger logger)
     {
@@ -127,19 +128,33 @@ public sealed class ReplicationMaster
         return acked.Count < copies || copies < 1 ? null : acked[copies - 1];
     }
 
-    /// <summary>Waits until everything up to a position is on the disks of so many replicas.</summary>
-    public async Task WaitForCopiesAsync(Lsn position, int copies, CancellationToken cancellation)
+    /// <summary>Waits until everything up to a position is on the disks of so many replicas, for a time. It is on the disk here whatever comes of that.</summary>
+    /// <returns>ETIMEDOUT where it is not on so many after that time; who asks again is answered for what there is then.</returns>
+    public async Task<FsResult> WaitForCopiesAsync(Lsn position, int copies, TimeSpan patience, CancellationToken cancellation)
     {
+        long began = _time.GetTimestamp();
         while (true)
         {
             Task next;
             lock (_lock)
                 next = _acknowledged.Task;
             if (ReachedBy(copies) is { } reached && reached >= position)
-                return;
-            await next.WaitAsync(cancellation);
+                return FsResult.Ok;
+            var left = patience - _time.GetElapsedTime(began);
+            try
+            {
+                await next.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time, cancellation);
+            }
+            catch (TimeoutException)
+            {
+                NoteUnreached(new Unreached(position, copies, patience));
+                return Errno.ETIMEDOUT;
+            }
         }
     }
+
+    /// <summary>Why the last fsync that waited for replicas in vain did so, in one line; null when they have come meanwhile.</summary>
+    internal string? SyncTrouble => _unreached is { } last && !(ReachedBy(last.Copies) is { } reached && reached >= last.Position) ? last.Trouble : null;
 
     /// <summary>Brings everything that there is now to disk, here and on so many replicas.</summary>
     /// <returns>EIO, ENOSPC … where it cannot be brought to disk here.</returns>
@@ -273,6 +288,18 @@ public sealed class ReplicationMaster
             next = _acknowledged.Task;
         await Task.WhenAny(next, Task.Delay(patience, _time, cancellation));
         cancellation.ThrowIfCancellationRequested();
+    }
+
+    private void NoteUnreached(Unreached what)
+    {
+        if (SyncTrouble is null)
+            _logger.LogWarning("{Trouble}", what.Trouble);
+        _unreached = what;
+    }
+
+    private sealed record Unreached(Lsn Position, int Copies, TimeSpan Patience)
+    {
+        public string Trouble => $"an fsync has failed: what it synced is on the disk here, and was not on those of {Copies} {(Copies == 1 ? "replica" : "replicas")} within {Patience.TotalSeconds:0.#} s";
     }
 
     /// <summary>Ends all senders.</summary>

@@ -8,6 +8,9 @@ namespace OrleansFs.Cli.Commands;
 /// <summary>The helper of umount(8): unmounts as umount(8) does without a helper, with its rules and its messages, and then waits until the process has committed everything and let its folder go.</summary>
 internal static class UnmountHelperCommand
 {
+    /// <summary>umount(8) gives its helpers no PATH.</summary>
+    private static readonly string[] s_programs = ["/usr/bin/umount", "/bin/umount", "/usr/sbin/umount", "/sbin/umount"];
+
     private const string Connections = "/sys/fs/fuse/connections";
 
     /// <param name="words">The mount point, and the options that umount(8) gives to a helper.</param>
@@ -16,7 +19,7 @@ internal static class UnmountHelperCommand
         using var interrupt = new Interrupt();
         string mountPoint = words[0];
         var mount = MountTable.At(mountPoint);
-        using var unmount = Process.Start("umount", ["-i", .. words[1..], mountPoint]);
+        using var unmount = Process.Start(s_programs.FirstOrDefault(File.Exists, "umount"), ["-i", .. words[1..], mountPoint]);
         await unmount.WaitForExitAsync(interrupt.Token);
         // What is detached lives on as long as it is used; what is mounted in another namespace is not looked for in this one.
         bool isWaitedFor = unmount.ExitCode == 0 && mount is { Type: VolumeLocation.MountType } && !words.Contains("-l") && !words.Contains("-N");

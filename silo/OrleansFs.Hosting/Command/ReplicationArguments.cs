@@ -6,7 +6,7 @@ using OrleansFs.Engine.Delta;
 namespace OrleansFs.Hosting.Command;
 
 /// <summary>What a command line says of a master's cache, of how many copies it wants and of how often they are verified, not yet looked at.</summary>
-public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout, string? CacheWait = null, string? VerifyEvery = null, DeltaMode Delta = DeltaMode.Auto)
+public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout, string? CacheWait = null, string? VerifyEvery = null, DeltaMode Delta = DeltaMode.Auto, string? SyncWait = null)
 {
     private const string Never = "never";
 
@@ -35,6 +35,8 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
         }
         if (CacheWait is not null)
             options = options with { CacheFullTimeout = Duration.TryParse(CacheWait, out var wait) ? wait : throw new HostException($"--cache-wait {CacheWait}: a time is a number of seconds, or one with ms, s, min or h") };
+        if (SyncWait is not null)
+            options = options with { SyncTimeout = Duration.TryParse(SyncWait, out var wait) ? wait : throw new HostException($"--sync-wait {SyncWait}: a time is a number of seconds, or one with ms, s, min or h") };
         if (VerifyEvery is not null)
             options = options with { VerifyEvery = ParseVerifyEvery(VerifyEvery) };
         return options;
@@ -64,6 +66,8 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
             yield return $"--delta={Delta.ToString().ToLowerInvariant()}";
         if (CacheWait is not null)
             yield return $"--cache-wait={CacheWait}";
+        if (SyncWait is not null)
+            yield return $"--sync-wait={SyncWait}";
         if (VerifyEvery is not null)
             yield return $"--verify-every={VerifyEvery}";
     }
@@ -75,6 +79,7 @@ public sealed class ReplicationOptions
     private readonly Option<string?> _cacheSize = new("--cache-size") { Description = "most that blocks may take on this machine's disk; what replicas have is given up for it, and fetched again", HelpName = "SIZE" };
     private readonly Option<int> _copies = new("--copies") { Description = "replicas that must have a block before it is given up here", HelpName = "N", DefaultValueFactory = _ => ReplicationArguments.Default.Copies };
     private readonly Option<int> _syncCopies = new("--sync-copies") { Description = "replicas that an fsync waits for", HelpName = "N", DefaultValueFactory = _ => ReplicationArguments.Default.SyncCopies };
+    private readonly Option<string?> _syncWait = new("--sync-wait") { Description = "how long an fsync waits for them, before ETIMEDOUT; 30s where it is not said", HelpName = "TIME" };
     private readonly Option<string?> _fetchTimeout = new("--fetch-timeout") { Description = "how long a reader waits for a block that no replica can give, before EIO; 30s where it is not said", HelpName = "TIME" };
     private readonly Option<string?> _cacheWait = new("--cache-wait") { Description = "how long a writer waits in a cache full of what replicas have not got, before ENOSPC; 30s where it is not said", HelpName = "TIME" };
 
@@ -86,7 +91,7 @@ public sealed class ReplicationOptions
     };
 
     /// <summary>Those that are about other copies.</summary>
-    public IReadOnlyList<Option> All => [_cacheSize, _copies, _syncCopies, _fetchTimeout, _cacheWait, _delta];
+    public IReadOnlyList<Option> All => [_cacheSize, _copies, _syncCopies, _syncWait, _fetchTimeout, _cacheWait, _delta];
 
     /// <summary>For every copy, also one that is alone.</summary>
     public Option<string?> VerifyEvery { get; } = new("--verify-every") { Description = "how often all block files are read and compared with their SHA-256, in the background; 14d where it is not said; never", HelpName = "TIME" };
@@ -97,5 +102,5 @@ public sealed class ReplicationOptions
             command.Options.Add(option);
     }
 
-    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout), parsed.GetValue(_cacheWait), parsed.GetValue(VerifyEvery), parsed.GetValue(_delta));
+    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout), parsed.GetValue(_cacheWait), parsed.GetValue(VerifyEvery), parsed.GetValue(_delta), parsed.GetValue(_syncWait));
 }

@@ -32,10 +32,10 @@ public sealed class RestartTests : IDisposable
         var mounts = new List<GrainVolumeAccess>();
         for (int i = 0; i < 4; i++)
         {
-            var mount = await MountAsync(connection);
+            var mount = await MountAsync(connection, gathers: i % 2 == 0);
             mounts.Add(mount);
             var home = await mount.CreateAsync(InodeNumber.Root, Encoding.UTF8.GetBytes($"home{i}"), new NewInode { Mode = Mode.S_IFDIR | 0x1ED }, default, Cancellation);
-            workers.Add(new NameWorker(mount, home.Value.Inode, random.Next()));
+            workers.Add(new NameWorker(mount, home.Value.Inode, random.Next(), gathers: i % 2 == 0));
         }
         using var enough = new CancellationTokenSource();
         var work = workers.Select(w => Task.Run(async () =>
@@ -56,6 +56,8 @@ public sealed class RestartTests : IDisposable
         await enough.CancelAsync();
         await Task.WhenAll(work);
         TestContext.Current.SendDiagnosticMessage($"{workers.Sum(w => w.Done)} changes in {Kills} runs of the silo");
+        foreach (var mount in mounts)
+            Assert.True((await mount.SyncAllAsync(Cancellation)).IsOk);
         // Once more, with nobody at work, and as another client sees it.
         await silo.KillAsync();
         silo = await SiloProcess.StartAsync(_folder["data"]);
@@ -113,6 +115,6 @@ public sealed class RestartTests : IDisposable
 
     private Task<VolumeConnection> ConnectAsync() => VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = Private, Loggers = _log.Factory }, Cancellation);
 
-    private static Task<GrainVolumeAccess> MountAsync(VolumeConnection connection, Holder? holder = null) =>
-        GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), holder ?? new Holder(), new RemoteVolumeOptions { Client = "test" }, Cancellation);
+    private static Task<GrainVolumeAccess> MountAsync(VolumeConnection connection, Holder? holder = null, bool gathers = false) =>
+        GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), holder ?? new Holder(), new RemoteVolumeOptions { Client = "test", WriteBehind = gathers }, Cancellation);
 }

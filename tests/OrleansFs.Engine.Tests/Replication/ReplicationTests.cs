@@ -150,6 +150,35 @@ public sealed class ReplicationTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task An_fsync_waits_for_as_many_replicas_as_were_asked_for_and_not_for_ever()
+    {
+        var patience = TimeSpan.FromMilliseconds(300);
+        await using var master = await VolumeFixture.CreateAsync(S, configure: o => o with { SyncCopies = 1, SyncTimeout = patience });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await master.CreateFileAsync("f");
+        await master.WriteAsync(file, 0, Pattern(1, 3 * S));
+        Assert.Equal(Errno.ETIMEDOUT, (await master.Volume.SyncAsync(file, false, Cancellation)).Error);
+        Assert.Contains("was not on those of 1 replica within 0.3 s", (await master.StatusAsync()).Trouble, StringComparison.Ordinal);
+
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await EventuallyAsync(async () => (await master.Volume.SyncAsync(file, false, Cancellation)).IsOk);
+        Assert.Null((await master.StatusAsync()).Trouble);
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+
+        // What was written since is another matter, and a program that waits for it can be told to stop.
+        replica.Link.Target = null;
+        await master.WriteAsync(file, 0, Pattern(2, S));
+        Assert.Equal(Errno.ETIMEDOUT, (await master.Volume.SyncAsync(file, false, Cancellation)).Error);
+        patience = TimeSpan.FromHours(1);
+        await master.ReopenAsync();
+        using var interrupt = new CancellationTokenSource();
+        var syncing = master.Volume.SyncAsync(file, false, interrupt.Token).AsTask();
+        await interrupt.CancelAsync();
+        Assert.Equal(Errno.EINTR, (await syncing).Error);
+    }
+
+    [Fact]
     public async Task A_damaged_block_on_a_replica_is_sent_again()
     {
         await using var master = await VolumeFixture.CreateAsync(S);

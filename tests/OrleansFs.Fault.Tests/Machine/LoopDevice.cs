@@ -90,7 +90,7 @@ internal sealed class LoopDevice : IAsyncDisposable
     }
 
     /// <summary>Lets go, whatever is lost.</summary>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync() => AftermathAttribute.OfAsync(async () =>
     {
         if (_mounted)
             await Tool.TryRunAsync("/bin/umount", Limits.Tool, "--lazy", MountPoint);
@@ -98,5 +98,5 @@ internal sealed class LoopDevice : IAsyncDisposable
         if (_attached)
             await Tool.TryRunAsync("/sbin/losetup", Limits.Tool, "--detach", _device);
         _attached = false;
-    }
+    });
 }

@@ -28,15 +28,23 @@ internal sealed class Scratch : IAsyncDisposable
 
     public string File(string name) => System.IO.Path.Combine(Path, name);
 
-    public async ValueTask DisposeAsync() => await ClearAsync(Path);
+    public ValueTask DisposeAsync() => AftermathAttribute.OfAsync(() => ClearAsync(Path));
 
     private static async Task SweepAsync()
     {
         foreach (string path in Directory.EnumerateDirectories(System.IO.Path.GetTempPath(), Prefix + "*"))
         {
             string owner = System.IO.Path.GetFileName(path)[Prefix.Length..].Split('-')[0];
-            if (int.TryParse(owner, NumberStyles.None, CultureInfo.InvariantCulture, out int pid) && !Directory.Exists($"/proc/{pid}"))
+            if (!int.TryParse(owner, NumberStyles.None, CultureInfo.InvariantCulture, out int pid) || Directory.Exists($"/proc/{pid}"))
+                continue;
+            try
+            {
                 await ClearAsync(path);
+            }
+            catch (DirectoryNotFoundException)
+            {
+                // Another run that begins now clears it away, too.
+            }
         }
     }
 

@@ -105,11 +105,13 @@ internal sealed class Child : IAsyncDisposable
         if (_isDisposed)
             return;
         _isDisposed = true;
-        if (!_process.HasExited)
+        await Machine.AftermathAttribute.OfAsync(async () =>
         {
+            if (_process.HasExited)
+                return;
             _process.Kill();
             await ExitAsync(Limits.ProcessEnd);
-        }
+        });
         _process.Dispose();
     }
 

@@ -40,8 +40,8 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     public async Task StartReaderAsync(string name) =>
         _readers[name] = await MountProcess.StartAsync(new MountOptions { Cluster = Cluster, Copy = name, ReadOnly = true, MountPoint = scratch.Folder($"copy-{name}") });
 
-    /// <summary>Options of the master beyond its place. By default the least cache there is, which holds some hundred blocks.</summary>
-    public IReadOnlyList<string> MasterOptions { get; init; } = ["--cache-size", "8MiB"];
+    /// <summary>Options of the master beyond its place. By default the least cache there is, which holds some hundred blocks. A replica that is killed is back in seconds, and on a busy machine in more of them: nobody gives up before.</summary>
+    public IReadOnlyList<string> MasterOptions { get; init; } = ["--cache-size", "8MiB", "--fetch-timeout", "2min", "--cache-wait", "2min"];
 
     public async Task StartMasterAsync(string ioUring = "off") => _master = await MountProcess.StartAsync(new MountOptions
     {
@@ -72,7 +72,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     {
         await KillMasterAsync();
         _master = null;
-        await Tool.RunAsync("umount", "--lazy", MasterMount);
+        await Tool.RunAsync("umount", "--lazy", "--internal-only", MasterMount);
         Directory.Delete(Folder("master"), recursive: true);
     }
 
@@ -140,6 +140,18 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     {
         foreach (string name in copies)
             await Check.CleanAsync(Folder(name), verifyData: true);
+    }
+
+    /// <summary>The last lines of each, for who reads that something went wrong.</summary>
+    public string Said()
+    {
+        var all = new List<(string Name, IReadOnlyList<string> Lines)>();
+        if (_master is not null)
+            all.Add(("master", _master.Lines));
+        if (_client is not null)
+            all.Add(("client", _client.Lines));
+        all.AddRange(_replicas.Select(r => (r.Key, r.Value.Lines)));
+        return string.Concat(all.Select(one => $"\n{one.Name}: {string.Join(" | ", one.Lines.TakeLast(12))}"));
     }
 
     public async ValueTask DisposeAsync()

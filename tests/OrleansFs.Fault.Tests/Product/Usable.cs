@@ -49,7 +49,7 @@ internal static class Usable
         while (!condition())
         {
             Assert.False(end.IsCancellationRequested, $"{what}: not possible within {patience}; {seen?.Invoke()}");
-            await Task.Delay(TimeSpan.FromMilliseconds(100), TestContext.Current.CancellationToken);
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TestContext.Current.CancellationToken);
         }
     }
 }

@@ -146,16 +146,21 @@ public sealed class HandoverTests(MountPool mounts)
         Assert.True(outcome.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {outcome.All}");
     }
 
-    private static async Task HelpAsync(string name, params string[] arguments)
+    private async Task HelpAsync(string name, params string[] arguments)
     {
         var outcome = await RunHelperAsync(name, arguments);
         Assert.True(outcome.ExitCode == 0, $"{name} {string.Join(' ', arguments)}: {outcome.All}");
     }
 
-    private static Task<Outcome> RunHelperAsync(string name, params string[] arguments)
+    /// <summary>As mount(8) and umount(8) call it: installed beside the program, and with neither PATH nor HOME.</summary>
+    private Task<Outcome> RunHelperAsync(string name, params string[] arguments)
     {
-        var start = new ProcessStartInfo(Helper(name), arguments);
-        start.Environment["PATH"] = $"{Path.GetDirectoryName(OrleansFsCommand.Path)}:{Environment.GetEnvironmentVariable("PATH")}";
+        string installed = mounts.Scratch("installed"), helper = Path.Combine(installed, name);
+        File.Copy(Helper(name), helper);
+        File.CreateSymbolicLink(Path.Combine(installed, "orleansfs"), OrleansFsCommand.Path);
+        var start = new ProcessStartInfo(helper, arguments);
+        start.Environment.Remove("PATH");
+        start.Environment.Remove("HOME");
         return OrleansFsCommand.RunAsync(start);
     }
 }

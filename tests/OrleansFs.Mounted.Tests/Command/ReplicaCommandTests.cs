@@ -130,12 +130,13 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
     public async Task A_promoted_replica_is_followed_and_the_former_master_keeps_what_was_never_replicated()
     {
         string data = $"{_folder}/master";
-        string master = await MountAsync("master", "--data", data, "--name", "laptop", "--cluster", Conn);
+        string master = await MountAsync("master", "--data", data, "--name", "laptop", "--cluster", Conn, "--cache-size", "16MiB");
         var nas = await ReplicaAsync("nas");
         var usb = await ReplicaAsync("usb");
         string first = await WriteAsync(master, "a", 2 * MiB);
         await WriteAsync(master, "removed", 1000);
         await OrleansFsCommand.SucceedAsync("drain", master, "--copies", "2", "--wait", "2min");
+        Assert.Contains("16 of 16 blocks", await OrleansFsCommand.SucceedAsync("evict", $"{master}/a"), StringComparison.Ordinal);
         await StopAsync(usb);
         string second = await WriteAsync(master, "b", 1000);
         await OrleansFsCommand.SucceedAsync("drain", master);
@@ -145,6 +146,14 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await WriteAsync($"{master}/folder", "d", 1000);
         File.Delete($"{master}/removed");
         await UnmountAsync(master);
+
+        // All of it that is here, and the names of what is not.
+        var all = await OrleansFsCommand.RunAsync("export", "--all", "--data", data, $"{_folder}/all");
+        Assert.True(all.ExitCode == 1, all.All);
+        Assert.Contains("orleansfs: /a: EIO at byte 0: a block is only on other copies", all.Error, StringComparison.Ordinal);
+        Assert.Equal(["b", "c", "folder/d"], FilesIn($"{_folder}/all"));
+        Assert.Equal((second, lost), (await HashAsync($"{_folder}/all/files/b"), await HashAsync($"{_folder}/all/files/c")));
+        Assert.Contains(await File.ReadAllLinesAsync($"{_folder}/all/changes.txt", Cancellation), line => line.StartsWith("missing  /a: ", StringComparison.Ordinal));
 
         await ReplicaAsync("nas");
         await ReplicaAsync("usb");
@@ -162,9 +171,10 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         string copy = await MountAsync("copy", "--cluster", Conn, "--copy", "usb");
         Assert.Equal((second, third), (await HashAsync($"{copy}/b"), await HashAsync($"{copy}/e")));
 
-        // The former master comes back.
+        // The former master comes back. What it had given up it has from those that follow the other.
         string back = await MountAsync("back", "--data", data, "--name", "laptop", "--cluster", Conn);
         Assert.Throws<IOException>(() => File.WriteAllText($"{back}/f", "no"));
+        Assert.Equal(first, await HashAsync($"{back}/a"));
         Assert.Equal((lost, true), (await HashAsync($"{back}/c"), File.Exists($"{back}/removed") is false));
         Assert.Contains("were never replicated", await OrleansFsCommand.SucceedAsync("status", back), StringComparison.Ordinal);
         Assert.Equal((0L, 8L), (Number(await WhyAsync($"{back}/a"), "onlyHereBlocks"), Number(await WhyAsync($"{back}/c"), "onlyHereBlocks")));
@@ -172,10 +182,35 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await UnmountAsync(back);
         Assert.Contains("were never replicated", await OrleansFsCommand.SucceedAsync("status", "--data", data), StringComparison.Ordinal);
         await OrleansFsCommand.SucceedAsync("export", "--data", data, $"{_folder}/out");
-        Assert.Equal(["c", "folder/d"], Directory.GetFiles($"{_folder}/out/files", "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath($"{_folder}/out/files", f)).Order());
+        Assert.Equal(["c", "folder/d"], FilesIn($"{_folder}/out"));
         Assert.Equal(lost, await HashAsync($"{_folder}/out/files/c"));
         Assert.Contains("removed  removed in /", await File.ReadAllLinesAsync($"{_folder}/out/changes.txt", Cancellation));
         await RefusedAsync("is not empty", "export", "--data", data, $"{_folder}/out");
+    }
+
+    [Fact]
+    public async Task A_program_that_waits_for_a_block_that_nobody_can_give_ends_at_once_when_it_is_interrupted()
+    {
+        string master = await MountAsync("master", "--data", $"{_folder}/master", "--name", "laptop", "--cluster", Conn, "--cache-size", "16MiB", "--fetch-timeout", "1h");
+        var nas = await ReplicaAsync("nas");
+        string hash = await WriteAsync(master, "a", MiB);
+        await OrleansFsCommand.SucceedAsync("drain", master, "--wait", "2min");
+        await OrleansFsCommand.SucceedAsync("evict", $"{master}/a");
+        await StopAsync(nas);
+        using (var cat = Process.Start(new ProcessStartInfo("cat", [$"{master}/a"]) { RedirectStandardOutput = true })!)
+        {
+            // It has opened the file, and sleeps in a read of it.
+            while (!HasOpen(cat.Id, $"{master}/a") || !(await File.ReadAllTextAsync($"/proc/{cat.Id}/syscall", Cancellation)).StartsWith("0 ", StringComparison.Ordinal))
+                await Task.Delay(10, Cancellation);
+            using (var kill = Process.Start("kill", ["-INT", $"{cat.Id}"]))
+                await kill.WaitForExitAsync(Cancellation);
+            await cat.WaitForExitAsync(Cancellation).WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+            Assert.Equal(128 + 2, cat.ExitCode);
+            Assert.Equal("", await cat.StandardOutput.ReadToEndAsync(Cancellation));
+        }
+        // Others who asked for it, and those who ask later, are served when somebody can.
+        await ReplicaAsync("nas");
+        Assert.Equal(hash, await HashAsync($"{master}/a"));
     }
 
     [Theory]
@@ -204,6 +239,10 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
             await StopAsync(silo);
     }
 
+    /// <summary>What an export has copied out.</summary>
+    private static IEnumerable<string> FilesIn(string target) =>
+        Directory.GetFiles($"{target}/files", "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath($"{target}/files", f)).Order(StringComparer.Ordinal);
+
     private static long Number(JsonElement element, string name) => element.GetProperty(name).GetInt64();
 
     private static async Task<JsonElement> ReplicasAsync(string where) => JsonDocument.Parse(await OrleansFsCommand.SucceedAsync("replicas", where, "--json")).RootElement;
@@ -222,6 +261,9 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         Assert.Contains(says, outcome.Error, StringComparison.Ordinal);
         Assert.Single(outcome.Error.TrimEnd().Split('\n'), line => line.StartsWith("orleansfs: ", StringComparison.Ordinal));
     }
+
+    private static bool HasOpen(int process, string path) =>
+        Directory.Exists($"/proc/{process}/fd") && Directory.GetFiles($"/proc/{process}/fd").Any(f => new FileInfo(f).LinkTarget == path);
 
     /// <summary>Starts the program, and interrupts it as Ctrl-C does when it has said something.</summary>
     private static async Task<int> InterruptAsync(params string[] arguments)

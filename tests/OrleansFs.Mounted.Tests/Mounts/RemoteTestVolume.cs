@@ -34,7 +34,7 @@ internal sealed class RemoteTestVolume : ITestVolume
 
     public IVolumeAccess OpenSession(IInodeHolder holder)
     {
-        var attached = GrainVolumeAccess.AttachAsync(_connection, _silo.Volume.Copy, holder, new RemoteVolumeOptions { Client = "test" }, CancellationToken.None);
+        var attached = GrainVolumeAccess.AttachAsync(_connection, _silo.Volume.Copy, holder, new RemoteVolumeOptions { Client = "test", WriteBehind = true }, CancellationToken.None);
         return _session = attached.GetAwaiter().GetResult();
     }
 

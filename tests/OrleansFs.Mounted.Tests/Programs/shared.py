@@ -1,6 +1,7 @@
 """Two mounts of one volume: appends, locks and an unlinked file. Arguments: the same directory on both. Ends with the first thing that is not as it should be."""
 import fcntl
 import os
+import select
 import signal
 import sys
 import threading
@@ -59,5 +60,32 @@ fcntl.lockf(a, fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 20)
 b.close()
 fcntl.lockf(a, fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 5)
 a.close()
+
+
+
+# Who waits for a lock on one mount (F_SETLKW, flock) gets it when it is given up on the other, and not before.
+def handed_over(mine, other, lock):
+    with open(f"{mine}/locked", "w") as a:
+        lock(a, fcntl.LOCK_EX)
+        told, tell = os.pipe()
+        waiter = os.fork()
+        if waiter == 0:
+            with open(f"{other}/locked", "w") as b:
+                os.write(tell, b"asks")
+                lock(b, fcntl.LOCK_EX)
+                os.write(tell, b"has it")
+            os._exit(0)
+        signal.alarm(60)
+        assert os.read(told, 4) == b"asks"
+        assert select.select([told], [], [], 0.3)[0] == [], "it has the lock that another holds"
+        lock(a, fcntl.LOCK_UN)
+        assert os.read(told, 6) == b"has it"
+        assert os.waitpid(waiter, 0)[1] == 0
+        signal.alarm(0)
+
+
+for lock in (fcntl.lockf, fcntl.flock):
+    handed_over(one, two, lock)
+    handed_over(two, one, lock)
 
 assert held.read() == "still here"

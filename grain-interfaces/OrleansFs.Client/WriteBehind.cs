@@ -1,0 +1,307 @@
+using System.Buffers;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <summary>
+/// Writes that a program was answered and the copy has not been told of yet: gathered file by file, sent when a buffer is full, a moment after the first of them, or when somebody asks for what depends on them. Thread-safe.
+/// </summary>
+/// <remarks>
+/// Invariants:
+/// 1. Writes of one file reach the copy in their order, as far as that can be told from the outside: one that overlaps with another, or appends, waits for it.
+/// 2. <see cref="SettleAsync(InodeNumber, bool)"/> completes when everything that was written to the file before the call has been answered by the copy. Whatever shows or changes the file for this session comes after it; so do a
+///    close, a lock and a sync. So what was written is seen by who opens the file after the close.
+/// 3. A failure is told once, to the next write, close or sync of that file, as with NFS.
+/// 4. The bytes that are gathered are part of the bound on what the session keeps (<see cref="Limits.UnstableBytes"/>).
+/// </remarks>
+internal sealed class WriteBehind(RemoteSession session)
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<InodeNumber, FileWrites> _files = [];
+    private readonly SemaphoreSlim _sending = new(Limits.WritesUnderWay);
+    private bool _isScheduled;
+
+    /// <summary>Appends a record to an append-only file. Set before the first write.</summary>
+    public Func<InodeNumber, ReadOnlyMemory<byte>, ValueTask<FsResult<long>>>? AppendRecord { get; set; }
+
+    /// <summary>Whether anything of a file is on its way.</summary>
+    public bool Has(InodeNumber inode)
+    {
+        lock (_lock)
+            return _files.ContainsKey(inode);
+    }
+
+    /// <summary>Whether nothing is on its way.</summary>
+    public bool IsEmpty
+    {
+        get
+        {
+            lock (_lock)
+                return _files.Values.All(f => !f.IsMoving);
+        }
+    }
+
+    /// <summary>Takes a write. Waits only for room.</summary>
+    /// <returns>The offset; of an append 0, for where it goes is not known yet. Or why an earlier write of the file failed.</returns>
+    public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    {
+        if (!await session.TryReserveAsync(data.Length, cancellation))
+            return Errno.EINTR;
+        bool isAppend = (flags & WriteFlags.Append) != 0;
+        lock (_lock)
+        {
+            var file = Of(inode);
+            if (file.TakeError() is { } error)
+            {
+                session.Unreserve(data.Length);
+                Drop(inode, file);
+                return error;
+            }
+            if (file.Gathering is { } full && !full.Fits(data.Length, flags))
+                Send(inode, file);
+            file.Gathering ??= new WriteBatch(flags, data.Length);
+            file.Gathering.Add(offset, data.Span);
+            if (file.Gathering.Bytes >= GrainInterfaces.Limits.MaxTransfer)
+                Send(inode, file);
+            else
+                Schedule();
+        }
+        return isAppend ? 0 : offset;
+    }
+
+    /// <summary>Completes when all that was written to a file has been answered by the copy.</summary>
+    /// <param name="inode">The file.</param>
+    /// <param name="take">Whether what failed is told now, and not again. Else the answer is always none.</param>
+    public ValueTask<Errno> SettleAsync(InodeNumber inode, bool take)
+    {
+        lock (_lock)
+        {
+            if (!_files.TryGetValue(inode, out var file))
+                return new(Errno.None);
+            if (file.Gathering is not null)
+                Send(inode, file);
+            return new(SettleAsync(inode, file, take));
+        }
+    }
+
+    /// <summary>The same for all files. What fails is told to those who ask for the file.</summary>
+    public async ValueTask SettleAllAsync()
+    {
+        Task[] all;
+        lock (_lock)
+        {
+            foreach (var (inode, file) in _files)
+            {
+                if (file.Gathering is not null)
+                    Send(inode, file);
+            }
+            all = [.. _files.Values.Select(f => f.Done)];
+        }
+        await Task.WhenAll(all);
+    }
+
+    private async Task<Errno> SettleAsync(InodeNumber inode, FileWrites file, bool take)
+    {
+        Task done;
+        lock (_lock)
+            done = file.Done;
+        await done;
+        if (!take)
+            return Errno.None;
+        lock (_lock)
+        {
+            var error = file.TakeError() ?? Errno.None;
+            Drop(inode, file);
+            return error;
+        }
+    }
+
+    private FileWrites Of(InodeNumber inode)
+    {
+        if (!_files.TryGetValue(inode, out var file))
+            _files.Add(inode, file = new FileWrites());
+        return file;
+    }
+
+    /// <summary>Forgets a file of which nothing is on its way and nothing is to be told.</summary>
+    private void Drop(InodeNumber inode, FileWrites file)
+    {
+        if (file.IsIdle && _files.TryGetValue(inode, out var known) && known == file)
+            _files.Remove(inode);
+    }
+
+    private void Schedule()
+    {
+        if (_isScheduled)
+            return;
+        _isScheduled = true;
+        _ = SendSoonAsync();
+    }
+
+    private async Task SendSoonAsync()
+    {
+        await Task.Delay(Limits.WriteDelay, session.Time);
+        lock (_lock)
+        {
+            _isScheduled = false;
+            foreach (var (inode, file) in _files)
+            {
+                if (file.Gathering is not null)
+                    Send(inode, file);
+            }
+        }
+    }
+
+    /// <summary>Sends what is gathered, behind what it must not overtake. The lock is held.</summary>
+    private void Send(InodeNumber inode, FileWrites file)
+    {
+        var batch = file.Gathering!;
+        file.Gathering = null;
+        file.Add(batch, file.Before(batch), before => SendAsync(inode, file, batch, before));
+    }
+
+    private async Task SendAsync(InodeNumber inode, FileWrites file, WriteBatch batch, Task before)
+    {
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        await _sending.WaitAsync();
+        Errno error;
+        try
+        {
+            error = await session.WriteBatchAsync(inode, batch);
+            if (IsForRecords(batch, error))
+                error = await AppendRecordsAsync(inode, batch);
+        }
+        catch (Exception e)
+        {
+            session.LogWriteFailed(inode, e);
+            error = Errno.EIO;
+        }
+        finally
+        {
+            _sending.Release();
+        }
+        session.Cache.Changed(inode);
+        lock (_lock)
+        {
+            // A failure that nobody may ever ask for is remembered for so many files and no more.
+            file.Remove(batch, _files.Count <= Limits.LostFiles ? error : Errno.None);
+            Drop(inode, file);
+        }
+    }
+
+    /// <summary>Whether the copy refused appends because the file is append-only: it was opened before that, and each of them is a record.</summary>
+    public static bool IsForRecords(WriteBatch batch, Errno error) => batch.IsAppend && error == Errno.EOPNOTSUPP;
+
+    private async Task<Errno> AppendRecordsAsync(InodeNumber inode, WriteBatch batch)
+    {
+        var rest = batch.Buffer.AsMemory(0, batch.Bytes);
+        try
+        {
+            foreach (var piece in batch.Pieces)
+            {
+                if (await AppendRecord!(inode, rest[..piece.Length]) is { IsOk: false, Error: var error })
+                    return error;
+                rest = rest[piece.Length..];
+            }
+            return Errno.None;
+        }
+        finally
+        {
+            session.Unreserve(batch.Bytes);
+        }
+    }
+
+    /// <summary>The writes of one file. Used under the lock.</summary>
+    private sealed class FileWrites
+    {
+        private readonly List<(WriteBatch Batch, Task Task)> _underWay = [];
+        private Errno _error;
+
+        public WriteBatch? Gathering { get; set; }
+
+        public bool IsMoving => Gathering is not null || _underWay.Count > 0;
+
+        public bool IsIdle => !IsMoving && _error == Errno.None;
+
+        /// <summary>Completes when what is under way is done.</summary>
+        public Task Done => Task.WhenAll(_underWay.Select(u => u.Task));
+
+        /// <summary>What a batch has to wait for.</summary>
+        public Task Before(WriteBatch batch) => Task.WhenAll(_underWay.Where(u => u.Batch.Meets(batch)).Select(u => u.Task));
+
+        public void Add(WriteBatch batch, Task before, Func<Task, Task> send)
+        {
+            // It goes on in another thread, and so is in the list before it is done.
+            _underWay.Add((batch, send(before)));
+        }
+
+        public void Remove(WriteBatch batch, Errno error)
+        {
+            _underWay.RemoveAll(u => u.Batch == batch);
+            if (_error == Errno.None)
+                _error = error;
+        }
+
+        public Errno? TakeError()
+        {
+            if (_error == Errno.None)
+                return null;
+            var error = _error;
+            _error = Errno.None;
+            return error;
+        }
+    }
+}
+
+/// <summary>Writes of one file that go in one message: pieces at their places, or pieces that are appended as one run.</summary>
+internal sealed class WriteBatch
+{
+    private readonly List<WritePiece> _pieces = [];
+    private long _from = long.MaxValue;
+    private long _end;
+
+    /// <param name="flags">How all of it is written.</param>
+    /// <param name="first">Bytes of the first write.</param>
+    public WriteBatch(WriteFlags flags, int first)
+    {
+        Flags = flags;
+        Buffer = ArrayPool<byte>.Shared.Rent(first);
+    }
+
+    public bool IsAppend => (Flags & WriteFlags.Append) != 0;
+
+    public WriteFlags Flags { get; }
+
+    public int Bytes { get; private set; }
+
+    public byte[] Buffer { get; private set; }
+
+    public WritePiece[] Pieces => [.. _pieces];
+
+    public bool Fits(int length, WriteFlags flags) => flags == Flags && Bytes + length <= GrainInterfaces.Limits.MaxTransfer && _pieces.Count < GrainInterfaces.Limits.MaxPieces;
+
+    public void Add(long offset, ReadOnlySpan<byte> data)
+    {
+        if (Buffer.Length - Bytes < data.Length)
+            Grow(Bytes + data.Length);
+        data.CopyTo(Buffer.AsSpan(Bytes));
+        Bytes += data.Length;
+        if (!IsAppend && _pieces.Count > 0 && _pieces[^1] is var last && last.Offset + last.Length == offset)
+            _pieces[^1] = last with { Length = last.Length + data.Length };
+        else
+            _pieces.Add(new WritePiece(offset, data.Length));
+        (_from, _end) = (Math.Min(_from, offset), Math.Max(_end, offset + data.Length));
+    }
+
+    /// <summary>Whether the order of the two matters.</summary>
+    public bool Meets(WriteBatch other) => IsAppend || other.IsAppend || (_from < other._end && other._from < _end);
+
+    private void Grow(int needed)
+    {
+        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, Math.Min(Buffer.Length * 2, GrainInterfaces.Limits.MaxTransfer)));
+        Buffer.AsSpan(0, Bytes).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(Buffer);
+        Buffer = larger;
+    }
+}

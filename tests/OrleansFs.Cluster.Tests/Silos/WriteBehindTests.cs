@@ -1,0 +1,142 @@
+using System.Text;
+using OrleansFs.Client;
+using OrleansFs.Cluster.Tests.Support;
+using OrleansFs.Model;
+using Xunit;
+
+namespace OrleansFs.Cluster.Tests.Silos;
+
+/// <summary>A session that gathers writes: it sees its own at once, others see them after a close.</summary>
+public sealed class WriteBehindTests : IAsyncLifetime
+{
+    private static readonly Caller s_me = new(0, 0, 1, 0x12);
+
+    private readonly TestFolder _folder = new();
+    private RunningSilo _silo = null!;
+    private VolumeConnection _connection = null!;
+
+    private static CancellationToken Cancellation => RunningSilo.Cancellation;
+
+    public async ValueTask InitializeAsync()
+    {
+        _silo = await RunningSilo.StartAsync(_folder["data"]);
+        _connection = await _silo.ConnectAsync();
+    }
+
+    [Fact]
+    public async Task Random_work_is_as_if_nothing_were_gathered()
+    {
+        int seed = Environment.TickCount;
+        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
+        var random = new Random(seed);
+        await using var mine = await GatheringAsync();
+        await using var other = await _silo.MountAsync(_connection);
+        var file = await CreateAsync(mine, "a");
+        var expected = new MemoryStream();
+        for (int step = 0; step < 600; step++)
+        {
+            byte[] data = new byte[random.Next(8) == 0 ? random.Next(1, 300_000) : random.Next(1, 5000)];
+            random.NextBytes(data);
+            switch (random.Next(9))
+            {
+                case 0 or 1 or 2:
+                    expected.Position = random.Next(500_000);
+                    Assert.Equal(expected.Position, (await mine.WriteAsync(file, expected.Position, data, WriteFlags.None, Cancellation)).Value);
+                    expected.Write(data);
+                    break;
+                case 3 or 4:
+                    Assert.True((await mine.WriteAsync(file, 0, data, WriteFlags.Append, Cancellation)).IsOk);
+                    expected.Position = expected.Length;
+                    expected.Write(data);
+                    break;
+                case 5:
+                    long size = random.Next(600_000);
+                    Assert.Equal(size, (await mine.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.Size, Size = size }, s_me, Cancellation)).Value.Size);
+                    expected.SetLength(size);
+                    break;
+                case 6:
+                    Assert.Equal(expected.Length, (await mine.LookupAsync(InodeNumber.Root, "a"u8.ToArray(), Cancellation)).Value.Size);
+                    break;
+                case 7:
+                    await CompareAsync(mine, file, expected);
+                    break;
+                default:
+                    Assert.True((await mine.FlushAsync(file, 1, Cancellation)).IsOk);
+                    Assert.Equal(expected.Length, (await other.GetAttributesAsync(file, Cancellation)).Value.Size);
+                    await CompareAsync(other, file, expected);
+                    break;
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Appends_of_two_sessions_lose_nothing()
+    {
+        await using var one = await GatheringAsync();
+        await using var two = await GatheringAsync();
+        var file = await CreateAsync(one, "log");
+        await Task.WhenAll(AppendAsync(one, file, "x"), AppendAsync(two, file, "y"));
+        byte[] back = new byte[50_000];
+        int length = (await two.ReadAsync(file, 0, back, Cancellation)).Value;
+        string[] lines = Encoding.ASCII.GetString(back, 0, length).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal((4000, 4000), (lines.Length, lines.Distinct().Count()));
+        foreach (char word in "xy")
+            Assert.Equal(lines.Where(l => l[0] == word).Order(StringComparer.Ordinal), lines.Where(l => l[0] == word));
+    }
+
+    [Fact]
+    public async Task A_failure_is_told_to_the_close_once()
+    {
+        await using var mine = await GatheringAsync();
+        var file = await CreateAsync(mine, "a");
+        Assert.True((await mine.WriteAsync(file, long.MaxValue - 10, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+        Assert.Equal(Errno.EFBIG, (await mine.FlushAsync(file, 1, Cancellation)).Error);
+        Assert.True((await mine.FlushAsync(file, 1, Cancellation)).IsOk);
+        Assert.True((await mine.WriteAsync(file, 0, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+        Assert.True((await mine.SyncAsync(file, false, Cancellation)).IsOk);
+    }
+
+    [Fact]
+    public async Task Appends_of_who_opened_a_file_before_it_was_append_only_are_records_each()
+    {
+        await using var mine = await GatheringAsync();
+        await using var other = await _silo.MountAsync(_connection);
+        var file = await CreateAsync(mine, "log");
+        Assert.True((await mine.WriteAsync(file, 0, "before"u8.ToArray(), WriteFlags.Append, Cancellation)).IsOk);
+        Assert.True((await mine.FlushAsync(file, 1, Cancellation)).IsOk);
+        Assert.True((await other.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.Flags, Flags = InodeFlags.AppendOnly }, s_me, Cancellation)).IsOk);
+        foreach (string word in new[] { "one", "two", "three" })
+            Assert.True((await mine.WriteAsync(file, 0, Encoding.ASCII.GetBytes(word), WriteFlags.Append, Cancellation)).IsOk);
+        Assert.Equal(Errno.None, (await mine.FlushAsync(file, 1, Cancellation)).Error);
+        byte[] back = new byte[100];
+        Assert.Equal("beforeonetwothree", Encoding.ASCII.GetString(back, 0, (await other.ReadAsync(file, 0, back, Cancellation)).Value));
+        Assert.Equal([3, 3, 5], (await other.ListRecordsAsync(file, 0, 10, Cancellation)).Value.Select(r => r.Length).TakeLast(3));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _silo.DisposeAsync();
+        _silo.Log.AssertQuiet();
+        _folder.Dispose();
+    }
+
+    private static Task AppendAsync(GrainVolumeAccess volume, InodeNumber file, string word) => Task.Run(async () =>
+    {
+        for (int i = 0; i < 2000; i++)
+            Assert.True((await volume.WriteAsync(file, 0, Encoding.ASCII.GetBytes($"{word}{i:0000}\n"), WriteFlags.Append, Cancellation)).IsOk);
+        Assert.True((await volume.FlushAsync(file, 1, Cancellation)).IsOk);
+    });
+
+    private static async Task CompareAsync(GrainVolumeAccess volume, InodeNumber file, MemoryStream expected)
+    {
+        byte[] back = new byte[expected.Length + 1];
+        Assert.Equal(expected.Length, (await volume.ReadAsync(file, 0, back, Cancellation)).Value);
+        Assert.True(back.AsSpan(0, (int)expected.Length).SequenceEqual(expected.ToArray()));
+    }
+
+    private Task<GrainVolumeAccess> GatheringAsync() =>
+        GrainVolumeAccess.AttachAsync(_connection, _silo.Copy, new Holder(), new RemoteVolumeOptions { Client = "test", WriteBehind = true }, Cancellation);
+
+    private static async Task<InodeNumber> CreateAsync(GrainVolumeAccess volume, string name) =>
+        (await volume.CreateAsync(InodeNumber.Root, Encoding.UTF8.GetBytes(name), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_me, Cancellation)).Value.Inode;
+}
