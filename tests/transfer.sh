@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Bytes on the wire for changes of real files: OrleansFs with and without differences, and rsync. Needs root, rsync, sqlite3, jq, and orleansfs on PATH (deploy/install.sh).
-#   [CASES="1-byte 4-sqlite"] tests/transfer.sh SCRATCH OLD.tar NEW.tar [MODE...]      two consecutive versions of a large tar; modes: off auto rsync (all of them)
+#   [CASES="1-byte 4-sqlite"] tests/transfer.sh SCRATCH OLD.tar NEW.tar [MODE...]      two consecutive versions of a large tar; modes: off auto rsync (all of them); plain composed: two versions kept beside each other
 # A master that is mounted and a replica run as two processes in a network namespace of their own, so that what goes over its loopback is all theirs. Of each case three numbers: the bytes of blocks and
 # instructions that the replica was sent (replicas --json), all bytes on the loopback (headers, offers, journal, and what the cluster says to itself), and the processor time of the two processes.
 set -euo pipefail
@@ -95,9 +95,56 @@ run_product() {
     rm -rf "$work"
 }
 
+# A second version beside the first, in one volume: what that takes on its disk, and how fast it is read when nothing is in any cache, once and again.
+run_stored() {
+    local mode=$1 work=$scratch/$1 compose=off
+    [ "$mode" = plain ] || compose=auto
+    mount=$work/mount
+    mkdir -p "$mount"
+    orleansfs mount --data "$work/data" --compose "$compose" "$mount" --background
+    trap 'orleansfs umount "$mount"' EXIT
+    make_base "$mount"
+    orleansfs umount "$mount"
+    orleansfs mount --data "$work/data" --compose "$compose" "$mount" --background
+    for case in 2-front:front 3-tar:tree.tar 4-sqlite:data.db 5-log:log; do
+        local file=${case#*:} before first again composed=-1
+        case=${case%:*}
+        wants "$case" || continue
+        before=$(stored)
+        cp "$mount/$file" "$mount/$file.first"
+        change "$case" "$mount"
+        sync "$mount/$file"
+        # Composing follows a second behind.
+        while [ "$mode" = composed ] && [ "$composed" != "$(orleansfs status "$mount" --json | jq .composedBlocks)" ]; do
+            composed=$(orleansfs status "$mount" --json | jq .composedBlocks)
+            sleep 8
+        done
+        orleansfs umount "$mount"
+        orleansfs mount --data "$work/data" --compose "$compose" "$mount" --background
+        sync
+        echo 3 > /proc/sys/vm/drop_caches
+        first=$(speed "$mount/$file")
+        again=$(speed "$mount/$file")
+        printf '%-9s %-9s %12d bytes more %6d blocks composed %6d MB/s %6d MB/s\n' "$case" "$mode" $(($(stored) - before)) "$(orleansfs status "$mount" --json | jq .composedBlocks)" "$first" "$again"
+    done
+    orleansfs umount "$mount"
+    trap - EXIT
+    orleansfs fsck --data "$work/data" --verify-data
+    rm -rf "$work"
+}
+
+stored() { orleansfs status "$mount" --json | jq .storedBytes; }
+speed() {
+    local began bytes
+    bytes=$(stat -c %s "$1") began=$(date +%s%N)
+    dd if="$1" of=/dev/null bs=1M iflag=nocache status=none
+    echo $((bytes * 1000 / ($(date +%s%N) - began)))
+}
+
 for mode in "${modes[@]}"; do
     case $mode in
         rsync) run_rsync ;;
+        plain | composed) run_stored "$mode" ;;
         *) run_product "$mode" ;;
     esac
 done

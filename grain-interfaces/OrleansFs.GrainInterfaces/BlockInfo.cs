@@ -25,6 +25,9 @@ public readonly record struct BlockInfo
 
     /// <summary>It is kept here whatever the cache needs.</summary>
     [Id(6)] public required bool IsPinned { get; init; }
+
+    /// <summary>It has no file of its own here: it is kept as pieces of others.</summary>
+    [Id(7)] public bool IsComposed { get; init; }
 }
 
 /// <summary>Where a block's content is.</summary>

@@ -53,6 +53,9 @@ public readonly record struct FileResidency
     /// <summary>Names of the file: deleting frees nothing before the last of them goes.</summary>
     [Id(15)] public uint Links { get; init; }
 
+    /// <summary>Blocks of it that are kept there as pieces of others.</summary>
+    [Id(16)] public long ComposedBlocks { get; init; }
+
     /// <summary>Not here: to be fetched when they are read.</summary>
     public long EvictedBlocks => Blocks - LocalBlocks;
 }

@@ -96,6 +96,12 @@ public readonly record struct VolumeStatus
     /// <summary>How the verification of the block files here stands.</summary>
     [Id(31)] public VerificationReport? Verification { get; init; }
 
+    /// <summary>Blocks that are kept here as pieces of others.</summary>
+    [Id(32)] public long ComposedBlocks { get; init; }
+
+    /// <summary>What these take, bytes.</summary>
+    [Id(33)] public long ComposedBytes { get; init; }
+
     /// <summary>Referenced over unique bytes: 1 where nothing is stored twice.</summary>
     public double DeduplicationRatio => UniqueBytes == 0 ? 1 : (double)ReferencedBytes / UniqueBytes;
 

@@ -11,11 +11,12 @@ namespace OrleansFs.Engine;
 /// <param name="References">Manifest entries that name it. At 0 it waits for collection.</param>
 /// <param name="LastUse">When it was last made, named anew or read, to some precision.</param>
 /// <param name="WeakChecksum">Its rolling checksum; never an identity.</param>
-/// <param name="IsLocal">Its content is in a block file here.</param>
+/// <param name="IsLocal">Its content is in a block file here, or in those that it is composed of.</param>
 /// <param name="IsEvicted">It was given up here: replicas have it.</param>
 /// <param name="IsPinned">It is kept here whatever the cache needs.</param>
+/// <param name="IsComposed">It has no file of its own here: it is kept as pieces of others.</param>
 public readonly record struct BlockState(
-    BlockHash Hash, int Length, long StoredBytes, long References, Timestamp LastUse, ulong WeakChecksum, bool IsLocal, bool IsEvicted, bool IsPinned);
+    BlockHash Hash, int Length, long StoredBytes, long References, Timestamp LastUse, ulong WeakChecksum, bool IsLocal, bool IsEvicted, bool IsPinned, bool IsComposed);
 
 public sealed partial class VolumeCopy
 {
@@ -24,7 +25,8 @@ public sealed partial class VolumeCopy
     {
         if (!_metadata.TryGetBlock(hash, out var row))
             return Errno.ENOENT;
-        return new BlockState(hash, row.Length, row.StoredBytes, row.References, row.LastUse, row.WeakChecksum, _blocks.Files.Exists(hash), row.Residency == Residency.Absent, row.Residency == Residency.Kept);
+        return new BlockState(hash, row.Length, row.StoredBytes, row.References, row.LastUse, row.WeakChecksum, _blocks.Files.Exists(hash), row.Residency == Residency.Absent, row.Residency == Residency.Kept,
+            _metadata.IsComposed(hash));
     }
 
     /// <summary>The whole content of a block. <c>ENOENT</c> for one that is not known, <c>EIO</c> where its content cannot be had (the log says why).</summary>

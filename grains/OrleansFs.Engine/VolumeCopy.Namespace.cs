@@ -244,6 +244,7 @@ public sealed partial class VolumeCopy
     internal VolumeStatus Status()
     {
         var counters = _metadata.Counters;
+        var composed = _metadata.Composed();
         return new VolumeStatus
         {
             Volume = Name,
@@ -262,6 +263,8 @@ public sealed partial class VolumeCopy
             Blocks = counters.Blocks,
             DeadBlocks = counters.DeadBlocks,
             DeadBytes = counters.DeadBytes,
+            ComposedBlocks = composed.Blocks,
+            ComposedBytes = composed.Bytes,
             InFlightBytes = _files.InFlightBytes,
             InFlightLimit = _files.InFlightLimit,
             Lsn = _metadata.Committed.Value,

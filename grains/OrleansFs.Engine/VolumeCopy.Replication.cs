@@ -45,6 +45,9 @@ public sealed partial class VolumeCopy
     /// <summary>For building blocks out of others. Of no use on a replica.</summary>
     internal VolumeDelta Delta { get; }
 
+    /// <summary>Of a master.</summary>
+    internal Composer Composer { get; }
+
     internal long RoomOnDisk => _space.Room;
 
     internal BlockStore BlockStore => _blocks;

@@ -218,6 +218,7 @@ public sealed partial class VolumeCopy
             {
                 Blocks = why.Blocks + 1,
                 LocalBlocks = why.LocalBlocks + (isHere ? 1 : 0),
+                ComposedBlocks = why.ComposedBlocks + (_metadata.IsComposed(row.Hash) ? 1 : 0),
                 PinnedBlocks = why.PinnedBlocks + (row.Residency == Residency.Kept ? 1 : 0),
                 SharedBlocks = why.SharedBlocks + (isOwn ? 0 : 1),
                 OnlyHereBlocks = why.OnlyHereBlocks + (isOnlyHere ? 1 : 0),

@@ -41,6 +41,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private readonly SemaphoreSlim _makingRoom = new(1, 1);
     private IReadOnlyList<InodeNumber> _orphansFound = [];
     private readonly BlockFetcher _fetcher;
+    private readonly ComposedBlocks _composed;
     private readonly CacheBound? _cache;
     private readonly Evictor? _evictor;
     private readonly BlockVerification _verification;
@@ -70,17 +71,20 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, Holds, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
+        _composed = new ComposedBlocks(metadata, blocks.Files, BlockSize);
+        blocks.Files.Composed = _composed;
         Delta = new VolumeDelta(options.Delta, folder.Metadata, BlockSize, _committer.CommitAsync);
         metadata.IsHeld = Delta.Held.Contains;
         Replication = new ReplicationMaster(this, time, loggers.CreateLogger<ReplicationMaster>());
-        sealer.Sealed = Replication.NoteSealed;
+        Composer = new Composer(this, Locks, Pending, _committer, time, loggers.CreateLogger<Composer>());
+        sealer.Sealed = NoteSealed;
         _fetcher = new BlockFetcher(this, Locks, options.FetchTimeout, time, loggers.CreateLogger<BlockFetcher>());
         if (options.CacheSize is { } bytes)
         {
             _cache = new CacheBound(bytes, metadata, Pending, _pool);
             _evictor = new Evictor(this, _cache, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
         }
-        _files.Named = Delta.Index.Note;
+        _files.Named = NoteNamed;
         _verification = new BlockVerification(this, options.VerifyEvery, time, loggers.CreateLogger<BlockVerification>());
         blocks.Unreadable = _verification.NoteDamaged;
         _committer.Committed = () =>
@@ -291,6 +295,12 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _fetcher.MakeRoom = evictor.MakeRoomAsync;
             _tasks.Run("evict", evictor.RunAsync);
         }
+        _collector.Release = Composer.ReleaseAsync;
+        _composed.Hot = Composer.NoteHot;
+        _tasks.Run("flatten", Composer.FlattenAsync);
+        Composer.IsOn = _options.Compose;
+        if (_options.Compose)
+            _tasks.Run("compose", Composer.ComposeAsync);
         _orphansFound = _metadata.Orphans();
         for (int i = 0; i < Environment.ProcessorCount; i++)
             _tasks.Run("seal", _files.SealCompleteAsync);
@@ -300,6 +310,19 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _tasks.Run("collect", CollectLoopAsync);
         _tasks.Run("hash", HashUnhashedAsync);
         _tasks.Run("leases", EndLeasesAsync);
+    }
+
+    private void NoteSealed(SealedNote note)
+    {
+        if (Composer.IsOn || _options.Delta != DeltaMode.Off && !Replication.IsAlone)
+            Delta.Notes.Add(note);
+        Replication.NoteSealed(note);
+    }
+
+    private void NoteNamed(IReadOnlyList<ManifestBlock> blocks)
+    {
+        Delta.Index.Note(blocks);
+        Composer.Note(blocks);
     }
 
     private void SignalPending()

@@ -48,6 +48,9 @@ public sealed record VolumeOptions
     /// <summary>When replicas are sent instructions to build blocks out of what they have, instead of the blocks. Where it can pay by default.</summary>
     public DeltaMode Delta { get; init; } = DeltaMode.Auto;
 
+    /// <summary>New blocks of a master are kept as pieces of others where that saves at least half. Not by default.</summary>
+    public bool Compose { get; init; }
+
     /// <summary>How long a reader waits for a block that no replica can give, before EIO. 30 seconds by default.</summary>
     public TimeSpan FetchTimeout { get; init; } = TimeSpan.FromSeconds(30);
 

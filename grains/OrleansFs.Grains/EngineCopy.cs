@@ -58,6 +58,7 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, IS
             // A block that is neither here nor was given up is one that was lost.
             Residency = block.IsLocal ? BlockResidency.Local : block.IsEvicted ? BlockResidency.Evicted : BlockResidency.Missing,
             IsPinned = block.IsPinned,
+            IsComposed = block.IsComposed,
         };
     }
 

@@ -75,7 +75,7 @@ internal static class CommandLine
             if (isServedHere)
                 Misplaced([copy], "is for a copy that a silo serves: not with --data");
             else
-                Misplaced([name, .. shared, replication.VerifyEvery], "is for a copy that this process serves: only with --data");
+                Misplaced([name, .. shared, replication.VerifyEvery, replication.Compose], "is for a copy that this process serves: only with --data");
             if (isServedHere && !hasCluster)
                 Misplaced(shared, "is for a copy that others can reach: only with --cluster");
 

@@ -8,8 +8,21 @@ namespace OrleansFs.Engine.Blocks;
 internal sealed partial class BlockFiles
 {
     /// <summary>Reads a whole block and checks it. <paramref name="destination"/> has room for the length the block is known to have, at least; a longer block is Corrupt.</summary>
-    /// <remarks>One read(2)-like call takes header and payload; a payload that is the content lands in the destination without a copy, but for large blocks of version 1.</remarks>
-    public BlockReadResult Read(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: false)!.Value;
+    /// <remarks>One read(2)-like call takes header and payload; a payload that is the content lands in the destination without a copy, but for large blocks of version 1. A block without a file may be one that is composed.</remarks>
+    public BlockReadResult Read(BlockHash hash, Span<byte> destination)
+    {
+        var read = ReadFile(hash, destination);
+        if (read.IsOk || Composed is not { } composed)
+            return read;
+        var built = composed.Read(hash, destination);
+        if (built.Status != BlockReadStatus.Missing)
+            return built;
+        // One that was put into a file in this moment is no longer composed.
+        return read.Status == BlockReadStatus.Missing ? ReadFile(hash, destination) : read;
+    }
+
+    /// <summary>The same, from a file of that name only.</summary>
+    public BlockReadResult ReadFile(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: false)!.Value;
 
     /// <summary>The same where it needs no wait for the disk; null where it does.</summary>
     public BlockReadResult? TryRead(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: true);
@@ -108,8 +121,14 @@ internal sealed partial class BlockFiles
         LinuxFile.Close(fd);
     }
 
-    /// <summary>Looks at the header and the length of the file only. Length is that of the content.</summary>
+    /// <summary>Looks at the header and the length of the file only; of a composed block whether the files of its sources are there. Length is that of the content.</summary>
     public BlockReadResult Inspect(BlockHash hash)
+    {
+        var file = InspectFile(hash);
+        return !file.IsOk && Composed?.Inspect(hash) is { IsOk: true } composed ? composed : file;
+    }
+
+    private BlockReadResult InspectFile(BlockHash hash)
     {
         int fd = OpenBlock(hash);
         if (fd < 0)

@@ -13,7 +13,7 @@ internal sealed partial class BlockFiles
         block = default;
         int fd = OpenBlock(hash);
         if (fd < 0)
-            return Refused(LinuxFile.LastError);
+            return Refused(LinuxFile.LastError) is var refused && refused.Status == BlockReadStatus.Missing && Composed is not null ? MakeWhole(hash, out block) : refused;
         Span<byte> head = stackalloc byte[BlockFormat.HeadBytes];
         BlockHeader header = default;
         byte[] payload = [];
@@ -48,6 +48,22 @@ internal sealed partial class BlockFiles
             return BlockReadResult.Corrupt("the checksum does not match");
         block = new ShippedBlock { Hash = hash, Length = (int)header.RawLength, IsCompressed = header.Codec == BlockCodec.Lz4, Payload = payload };
         return BlockReadResult.Ok(block.Length);
+    }
+
+    /// <summary>A block that has no file goes as one that has.</summary>
+    private BlockReadResult MakeWhole(BlockHash hash, out ShippedBlock block)
+    {
+        block = default;
+        var known = Inspect(hash);
+        if (!known.IsOk)
+            return known;
+        byte[] content = GC.AllocateUninitializedArray<byte>(known.Length);
+        var read = Read(hash, content);
+        if (!read.IsOk)
+            return read;
+        var codec = BlockCompressor.Encode(content, out var payload);
+        block = new ShippedBlock { Hash = hash, Length = content.Length, IsCompressed = codec == BlockCodec.Lz4, Payload = codec == BlockCodec.Lz4 ? payload.ToArray() : content };
+        return read;
     }
 
     /// <summary>Unpacks a block that came from elsewhere. The content is in the first <see cref="ShippedBlock.Length"/> bytes of an array that the caller gives back to the shared pool; null where it is not the block that its

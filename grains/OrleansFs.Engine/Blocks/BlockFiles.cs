@@ -38,6 +38,9 @@ internal sealed partial class BlockFiles : IDisposable
         _sync = new BlockSync(disk, Rewrite, logger);
     }
 
+    /// <summary>Blocks that can be read here although they have no file; null where there can be none.</summary>
+    public IComposedBlocks? Composed { get; set; }
+
     /// <summary>Sequence of the newest write. Waiting for it covers everything written so far, also what others wrote. 0 before the first write of this run.</summary>
     public long LastSequence => _sync.LastSequence;
 
@@ -105,8 +108,8 @@ internal sealed partial class BlockFiles : IDisposable
     /// <summary>A sync failed after this block was written, and it has not been written and synced since. Store it anew instead of deduplicating against it.</summary>
     public bool IsSuspect(BlockHash hash) => _sync.IsSuspect(hash);
 
-    /// <summary>A file of that name exists; whether it is whole is not looked at.</summary>
-    public bool Exists(BlockHash hash) => DiskBytes(hash) is not null;
+    /// <summary>A file of that name exists, or the block is composed and those of its sources do; whether they are whole is not looked at.</summary>
+    public bool Exists(BlockHash hash) => DiskBytes(hash) is not null || Composed?.IsReliable(hash) == true;
 
     /// <summary>Bytes the file takes, as the disk counts them (st_blocks); null where there is none.</summary>
     public long? DiskBytes(BlockHash hash)

@@ -43,17 +43,55 @@ internal sealed partial class BlockStore
             return Tell(block, read);
         if (read.Status == BlockReadStatus.Corrupt)
             _logger.LogWarning("block {Hash} is damaged and is had from another copy: {Reason}; moved to {Path}", block.Hash, read.Reason, Files.Quarantine(block.Hash));
-        if (await source.FetchAsync(block.Hash, cancellation) is not { } content)
-            return Tell(block, read);
+        // A composed block may be nowhere else, and what it is made of may.
+        if (await ComposeAsync(source, block, cancellation) is { } built)
+            return Give(built, offset, destination);
+        return await source.FetchAsync(block.Hash, cancellation) is { } content ? Give(content, offset, destination) : Tell(block, read);
+    }
+
+    private static BlockReadResult Give(ReadOnlyMemory<byte> content, int offset, Memory<byte> destination)
+    {
         int copied = Math.Clamp(content.Length - offset, 0, destination.Length);
         content.Span.Slice(Math.Min(offset, content.Length), copied).CopyTo(destination.Span);
         return BlockReadResult.Ok(copied);
+    }
+
+    /// <summary>Has what is missing or damaged of the sources of a composed block from another copy, and puts the block together. Null where it is not composed, or that is not to be had.</summary>
+    private async ValueTask<ReadOnlyMemory<byte>?> ComposeAsync(IBlockSource source, BlockReference block, CancellationToken cancellation)
+    {
+        if (Files.Composed is not { } composed)
+            return null;
+        var faulty = await Task.Run(() => composed.FaultySources(block.Hash), cancellation);
+        var given = new Dictionary<BlockHash, ReadOnlyMemory<byte>>();
+        foreach (var (hash, fault) in faulty)
+        {
+            if (fault.Status == BlockReadStatus.Corrupt)
+                _logger.LogWarning("block {Hash}, of which {Target} is made, is damaged and is had from another copy: {Reason}; moved to {Path}", hash, block.Hash, fault.Reason, Files.Quarantine(hash));
+            if (await source.FetchAsync(hash, cancellation) is not { } content)
+            {
+                Unreadable?.Invoke(hash);
+                return null;
+            }
+            given[hash] = content;
+        }
+        if (given.Count == 0)
+            return null;
+        byte[] built = new byte[BlockLimits.MaxContent];
+        var read = await Task.Run(() => composed.Read(block.Hash, built, given), cancellation);
+        if (!read.IsOk)
+            return null;
+        return built.AsMemory(0, read.Length);
     }
 
     private BlockReadResult Tell(BlockReference block, BlockReadResult read)
     {
         _logger.LogError("block {Hash} cannot be read: {Reason}", block.Hash, read.Reason);
         Unreadable?.Invoke(block.Hash);
+        foreach (var (hash, fault) in Files.Composed?.FaultySources(block.Hash) ?? [])
+        {
+            _logger.LogError("block {Hash}, of which {Target} is made, cannot be read: {Reason}", hash, block.Hash, fault.Reason);
+            Unreadable?.Invoke(hash);
+        }
         return read;
     }
 }

@@ -166,6 +166,7 @@ internal sealed partial class BlockStore : IDisposable
         try
         {
             var read = Files.Read(block.Hash, buffer.AsSpan(0, block.Length));
+            Files.Composed?.NoteUse(block.Hash);
             if (read.Status == BlockReadStatus.Corrupt && Files.Inspect(block.Hash) is { IsOk: true } actual && actual.Length > block.Length)
             {
                 // The manifest may know less of a block than it holds: a file that was cut within it.
@@ -195,6 +196,7 @@ internal sealed partial class BlockStore : IDisposable
     private BlockReadResult ReadWhole(BlockReference block, Span<byte> destination)
     {
         var read = Files.Read(block.Hash, destination[..block.Length]);
+        Files.Composed?.NoteUse(block.Hash);
         return read.Status == BlockReadStatus.Corrupt ? ReadPart(block, 0, destination[..block.Length], keep: false) : read.IsOk ? read : Report(block, read);
     }
 

@@ -183,7 +183,7 @@ public sealed class BlockVerification : IDisposable
             if (row.Residency == Residency.Absent)
                 continue;
             blocks++;
-            bytes += row.StoredBytes;
+            bytes += _volume.Metadata.IsComposed(row.Hash) ? row.Length : row.StoredBytes;
             var read = _volume.BlockStore.Files.VerifyOnDisk(row.Hash);
             // What is not here may have been given up or collected since its row was read.
             if (!read.IsOk && IsExpected(row.Hash))

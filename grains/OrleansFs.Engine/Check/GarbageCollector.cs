@@ -26,6 +26,9 @@ internal sealed class GarbageCollector(
 {
     private readonly SemaphoreSlim _one = new(1, 1);
 
+    /// <summary>Puts composed blocks that need a block back into files; false where that failed, and the block must stay. Null where there are none.</summary>
+    public Func<BlockHash, CancellationToken, ValueTask<bool>>? Release { get; set; }
+
     /// <summary>Collects.</summary>
     /// <param name="grace">How long a block has to have been unused, and a stray file to have been there.</param>
     /// <param name="sweep">Also walk through the block folders for files that no row speaks of. Takes time in proportion to all blocks.</param>
@@ -62,12 +65,13 @@ internal sealed class GarbageCollector(
                 return report;
             after = dead[^1];
             var deleted = new List<BlockHash>();
-            foreach (var block in dead)
+            // What is composed goes first: then what it is made of need not be released.
+            foreach (var block in dead.OrderBy(b => metadata.IsComposed(b.Hash) ? 0 : 1))
             {
                 cancellation.ThrowIfCancellationRequested();
                 if (dryRun)
                     report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + (files.DiskBytes(block.Hash) ?? 0) };
-                else if (!pending.Contains(block.Hash) && DeleteRow(block.Hash))
+                else if (!pending.Contains(block.Hash) && !holds.Contains(block.Hash) && await ReleaseAsync(block.Hash, cancellation) && DeleteRow(block.Hash))
                     deleted.Add(block.Hash);
             }
             if (deleted.Count > 0)
@@ -81,6 +85,8 @@ internal sealed class GarbageCollector(
             progress?.Report(report);
         }
     }
+
+    private ValueTask<bool> ReleaseAsync(BlockHash hash, CancellationToken cancellation) => Release?.Invoke(hash, cancellation) ?? new(true);
 
     private bool DeleteRow(BlockHash hash)
     {

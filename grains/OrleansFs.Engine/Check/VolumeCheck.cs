@@ -101,6 +101,7 @@ public sealed class VolumeCheck
         {
             using var metadata = MetadataStore.Open(folder.Metadata, null, time, loggers.CreateLogger<MetadataStore>());
             using var files = BlockFiles.Open(folder.Path, time, loggers.CreateLogger<BlockFiles>(), keepTemporaries: true);
+            files.Composed = new Delta.ComposedBlocks(metadata, files, metadata.Volume.BlockSize);
             using var paths = new BlockPaths(folder.Metadata);
             var check = new VolumeCheck(options, metadata, files, paths, progress, cancellation);
             await Task.Run(check.Run, cancellation);

@@ -107,17 +107,22 @@ internal sealed record DeltaTarget(BlockHash Hash, int Length, int Literals, IRe
     /// <param name="content">As long as <see cref="Length"/>.</param>
     /// <param name="literals">Those of the message.</param>
     /// <param name="read">The content of a source; empty where it cannot be had.</param>
-    public bool TryBuild(Span<byte> content, ReadOnlySpan<byte> literals, Func<int, ReadOnlyMemory<byte>> read)
+    public bool TryBuild(Span<byte> content, ReadOnlySpan<byte> literals, Func<int, ReadOnlyMemory<byte>> read) => TryBuild(content, literals, (number, offset, piece) =>
+    {
+        var source = read(number).Span;
+        return offset + piece.Length <= source.Length && source.Slice(offset, piece.Length).TryCopyTo(piece);
+    });
+
+    /// <summary>The same, each piece read by itself.</summary>
+    public bool TryBuild(Span<byte> content, ReadOnlySpan<byte> literals, ReadPiece read)
     {
         int position = 0, literal = Literals;
         foreach (var copy in Copies)
         {
-            var source = read(copy.Source).Span;
-            if (copy.Offset + copy.Length > source.Length)
-                return false;
             int gap = copy.Start - position;
             literals.Slice(literal, gap).CopyTo(content[position..]);
-            source.Slice(copy.Offset, copy.Length).CopyTo(content[copy.Start..]);
+            if (!read(copy.Source, copy.Offset, content.Slice(copy.Start, copy.Length)))
+                return false;
             literal += gap;
             position = copy.Start + copy.Length;
         }
@@ -125,6 +130,13 @@ internal sealed record DeltaTarget(BlockHash Hash, int Length, int Literals, IRe
         return true;
     }
 }
+
+/// <summary>Reads a piece of a source.</summary>
+/// <param name="source">Which, among those of the message.</param>
+/// <param name="offset">First byte in it.</param>
+/// <param name="piece">Filled.</param>
+/// <returns>False where the source cannot be had, or is too short.</returns>
+internal delegate bool ReadPiece(int source, int offset, Span<byte> piece);
 
 /// <summary>A piece of a target: where it is there, how long it is, in which of the message's sources it is found, and where.</summary>
 internal readonly record struct DeltaPiece(int Start, int Length, int Source, int Offset);

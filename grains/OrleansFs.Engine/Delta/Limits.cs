@@ -69,6 +69,27 @@ internal static class DeltaLimits
     /// <summary>Blocks that may have a checksum, as a candidate is looked up by 32 bits of its name: two are rare, more are chance.</summary>
     public const int Candidates = 8;
 
+    /// <summary>Pieces of a composed block, copies and literals: reading one opens as many files at most.</summary>
+    public const int ComposePieces = 64;
+
+    /// <summary>New blocks that wait for being looked at whether they can be composed; of more the oldest stay plain. 8 MiB of memory.</summary>
+    public const int ComposeQueue = 65_536;
+
+    /// <summary>Blocks that are composed in one transaction, or put back into files in one: 32 MiB of default blocks.</summary>
+    public const int ComposeBatch = 256;
+
+    /// <summary>How long new blocks wait: those that were made with them are known then, and have gone to replicas as files.</summary>
+    public static readonly TimeSpan ComposePause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Reads in one run of the program after which a composed block is put into a file.</summary>
+    public const int HotReads = 4;
+
+    /// <summary>Composed blocks whose reads are counted, 5 MiB.</summary>
+    public const int ReadsCounted = 65_536;
+
+    /// <summary>Such blocks that wait for that.</summary>
+    public const int HotQueue = 1024;
+
     /// <summary>How long a sender waits for the index to be made before it sends blocks whole: 100 million blocks are read in that time.</summary>
     public static readonly TimeSpan IndexTimeout = TimeSpan.FromSeconds(60);
 }

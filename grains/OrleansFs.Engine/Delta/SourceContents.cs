@@ -5,7 +5,11 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Delta;
 
 /// <summary>The contents of the sources used last, from the block files here. Bounded; not thread-safe.</summary>
-internal sealed class SourceContents(MetadataStore metadata, BlockFiles files, int blockSize)
+/// <param name="metadata">Knows how long they are.</param>
+/// <param name="files">Where they are.</param>
+/// <param name="blockSize">S, bytes.</param>
+/// <param name="filesOnly">None that is composed.</param>
+internal sealed class SourceContents(MetadataStore metadata, BlockFiles files, int blockSize, bool filesOnly = false)
 {
     private readonly LinkedList<(BlockHash Hash, byte[] Content)> _held = [];
     private readonly int _most = Math.Max(DeltaLimits.SourcesHeld, DeltaLimits.SourceBytes / blockSize);
@@ -44,7 +48,7 @@ internal sealed class SourceContents(MetadataStore metadata, BlockFiles files, i
             return [];
         }
         byte[] content = GC.AllocateUninitializedArray<byte>(known.Length);
-        var read = files.Read(hash, content);
+        var read = filesOnly ? files.ReadFile(hash, content) : files.Read(hash, content);
         if (read.IsOk && read.Length == content.Length)
             return content;
         Fault = read.IsOk ? BlockReadResult.Corrupt($"it is {read.Length} bytes long, not {content.Length}") : read;

@@ -272,6 +272,27 @@ internal sealed class EffectWriter
         _local.Add((start, Length));
     }
 
+    public void Compose(in ComposedRow composed, IReadOnlyList<BlockHash> sources, long storedBytes)
+    {
+        int start = BeginLocal(EffectKind.Compose);
+        Put(composed.Hash);
+        Put8(unchecked((long)composed.Content));
+        Put(composed.Program);
+        Put((ulong)sources.Count);
+        foreach (var source in sources)
+            Put(source);
+        Put((ulong)storedBytes);
+        _local.Add((start, Length));
+    }
+
+    public void Decompose(BlockHash hash, long storedBytes)
+    {
+        int start = BeginLocal(EffectKind.Decompose);
+        Put(hash);
+        Put((ulong)storedBytes);
+        _local.Add((start, Length));
+    }
+
     public void Fence(in Fence fence)
     {
         int start = BeginLocal(EffectKind.Fence);

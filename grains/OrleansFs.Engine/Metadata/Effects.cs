@@ -48,6 +48,8 @@ internal enum EffectKind : byte
     PutSession = 0x88,
     DeleteSession = 0x89,
     PutReply = 0x8A,
+    Compose = 0x8B,
+    Decompose = 0x8C,
 }
 
 /// <summary>The row of an inode.</summary>

@@ -66,7 +66,7 @@ internal static class MetadataCopy
         if (!database.IsIdle)
             database.Execute("COMMIT");
         database.Execute("BEGIN IMMEDIATE");
-        using (var s = database.Prepare("UPDATE volume SET copy = ?1, role = ?2, fenced_by = NULL, fenced_at = NULL, local_bytes = stored_bytes + dead_bytes"))
+        using (var s = database.Prepare("UPDATE volume SET copy = ?1, role = ?2, fenced_by = NULL, fenced_at = NULL"))
             s.BindText(1, copy.Value).Bind(2, (long)VolumeRole.Replica).Run();
         database.Execute(
             """
@@ -75,6 +75,13 @@ internal static class MetadataCopy
             DELETE FROM replica;
             DELETE FROM session;
             DELETE FROM reply;
+            UPDATE block SET stored = (length + 24 + 4095) / 4096 * 4096 WHERE hash IN (SELECT hash FROM composed);
+            UPDATE volume SET stored_bytes = (SELECT coalesce(sum(stored), 0) FROM block WHERE refs > 0), dead_bytes = (SELECT coalesce(sum(stored), 0) FROM block WHERE refs = 0)
+              WHERE EXISTS (SELECT 1 FROM composed);
+            UPDATE volume SET local_bytes = stored_bytes + dead_bytes;
+            DELETE FROM composed;
+            DELETE FROM composed_source;
+            UPDATE block SET pins = 0 WHERE pins <> 0;
             DROP INDEX IF EXISTS block_lru;
             DROP INDEX IF EXISTS block_kept;
             UPDATE block SET residency = 1 WHERE residency <> 1;

@@ -123,6 +123,9 @@ internal sealed partial class MetadataStore
             put.Bind(5, birth.Value);
         put.Run();
         _counters.ReferencedBytes += length;
+        // It is in a file now.
+        if (anew)
+            DropComposed(block.Hash);
         if (anew)
             _counters.LocalBytes += storedNow - (isLocal ? stored : 0);
         if (references > 0)
@@ -189,6 +192,17 @@ internal sealed partial class MetadataStore
                 break;
             case EffectKind.DeleteBlock:
                 ApplyDeleteBlock(reader.Hash());
+                break;
+            case EffectKind.Compose:
+                var composed = new ComposedRow(reader.Hash(), unchecked((ulong)reader.Time().Nanoseconds), reader.Bytes().ToArray());
+                var sources = new BlockHash[reader.Number()];
+                for (int i = 0; i < sources.Length; i++)
+                    sources[i] = reader.Hash();
+                ApplyCompose(composed, sources, (long)reader.Number());
+                break;
+            case EffectKind.Decompose:
+                var whole = reader.Hash();
+                ApplyDecompose(whole, (long)reader.Number());
                 break;
             case EffectKind.SetResidency:
                 var residency = reader.Residency();

@@ -72,7 +72,7 @@ internal sealed partial class MetadataStore
                 throw new MetadataException(Errno.EIO, 0, Trouble!);
             try
             {
-                if (IsHeld?.Invoke(hash) == true || !ApplyDeleteBlock(hash))
+                if (IsHeld?.Invoke(hash) == true || MadeOf(hash, 1).Count > 0 || !ApplyDeleteBlock(hash))
                     return false;
                 _effects.DeleteBlock(hash);
                 Done();
@@ -110,7 +110,7 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Notes that a block should be in a file here, or not. Local; committed with the next transaction. False where there is no row, or it says so already.</summary>
+    /// <summary>Notes that a block should be in a file here, or not. Local; committed with the next transaction. False where there is no row, or it says so already, or it is to be absent and composed blocks are made of it.</summary>
     /// <param name="hash">The block.</param>
     /// <param name="residency">Where it is.</param>
     /// <param name="writeSequence">Position of the write that must be synced before the transaction is committed; 0 where there is none.</param>
@@ -123,7 +123,8 @@ internal sealed partial class MetadataStore
             try
             {
                 RequiredBlockSequence = Math.Max(RequiredBlockSequence, writeSequence);
-                if (!ApplyResidency(hash, residency))
+                // Somebody may have made a block of it since it was chosen to be given up.
+                if (residency == Residency.Absent && MadeOf(hash, 1).Count > 0 || !ApplyResidency(hash, residency))
                     return false;
                 _effects.SetResidency(hash, residency);
                 DoneLocal();
@@ -236,6 +237,7 @@ internal sealed partial class MetadataStore
         s.Reset();
         if (references != 0)
             return false;
+        DropComposed(hash);
         _sql.DeleteBlock.Bind(1, hash).Run();
         _counters.DeadBlocks--;
         _counters.DeadBytes -= stored;
@@ -252,6 +254,8 @@ internal sealed partial class MetadataStore
         s.Reset();
         if (was == residency)
             return false;
+        if (residency == Residency.Absent)
+            DropComposed(hash);
         _sql.SetResidency.Bind(1, hash).Bind(2, (long)residency).Run();
         _counters.LocalBytes += (residency != Residency.Absent ? stored : 0) - (was != Residency.Absent ? stored : 0);
         return true;

@@ -163,6 +163,7 @@ internal sealed partial class MetadataStore
         _journalBytes = s.Int64(14);
         s.Reset();
         _committed = _tail;
+        _hasComposed = _database.Scalar("SELECT EXISTS (SELECT 1 FROM composed)") != 0;
         ReadReplicas();
     }
 }

@@ -94,6 +94,18 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement DropAppenders = database.Prepare("DELETE FROM appender WHERE ino = ?1");
     public readonly Statement GuardedInodes = database.Prepare("SELECT ino FROM inode INDEXED BY inode_guarded WHERE flags & 48 <> 0");
 
+    public readonly Statement GetComposed = database.Prepare("SELECT content, program FROM composed WHERE hash = ?1");
+    public readonly Statement IsComposed = database.Prepare("SELECT 1 FROM composed WHERE hash = ?1");
+    public readonly Statement ComposedAfter = database.Prepare("SELECT hash FROM composed WHERE hash > ?1 ORDER BY hash");
+    public readonly Statement MadeOf = database.Prepare("SELECT hash FROM composed_source WHERE source = ?1");
+    public readonly Statement SourcesOf = database.Prepare("SELECT source FROM composed_source INDEXED BY composed_source_hash WHERE hash = ?1");
+    public readonly Statement AddComposed = database.Prepare("INSERT INTO composed (hash, content, program) VALUES (?1, ?2, ?3)");
+    public readonly Statement DeleteComposed = database.Prepare("DELETE FROM composed WHERE hash = ?1");
+    public readonly Statement AddComposedSource = database.Prepare("INSERT INTO composed_source (source, hash) VALUES (?1, ?2)");
+    public readonly Statement DeleteComposedSource = database.Prepare("DELETE FROM composed_source WHERE source = ?1 AND hash = ?2");
+    public readonly Statement PinBlock = database.Prepare("UPDATE block SET pins = pins + ?2 WHERE hash = ?1");
+    public readonly Statement SetStored = database.Prepare("UPDATE block SET stored = ?2 WHERE hash = ?1");
+
     public readonly Statement SettleRedo = database.Prepare("INSERT INTO redo_settled (ino, sequence) VALUES (?1, ?2) ON CONFLICT (ino) DO UPDATE SET sequence = ?2");
     public readonly Statement ForgetSettledRedo = database.Prepare("DELETE FROM redo_settled WHERE sequence < ?1");
     public readonly Statement ForgetLostRedo = database.Prepare("DELETE FROM redo_lost WHERE sequence < ?1");

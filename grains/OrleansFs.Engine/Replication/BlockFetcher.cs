@@ -268,6 +268,7 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
             var stored = _volume.BlockStore.Files.Write(hash, content);
             // One that is mended may be pinned.
             _volume.Metadata.SetResidency(hash, row.Residency == Residency.Absent ? Residency.Local : row.Residency, stored.WriteSequence);
+            _volume.Metadata.Decompose(hash, stored.StoredBytes, stored.WriteSequence);
         }
         Stored?.Invoke(hash);
     }

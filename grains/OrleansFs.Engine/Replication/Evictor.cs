@@ -257,13 +257,18 @@ internal sealed class Evictor : IDisposable
 
     private async Task<int> EvictAsync(IReadOnlyList<BlockRow> rows, CancellationToken cancellation)
     {
+        var composed = new HashSet<BlockHash>();
         foreach (var row in rows)
         {
             // Somebody may have pinned it since it was chosen.
             lock (_locks.For(row.Hash))
             {
-                if (_volume.Metadata.TryGetBlock(row.Hash, out var now) && now.Residency == Residency.Local)
-                    _volume.Metadata.SetResidency(row.Hash, Residency.Absent);
+                // One that is composed is none any more, and nobody may rely on it from here on.
+                if (!_volume.Metadata.TryGetBlock(row.Hash, out var now) || now.Residency != Residency.Local || _pending.Contains(row.Hash))
+                    continue;
+                bool isComposed = _volume.Metadata.IsComposed(row.Hash);
+                if (_volume.Metadata.SetResidency(row.Hash, Residency.Absent) && isComposed)
+                    composed.Add(row.Hash);
             }
         }
         var durable = await _volume.BlockCommitter.DurableAsync(cancellation);
@@ -276,7 +281,7 @@ internal sealed class Evictor : IDisposable
             {
                 if (_pending.Contains(row.Hash))
                     _volume.Metadata.SetResidency(row.Hash, Residency.Local);
-                else if (_volume.Metadata.TryGetBlock(row.Hash, out var now) && now.Residency == Residency.Absent && _volume.BlockStore.Files.Delete(row.Hash))
+                else if (_volume.Metadata.TryGetBlock(row.Hash, out var now) && now.Residency == Residency.Absent && (_volume.BlockStore.Files.Delete(row.Hash) || composed.Contains(row.Hash)))
                     gone++;
             }
         }

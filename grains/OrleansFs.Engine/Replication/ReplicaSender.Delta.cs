@@ -76,7 +76,8 @@ internal sealed partial class ReplicaSender
             return new PlacedBlock(hash, note.Stream, note.Index, note.Base, note.Length, Math.Min(note.Length, note.StoredBytes));
         if (!_volume.Metadata.TryGetBlock(hash, out var row))
             return new PlacedBlock(hash, null, 0, BlockHash.Hole, 0, 0);
-        int stored = (int)Math.Min(row.Length, row.StoredBytes);
+        // What is composed here is made whole to be sent.
+        int stored = _volume.Metadata.IsComposed(hash) ? row.Length : (int)Math.Min(row.Length, row.StoredBytes);
         return places is not null && places.TryGetValue(hash, out var place)
             ? new PlacedBlock(hash, place.Manifest, place.Index, BlockHash.Hole, row.Length, stored)
             : new PlacedBlock(hash, null, 0, BlockHash.Hole, row.Length, stored);

@@ -230,8 +230,6 @@ public sealed class ReplicationMaster
 
     internal void NoteSealed(SealedNote note)
     {
-        if (_volume.Delta.Mode != DeltaMode.Off && !IsAlone)
-            _volume.Delta.Notes.Add(note);
         foreach (var sender in _attached)
             sender.NoteSealed(note);
     }

@@ -44,6 +44,8 @@ internal static class WhyCommand
         Add("local", $"{Count(why.LocalBlocks, "block")}, {ByteSize.Format(why.LocalBytes)}");
         Add("evicted", $"{Count(why.EvictedBlocks, "block")}, {ByteSize.Format(why.StoredBytes - why.LocalBytes)}");
         Add("pinned", Count(why.PinnedBlocks, "block"));
+        if (why.ComposedBlocks > 0)
+            Add("composed", $"{Count(why.ComposedBlocks, "block")} out of others");
         Add("in flight", why.IsInFlight ? "content newer than these blocks is in memory" : "nothing");
         if (why.IsMaster)
         {

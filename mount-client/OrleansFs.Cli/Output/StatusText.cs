@@ -27,6 +27,8 @@ internal static class StatusText
             Line("in flight", $"{ByteSize.Format(volume.InFlightBytes)} of {ByteSize.Format(volume.InFlightLimit)}"),
             Line("last commit", volume.LastCommit is { } commit ? $"{Time(commit)} (journal position {volume.Lsn})" : $"none (journal position {volume.Lsn})"),
         };
+        if (volume.ComposedBlocks > 0)
+            lines.Add(Line("composed", $"{Count(volume.ComposedBlocks)} blocks out of others, with {ByteSize.Format(volume.ComposedBytes)}"));
         if (volume.CacheBytes is { } cache)
             lines.Add(Line("cache", $"{ByteSize.Format(volume.LocalBytes)} of {ByteSize.Format(cache)}, pinned {ByteSize.Format(volume.PinnedBytes ?? 0)}"));
         if (volume.NotBackedUpBytes is { } alone && (volume.CacheBytes is not null || volume.Replicas is [_, ..]))

@@ -6,7 +6,8 @@ using OrleansFs.Engine.Delta;
 namespace OrleansFs.Hosting.Command;
 
 /// <summary>What a command line says of a master's cache, of how many copies it wants and of how often they are verified, not yet looked at.</summary>
-public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout, string? CacheWait = null, string? VerifyEvery = null, DeltaMode Delta = DeltaMode.Auto, string? SyncWait = null)
+public sealed record ReplicationArguments(string? CacheSize, int Copies, int SyncCopies, string? FetchTimeout, string? CacheWait = null, string? VerifyEvery = null, DeltaMode Delta = DeltaMode.Auto, string? SyncWait = null,
+    ComposeMode Compose = ComposeMode.Off)
 {
     private const string Never = "never";
 
@@ -20,7 +21,7 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
             throw new HostException($"--copies {Copies}: one replica at least has to have what is given up here");
         if (SyncCopies < 0)
             throw new HostException($"--sync-copies {SyncCopies}: a number of replicas, or 0");
-        options = options with { Copies = Copies, SyncCopies = SyncCopies, Delta = Delta };
+        options = options with { Copies = Copies, SyncCopies = SyncCopies, Delta = Delta, Compose = Compose == ComposeMode.Auto };
         if (CacheSize is not null)
         {
             if (!ByteSize.TryParse(CacheSize, out long bytes))
@@ -70,7 +71,16 @@ public sealed record ReplicationArguments(string? CacheSize, int Copies, int Syn
             yield return $"--sync-wait={SyncWait}";
         if (VerifyEvery is not null)
             yield return $"--verify-every={VerifyEvery}";
+        if (Compose != Default.Compose)
+            yield return $"--compose={Compose.ToString().ToLowerInvariant()}";
     }
+}
+
+/// <summary>Whether new blocks are kept as pieces of others.</summary>
+public enum ComposeMode
+{
+    Off,
+    Auto,
 }
 
 /// <summary>The options of a command line that say how a master uses its replicas.</summary>
@@ -96,11 +106,20 @@ public sealed class ReplicationOptions
     /// <summary>For every copy, also one that is alone.</summary>
     public Option<string?> VerifyEvery { get; } = new("--verify-every") { Description = "how often all block files are read and compared with their SHA-256, in the background; 14d where it is not said; never", HelpName = "TIME" };
 
+    /// <summary>For every master, also one that is alone.</summary>
+    public Option<ComposeMode> Compose { get; } = new("--compose")
+    {
+        Description = "whether new blocks are kept as pieces of others where that saves at least half: off or auto",
+        HelpName = "MODE",
+        DefaultValueFactory = _ => ComposeMode.Off,
+    };
+
     public void AddTo(System.CommandLine.Command command)
     {
-        foreach (var option in All.Append(VerifyEvery))
+        foreach (var option in All.Append(VerifyEvery).Append(Compose))
             command.Options.Add(option);
     }
 
-    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout), parsed.GetValue(_cacheWait), parsed.GetValue(VerifyEvery), parsed.GetValue(_delta), parsed.GetValue(_syncWait));
+    public ReplicationArguments Read(ParseResult parsed) => new(parsed.GetValue(_cacheSize), parsed.GetValue(_copies), parsed.GetValue(_syncCopies), parsed.GetValue(_fetchTimeout), parsed.GetValue(_cacheWait), parsed.GetValue(VerifyEvery), parsed.GetValue(_delta), parsed.GetValue(_syncWait),
+        parsed.GetValue(Compose));
 }

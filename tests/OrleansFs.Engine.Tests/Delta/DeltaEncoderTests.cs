@@ -94,23 +94,42 @@ public sealed class DeltaEncoderTests
         Assert.Equal(S, Literals(content, 2 * S, S, sources));
     }
 
-    [Fact]
-    public void Whatever_is_encoded_is_built_again()
+    /// <summary>Also where what is told of the place before is wrong.</summary>
+    [Theory]
+    [InlineData(4 << 10, 600)]
+    [InlineData(16 << 10, 60)]
+    [InlineData(128 << 10, 12)]
+    [InlineData(1 << 20, 3)]
+    [InlineData(4 << 20, 1)]
+    public void Whatever_is_encoded_is_built_again(int blockSize, int times)
     {
-        Gen.Select(Gen.Int[1, 6], Gen.Int[0, 3].Array[0, 40], Gen.Int[0, 1 << 20].Array[40], Gen.Int[0, 1 << 20].Array[40], Gen.Bool, Gen.Bool, Gen.Int[0, 3])
-            .Sample((blocks, edits, places, sizes, hasBases, isEvicted, alphabet) =>
+        Gen.Select(Gen.Int[1, 6], Gen.Int[0, 3].Array[0, 40], Gen.Int[0, 1 << 20].Array[40], Gen.Int[0, 1 << 20].Array[40], Gen.Bool, Gen.Bool, Gen.Int[0, 3], Gen.Int[0, 12])
+            .Sample((blocks, edits, places, sizes, hasBases, isEvicted, alphabet, hint) =>
             {
-                const int Small = 4096;
-                byte[] old = Bytes(blocks + alphabet, blocks * Small + sizes[0] % Small, Alphabets[alphabet]);
-                var sources = new MemorySources(Small);
+                byte[] old = Bytes(blocks + alphabet, blocks * blockSize + sizes[0] % blockSize, Alphabets[alphabet]);
+                var sources = new MemorySources(blockSize);
                 var known = sources.AddFile(old);
                 if (isEvicted)
                     sources.Evicted.UnionWith(known.Where((_, i) => i % 2 == 0));
                 byte[] content = Edit(old, edits, places, sizes, Alphabets[alphabet]);
                 if (content.Length == 0)
                     return;
-                Literals(content, content.Length, Small, sources, hasBases ? known : []);
-            }, iter: 600, threads: 1);
+                DeltaPosition? before = hint < known.Count ? new DeltaPosition(known[hint], sizes[1] % (blockSize + 1)) : null;
+                Literals(content, content.Length, blockSize, sources, hasBases ? known : [], before);
+            }, iter: times, threads: 1);
+    }
+
+    [Fact]
+    public void What_goes_on_from_the_run_before_needs_no_window()
+    {
+        byte[] old = Bytes(12, 3 * S);
+        var sources = new MemorySources(S);
+        var known = sources.AddFile(old);
+        // Less than a block of content: no window fits.
+        byte[] content = old[(S + 100)..(2 * S + 50)];
+        Assert.Equal(content.Length, Literals(content, content.Length, S, sources));
+        Assert.Equal(0, Literals(content, content.Length, S, sources, null, new DeltaPosition(known[1], 100)));
+        Assert.Equal(0, Literals(old[S..(S + 70)], 70, S, sources, null, new DeltaPosition(known[0], S)));
     }
 
     /// <summary>Random bytes; two values, so that everything repeats itself; a short period; long runs.</summary>
@@ -124,11 +143,11 @@ public sealed class DeltaEncoderTests
 
     /// <summary>Encodes blocks of a run, writes and reads the message, builds, compares.</summary>
     /// <returns>Literal bytes.</returns>
-    private static int Literals(byte[] content, int length, int blockSize, MemorySources sources, List<BlockHash>? bases = null)
+    private static int Literals(byte[] content, int length, int blockSize, MemorySources sources, List<BlockHash>? bases = null, DeltaPosition? before = null)
     {
         int count = (length + blockSize - 1) / blockSize;
         var encoder = new DeltaEncoder(blockSize);
-        var run = new DeltaRun(content, length, [.. Enumerable.Range(0, count).Select(i => bases is not null && i < bases.Count ? bases[i] : BlockHash.Hole)], [.. Enumerable.Repeat(true, count)]);
+        var run = new DeltaRun(content, length, [.. Enumerable.Range(0, count).Select(i => bases is not null && i < bases.Count ? bases[i] : BlockHash.Hole)], [.. Enumerable.Repeat(true, count)], Before: before);
         var copies = encoder.Encode(run, sources);
         int position = 0;
         int literals = 0;

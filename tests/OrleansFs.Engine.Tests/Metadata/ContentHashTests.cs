@@ -145,6 +145,8 @@ public sealed class ContentHashTests : IDisposable
             ALTER TABLE volume DROP COLUMN fenced_at;
             ALTER TABLE volume DROP COLUMN local_bytes;
             DROP TABLE redo_settled;
+            DROP TABLE composed;
+            DROP TABLE composed_source;
             DROP TABLE session;
             DROP TABLE reply;
             DROP TABLE redo_lost;
@@ -152,7 +154,7 @@ public sealed class ContentHashTests : IDisposable
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(11, Store.Volume.FormatVersion);
+        Assert.Equal(12, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         Assert.Equal(1, Store.HashUnhashed(64));
         Assert.Equal(0, Store.HashUnhashed(64));

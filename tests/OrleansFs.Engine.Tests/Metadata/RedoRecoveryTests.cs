@@ -94,6 +94,8 @@ public sealed class RedoRecoveryTests : IDisposable
             DROP INDEX inode_unhashed;
             DROP INDEX dentry_ino;
             DROP TABLE redo_settled;
+            DROP TABLE composed;
+            DROP TABLE composed_source;
             DROP TABLE session;
             DROP TABLE reply;
             DROP TABLE redo_lost;

@@ -33,6 +33,8 @@ internal sealed partial class MetadataChecker
             yield return fault;
         foreach (var fault in CheckContentHashes())
             yield return fault;
+        foreach (var fault in CheckComposed())
+            yield return fault;
     }
 
     private static MetadataFault SharedFault(Statement s) =>

@@ -28,6 +28,19 @@ internal enum MetadataFaultKind
     ContentHashWrong,
     AllocationWrong,
     ReferenceCountWrong,
+
+    /// <summary>How a composed block is made cannot be read, or leads to blocks that are not there. The repair forgets it: the block is missing then.</summary>
+    ComposedUnreadable,
+
+    /// <summary>A block that composed ones are made of is noted as given up. It should be here: the repair says so, and it is had from a replica.</summary>
+    ComposedSourceAbsent,
+
+    /// <summary>A composed block has no row, or one that says absent.</summary>
+    ComposedWithoutBlock,
+
+    /// <summary>What is noted of the sources of a composed block is not what it is made of.</summary>
+    ComposedSourcesWrong,
+    PinCountWrong,
     XattrWithoutInode,
     XattrTotalWrong,
 

@@ -64,6 +64,20 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
             case MetadataFaultKind.AppenderWrong:
                 Run("DELETE FROM appender WHERE ino = ?1 AND writer = ?2", s => s.Bind(1, fault.Inode!.Value).Bind(2, fault.Name!));
                 break;
+            case MetadataFaultKind.ComposedUnreadable:
+            case MetadataFaultKind.ComposedWithoutBlock:
+                Run("DELETE FROM composed_source WHERE hash = ?1", s => s.Bind(1, fault.Block!.Value));
+                Run("DELETE FROM composed WHERE hash = ?1", s => s.Bind(1, fault.Block!.Value));
+                break;
+            case MetadataFaultKind.ComposedSourceAbsent:
+                Run("UPDATE block SET residency = 1 WHERE hash = ?1 AND residency = 0", s => s.Bind(1, fault.Block!.Value));
+                break;
+            case MetadataFaultKind.ComposedSourcesWrong:
+                NoteSources(fault.Block!.Value);
+                break;
+            case MetadataFaultKind.PinCountWrong:
+                Run("UPDATE block SET pins = ?2 WHERE hash = ?1", s => s.Bind(1, fault.Block!.Value).Bind(2, fault.Expected!.Value));
+                break;
             default:
                 RepairNumber(fault);
                 break;
@@ -98,6 +112,19 @@ internal sealed class MetadataRepair(Database database, int blockSize, Timestamp
             if (fault.Expected is { } expected)
                 s.Bind(2, expected);
         });
+    }
+
+    /// <summary>Notes what a composed block is made of, as its program says; of a block that is none nothing.</summary>
+    private void NoteSources(BlockHash hash)
+    {
+        Run("DELETE FROM composed_source WHERE hash = ?1", s => s.Bind(1, hash));
+        using var s = database.Prepare("SELECT program FROM composed WHERE hash = ?1");
+        if (!s.Bind(1, hash).Step())
+            return;
+        var program = Delta.DeltaProgram.TryRead(s.Blob(0));
+        s.Reset();
+        foreach (var source in program?.Sources ?? [])
+            Run("INSERT OR IGNORE INTO composed_source VALUES (?1, ?2)", i => i.Bind(1, source.Hash!.Value).Bind(2, hash));
     }
 
     /// <summary>Gives an inode a name in /lost+found.</summary>

@@ -1,0 +1,236 @@
+using System.Buffers;
+using System.IO.Hashing;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Delta;
+
+/// <summary>Makes composed blocks of new ones where that saves at least half, and files of them again where they are read often or a source has to go.</summary>
+/// <remarks>
+/// <para>Composing: the row says how the block is made, and pins its sources; that is committed and on disk; then the file goes, under the block's lock, where the row still says so. Flattening: the file is written; the row goes in a
+/// transaction that waits for the file's sync. Killed in between, or without power: a file and a row, of which the row is good, and the file may be one that was not synced. The next start writes it anew and syncs it.</para>
+/// <para>Sources are blocks that some file has and that are in a file here: what nothing refers to is collected soon, and would have to be written again for that.</para>
+/// </remarks>
+internal sealed class Composer
+{
+    private readonly VolumeCopy _volume;
+    private readonly BlockLocks _locks;
+    private readonly PendingBlocks _pending;
+    private readonly Committer _committer;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly DeltaGate _gate;
+    private readonly DeltaTrail _trail = new();
+
+    /// <summary>Those whose files go when their rows are on disk.</summary>
+    private readonly List<BlockHash> _composed = [];
+    private readonly DeltaWriter _writer = new();
+    private readonly Channel<PlacedBlock> _new = Channel.CreateBounded<PlacedBlock>(new BoundedChannelOptions(DeltaLimits.ComposeQueue) { FullMode = BoundedChannelFullMode.DropOldest });
+    private readonly Channel<BlockHash> _hot = Channel.CreateBounded<BlockHash>(new BoundedChannelOptions(DeltaLimits.HotQueue) { FullMode = BoundedChannelFullMode.DropOldest });
+
+    public Composer(VolumeCopy volume, BlockLocks locks, PendingBlocks pending, Committer committer, TimeProvider time, ILogger logger)
+    {
+        _volume = volume;
+        _locks = locks;
+        _pending = pending;
+        _committer = committer;
+        _time = time;
+        _logger = logger;
+        _gate = new DeltaGate(DeltaMode.Auto, volume.BlockSize);
+    }
+
+    /// <summary>New blocks are taken note of.</summary>
+    public bool IsOn { get; set; }
+
+    /// <summary>Blocks have come into a manifest.</summary>
+    public void Note(IReadOnlyList<ManifestBlock> blocks)
+    {
+        if (!IsOn)
+            return;
+        foreach (var block in blocks)
+        {
+            // Of others the content was stored before.
+            if (block.WriteSequence > 0 && _volume.Delta.Notes.TryGet(block.Hash, out var note))
+                _new.Writer.TryWrite(new PlacedBlock(note.Hash, note.Stream, note.Index, note.Base, note.Length, note.StoredBytes));
+        }
+    }
+
+    /// <summary>A composed block is read often.</summary>
+    public void NoteHot(BlockHash hash) => _hot.Writer.TryWrite(hash);
+
+    /// <summary>Composes what is new, until cancelled.</summary>
+    public async Task ComposeAsync(CancellationToken cancellation)
+    {
+        while (await _new.Reader.WaitToReadAsync(cancellation))
+        {
+            // Until those that were made with it are known, and their file names them.
+            await Task.Delay(DeltaLimits.ComposePause, _time, cancellation);
+            while (_new.Reader.TryPeek(out _))
+                await ComposeOnceAsync(cancellation);
+        }
+    }
+
+    /// <summary>Composes what has been made so far.</summary>
+    /// <returns>How many blocks.</returns>
+    public async Task<int> ComposeOnceAsync(CancellationToken cancellation)
+    {
+        var blocks = new List<PlacedBlock>();
+        while (blocks.Count < DeltaLimits.ComposeBatch && _new.Reader.TryRead(out var block))
+            blocks.Add(block);
+        blocks = [.. blocks.DistinctBy(b => b.Hash).OrderBy(b => b.Stream).ThenBy(b => b.Index)];
+        // What a former master has is left as it is.
+        if (blocks.Count == 0 || _volume.FencedBy is not null)
+            return 0;
+        var tables = await _volume.Delta.Index.GetAsync(cancellation);
+        int before = _composed.Count;
+        // The index knows these already: none is to be made of itself, nor of what is about to go.
+        var targets = blocks.Select(b => b.Hash).ToHashSet();
+        using (var sources = new VolumeSources(_volume, tables, row => IsSource(row) && !targets.Contains(row.Hash)))
+        {
+            var runs = new RunEncoder(_volume, sources, _gate, _trail, _time);
+            for (int i = 0; i < blocks.Count;)
+                i = await runs.NextAsync(blocks, i, Take, cancellation);
+        }
+        int count = _composed.Count - before;
+        if (_composed.Count > 0 && (await _committer.DurableAsync(cancellation)).IsOk)
+        {
+            foreach (var hash in _composed)
+                DeleteFile(hash);
+            _composed.Clear();
+        }
+        return count;
+
+        bool Take(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies)
+        {
+            bool done = TryCompose(block, content, start, copies);
+            if (done)
+                _composed.Add(block.Hash);
+            return done;
+        }
+    }
+
+    /// <summary>Puts the composed blocks that need a block back into files.</summary>
+    /// <returns>False where that failed: the block must stay.</returns>
+    public async ValueTask<bool> ReleaseAsync(BlockHash source, CancellationToken cancellation)
+    {
+        var flattened = new HashSet<BlockHash>();
+        while (_volume.Metadata.MadeOf(source, DeltaLimits.ComposeBatch) is { Count: > 0 } made)
+        {
+            foreach (var hash in made)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                // Twice the same: the tables contradict each other, which fsck mends.
+                if (!flattened.Add(hash) || !Flatten(hash))
+                    return false;
+            }
+            if (!(await _committer.DurableAsync(cancellation)).IsOk)
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>Puts blocks that are read often back into files, until cancelled; first those that a kill left with a file.</summary>
+    public async Task FlattenAsync(CancellationToken cancellation)
+    {
+        await TidyAsync(cancellation);
+        await foreach (var hash in _hot.Reader.ReadAllAsync(cancellation))
+            Flatten(hash);
+    }
+
+    /// <summary>Writes a composed block to a file. Not on disk before the next commit. False where it cannot be put together or written.</summary>
+    private bool Flatten(BlockHash hash)
+    {
+        if (!_volume.Metadata.TryGetBlock(hash, out var row))
+            return true;
+        // What a former master has is left as it is.
+        if (_volume.FencedBy is not null || !_volume.AdmitsBlock(row.Length))
+            return false;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(row.Length);
+        try
+        {
+            var content = buffer.AsSpan(0, row.Length);
+            if (_volume.BlockStore.Files.Read(hash, content) is not { IsOk: true } read || read.Length != row.Length || BlockHash.Of(content) != hash)
+                return false;
+            lock (_locks.For(hash))
+            {
+                if (!_volume.Metadata.IsComposed(hash))
+                    return true;
+                var stored = _volume.BlockStore.Files.Write(hash, content);
+                _volume.Metadata.Decompose(hash, stored.StoredBytes, stored.WriteSequence);
+            }
+            return true;
+        }
+        catch (BlockStoreException e)
+        {
+            _logger.LogWarning("composed block {Hash} cannot be written to a file: {Reason}", hash, e.Message);
+            return false;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>Makes plain what has a file besides: the process was ended between the row and the end of the file, or between the new file and the end of the row. Such a file is not known to be on disk, and is written anew.</summary>
+    private async Task TidyAsync(CancellationToken cancellation)
+    {
+        var after = BlockHash.Hole;
+        while (_volume.Metadata.ComposedAfter(after, DeltaLimits.ComposeBatch) is [.., var last] hashes)
+        {
+            foreach (var hash in hashes)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (_volume.BlockStore.Files.DiskBytes(hash) is not null)
+                    Flatten(hash);
+            }
+            after = last;
+        }
+        await _committer.CommitAsync(cancellation);
+    }
+
+    private bool IsSource(BlockRow row) =>
+        row.References > 0 && row.Residency != Residency.Absent && !_volume.BlockStore.Files.IsSuspect(row.Hash) && !_volume.Metadata.IsComposed(row.Hash);
+
+    private bool TryCompose(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies)
+    {
+        int pieces = copies.Length;
+        int position = start;
+        foreach (var copy in copies)
+        {
+            if (copy.Source == block.Hash)
+                return false;
+            pieces += copy.Start > position ? 1 : 0;
+            position = copy.End;
+        }
+        pieces += start + content.Length > position ? 1 : 0;
+        if (copies.Length == 0 || pieces > DeltaLimits.ComposePieces)
+            return false;
+        _writer.Clear();
+        _writer.Add(block.Hash, content, start, copies);
+        BlockHash[] sources = [.. _writer.Sources];
+        byte[] program = _writer.Take(_ => false);
+        return program.Length + sources.Length * ComposedOverhead <= block.StoredBytes / 2
+            && _volume.Metadata.Compose(new ComposedRow(block.Hash, XxHash3.HashToUInt64(content), program), sources, program.Length);
+    }
+
+    /// <summary>What a source takes in the tables besides the program, bytes.</summary>
+    private const int ComposedOverhead = 2 * 2 * BlockHash.Size;
+
+    /// <summary>The file of a block that is composed now goes; where somebody relies on it, it stays, and the block is plain again.</summary>
+    private void DeleteFile(BlockHash hash)
+    {
+        lock (_locks.For(hash))
+        {
+            if (!_volume.Metadata.IsComposed(hash) || _volume.BlockStore.Files.DiskBytes(hash) is not { } bytes)
+                return;
+            if (_pending.Contains(hash) || _volume.BlockStore.Files.IsSuspect(hash))
+                _volume.Metadata.Decompose(hash, bytes, _volume.BlockStore.Files.LastSequence);
+            else
+                _volume.BlockStore.Files.Delete(hash);
+        }
+    }
+}
