@@ -12,7 +12,7 @@ public sealed record VolumeClientOptions
     /// <summary>Who the program is, for the copy's log. The machine's and the program's name by default.</summary>
     public string? Client { get; init; }
 
-    /// <summary>How long connecting is tried. 10 seconds by default.</summary>
+    /// <summary>How long connecting is tried. 30 seconds by default.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long a call is made again while the copy cannot be reached, before it answers <c>EIO</c>. A minute by default; <see cref="Timeout.InfiniteTimeSpan"/> waits for ever.</summary>

@@ -102,14 +102,19 @@ internal sealed partial class ReplicaSender
         // What is told is all there is, unless it fills the answer: the rest has been mended, whoever did that.
         if (reply.Damaged.Length < ReplicationLimits.DamagedPerReply)
         {
+            bool lacked = LacksBlocks;
             foreach (var mended in _damaged.Keys.Except(reply.Damaged))
                 _damaged.TryRemove(mended, out _);
+            if (lacked && !LacksBlocks)
+                _master.WakeWaiting();
         }
         if (reply.Damaged.Length == 0)
             return;
         var gone = await ShipBlocksAsync(reply.Damaged, cancellation);
         foreach (var hash in reply.Damaged.Except(gone))
             _damaged.TryRemove(hash, out _);
+        if (!LacksBlocks)
+            _master.WakeWaiting();
     }
 
     /// <returns>Blocks that could not be had here nor from another replica.</returns>

@@ -97,6 +97,9 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         Wake();
     }
 
+    /// <summary>It has rows of blocks that it has not got, as far as it has said.</summary>
+    public bool LacksBlocks => !_damaged.IsEmpty;
+
     public bool IsDamaged(BlockHash hash) => _damaged.Count >= ReplicationLimits.DamagedRemembered || _damaged.ContainsKey(hash);
 
     public ReplicaReport Report(Lsn tail)

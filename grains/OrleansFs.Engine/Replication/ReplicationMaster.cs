@@ -169,14 +169,19 @@ public sealed class ReplicationMaster
             Task next;
             lock (_lock)
                 next = _acknowledged.Task;
-            var replicas = _volume.Metadata.Replicas();
-            int have = replicas.Count(r => r.Acked >= target);
+            int have = HavingAll(target);
             progress?.Report(new DrainProgress(target, ReachedBy(copies) ?? Lsn.Zero, have));
             if (have >= copies)
                 return FsResult.Ok;
             await next.WaitAsync(cancellation);
         }
     }
+
+    /// <summary>
+    /// How many replicas have everything up to a position, every block too: one that knows of blocks that it lacks, because they were with another replica only when their rows came, or have become damaged, has not.
+    /// </summary>
+    private int HavingAll(Lsn position) =>
+        _volume.Metadata.Replicas().Count(r => r.Acked >= position && !(_senders.TryGetValue(r.Name, out var sender) && sender.LacksBlocks));
 
     /// <summary>A drain in steps: waits for so long at most.</summary>
     /// <param name="copies">On so many replicas.</param>
@@ -198,7 +203,7 @@ public sealed class ReplicationMaster
             Task next;
             lock (_lock)
                 next = _acknowledged.Task;
-            int have = _volume.Metadata.Replicas().Count(r => r.Acked >= wanted);
+            int have = HavingAll(wanted);
             var left = patience - _time.GetElapsedTime(began);
             if (have >= copies || left <= TimeSpan.Zero)
                 return new DrainProgress(wanted, ReachedBy(copies) ?? Lsn.Zero, have);
@@ -246,6 +251,12 @@ public sealed class ReplicationMaster
         var result = _volume.Metadata.PutReplica(name, acked, held);
         if (!result.IsOk)
             _logger.LogWarning("what the replica '{Name}' has acknowledged cannot be noted: {Error}", name, result.Error);
+        WakeWaiting();
+    }
+
+    /// <summary>Replicas have more than they had: who waits for that looks again.</summary>
+    internal void WakeWaiting()
+    {
         TaskCompletionSource waiting;
         lock (_lock)
         {

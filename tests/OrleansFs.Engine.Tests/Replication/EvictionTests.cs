@@ -221,6 +221,62 @@ public sealed class EvictionTests
     }
 
     [Fact]
+    public async Task A_drain_does_not_count_a_replica_that_lacks_what_only_another_had()
+    {
+        await using var master = await CreateAsync();
+        await using var usb = await ReplicaFixture.CreateAsync("usb");
+        await using var nas = await ReplicaFixture.CreateAsync("nas");
+        await EvictedFileAsync(master, usb);
+        usb.Link.Target = null;
+        await master.Copy.Replication.AttachAsync(nas.Name, nas.Link);
+        await EventuallyAsync(() => master.Copy.Replication.Reports().Any(r => r.Name == "nas" && r.State == ReplicaState.Following));
+        var step = (await master.Copy.Replication.DrainStepAsync(2, null, TimeSpan.FromMilliseconds(500), Cancellation)).Value;
+        Assert.True(nas.Volume.Metadata.Committed >= step.Target, "it has the row");
+        Assert.False(nas.Volume.BlockStore.Files.Exists(BlockHash.Of(Content(0).AsSpan(0, S))), "and not the block");
+        Assert.Equal(1, step.Copies);
+
+        usb.Link.Target = usb.Receiver;
+        await DrainAsync(master, copies: 2);
+        Assert.True(nas.Volume.BlockStore.Files.Exists(BlockHash.Of(Content(0).AsSpan(0, S))));
+        Assert.Equal((FileSize / S, 0L), await nas.VerifyAsync());
+    }
+
+    [Fact]
+    public async Task A_replica_with_a_bound_keeps_everything_until_it_is_promoted()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var nas = await ReplicaFixture.CreateAsync("nas", Cache);
+        await using var usb = await ReplicaFixture.CreateAsync("usb");
+        await master.Copy.Replication.AttachAsync(nas.Name, nas.Link);
+        await master.Copy.Replication.AttachAsync(usb.Name, usb.Link);
+        for (int i = 0; i < 16; i++)
+            await WriteFileAsync(master, i);
+        await DrainAsync(master, copies: 2);
+        Assert.InRange(BytesOfBlocks(nas.Folder), 16L * FileSize, 17L * FileSize);
+        await master.Copy.CloseAsync();
+
+        await nas.Volume.PromoteAsync(Cancellation);
+        // Nobody has acknowledged anything to this master yet.
+        Assert.InRange(BytesOfBlocks(nas.Folder), 16L * FileSize, 17L * FileSize);
+        await nas.Volume.Replication.AttachAsync(usb.Name, usb.Link);
+        Assert.Equal(Errno.None, (await nas.Volume.Replication.DrainAsync(1, null, Cancellation)).Error);
+        await EventuallyAsync(() => BytesOfBlocks(nas.Folder) <= Cache);
+        using (var session = nas.OpenSession())
+        {
+            for (int i = 0; i < 16; i++)
+            {
+                byte[] read = new byte[FileSize];
+                var file = (await session.LookupAsync(InodeNumber.Root, Name(i), Cancellation)).Value.Inode;
+                Assert.Equal(FileSize, (await session.ReadAsync(file, 0, read, Cancellation)).Value);
+                Assert.Equal(Content(i), read);
+            }
+        }
+        Assert.True(usb.Link.BlocksAskedFor >= (16L * FileSize - Cache) / S);
+        await nas.Receiver.CloseAsync();
+        await AssertCleanAsync(nas.Folder);
+    }
+
+    [Fact]
     public async Task No_more_is_pinned_than_leaves_room_in_the_cache()
     {
         await using var master = await CreateAsync();
@@ -300,9 +356,11 @@ public sealed class EvictionTests
 
     private static int LocalBlocks(VolumeFixture master, byte[] content) => content.Chunk(S).Count(b => master.Copy.BlockStore.Files.Exists(BlockHash.Of(b)));
 
-    private static long BytesOfBlocks(VolumeFixture master)
+    private static long BytesOfBlocks(VolumeFixture master) => BytesOfBlocks(master.Folder);
+
+    private static long BytesOfBlocks(string folder)
     {
-        using var du = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("find", [Path.Combine(master.Folder, "blocks"), "-type", "f", "-printf", "%b\\n"]) { RedirectStandardOutput = true })!;
+        using var du = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("find", [Path.Combine(folder, "blocks"), "-type", "f", "-printf", "%b\\n"]) { RedirectStandardOutput = true })!;
         long units = 0;
         while (du.StandardOutput.ReadLine() is { } line)
             units += long.Parse(line, System.Globalization.CultureInfo.InvariantCulture);

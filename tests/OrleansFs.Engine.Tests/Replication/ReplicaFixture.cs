@@ -10,9 +10,12 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
 {
     private readonly List<string> _folders = [];
 
-    private ReplicaFixture(string name, string folder, ReplicaReceiver receiver)
+    private readonly long? _cacheSize;
+
+    private ReplicaFixture(string name, string folder, long? cacheSize, ReplicaReceiver receiver)
     {
         Name = CopyName.Parse(name);
+        _cacheSize = cacheSize;
         Folder = folder;
         Receiver = receiver;
         Link = new TestLink(receiver);
@@ -31,10 +34,12 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<ReplicaFixture> CreateAsync(string name = "nas")
+    /// <param name="name">Its name.</param>
+    /// <param name="cacheSize">The bound that it has once it is a master; null for none.</param>
+    public static async Task<ReplicaFixture> CreateAsync(string name = "nas", long? cacheSize = null)
     {
         string folder = Directory.CreateTempSubdirectory("ofs-replica-").FullName;
-        return new ReplicaFixture(name, folder, await OpenAsync(name, folder));
+        return new ReplicaFixture(name, folder, cacheSize, await OpenAsync(name, folder, cacheSize));
     }
 
     /// <summary>SIGKILL and a new start: what the kernel has of the folder at this moment is all that is left.</summary>
@@ -47,7 +52,7 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
         await Receiver.CloseAsync();
         _folders.Add(killed);
         Folder = killed;
-        Receiver = await OpenAsync(Name.Value, killed);
+        Receiver = await OpenAsync(Name.Value, killed, _cacheSize);
         Link.Target = Receiver;
     }
 
@@ -55,7 +60,7 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
     {
         Link.Target = null;
         await Receiver.CloseAsync();
-        Receiver = await OpenAsync(Name.Value, Folder);
+        Receiver = await OpenAsync(Name.Value, Folder, _cacheSize);
         Link.Target = Receiver;
     }
 
@@ -73,8 +78,8 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
             Directory.Delete(folder, recursive: true);
     }
 
-    private static Task<ReplicaReceiver> OpenAsync(string name, string folder) =>
-        ReplicaReceiver.OpenAsync(new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 32 << 20 }, NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
+    private static Task<ReplicaReceiver> OpenAsync(string name, string folder, long? cacheSize) =>
+        ReplicaReceiver.OpenAsync(new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 32 << 20, CacheSize = cacheSize }, NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
 }
 
 /// <summary>A link whose calls may fail, before they are made or after, so that the answer is lost. Counts what goes over it.</summary>
