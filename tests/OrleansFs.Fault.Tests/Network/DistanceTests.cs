@@ -42,4 +42,27 @@ public sealed class DistanceTests(NetworkLab lab)
         await volume.DrainAsync(2);
         await volume.EndAsync("laptop", "nas", "usb");
     }
+
+    /// <summary>A first copy over a slow line may take days: who comes meanwhile does not wait for that.</summary>
+    [Fact]
+    public async Task A_replica_joins_while_the_line_of_another_is_full()
+    {
+        var random = Seed.Make();
+        await using var volume = await NetworkVolume.MakeAsync(lab);
+        await volume.StartMasterAsync();
+        await volume.StartReplicaAsync("usb");
+        await volume.WorkAWhileAsync(random);
+        await volume.DrainAsync(1);
+        byte[] large = new byte[32 << 20];
+        random.NextBytes(large);
+        await lab["usb"].SlowDownAsync(megabits: 4);
+        await File.WriteAllBytesAsync(Path.Combine(volume.MountPoint, "large"), large, TestContext.Current.CancellationToken);
+        await volume.StartReplicaAsync("nas");
+        await volume.DrainAsync(1);
+        Assert.Equal(0, volume.Replica("nas").GetProperty("lagMutations").GetInt64());
+        Assert.True(volume.Replica("usb").GetProperty("lagMutations").GetInt64() > 0, "the slow line was no slow one: this run proves nothing");
+        await lab["usb"].HealAsync();
+        await volume.DrainAsync(2);
+        await volume.EndAsync("laptop", "nas", "usb");
+    }
 }
