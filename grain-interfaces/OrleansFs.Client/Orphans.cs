@@ -45,6 +45,7 @@ internal sealed class Orphans
                 {
                     _held.Add(inode);
                     _unknown.Remove(inode);
+                    holder.LetGo(inode);
                 }
                 else if (!_unknown.Add(inode))
                 {

@@ -113,6 +113,11 @@ public interface IInodeHolder
     /// <summary>Whether the session still knows this inode. Asked when the last name goes; must not block, nor call back into the volume.</summary>
     bool Holds(InodeNumber inode);
 
+    /// <summary>The inode has no name any more, and others wait for its end: what is known of it only because it was looked up is to be let go. Asked again and again while the session holds it; must not block.</summary>
+    void LetGo(InodeNumber inode)
+    {
+    }
+
     /// <summary>Others have changed these inodes: what is kept of their attributes and content is dropped. Completes when nobody is shown it any more. May be called at any moment, also while a call of the holder is
     /// under way that waits for just this; so it must not wait for one.</summary>
     ValueTask InvalidateAsync(InodeNumber[] inodes) => default;

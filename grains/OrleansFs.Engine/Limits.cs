@@ -137,6 +137,9 @@ internal static class Limits
     /// <summary>Blocks of a file that are held under one hold of the metadata lock: 64 segments, less than a millisecond.</summary>
     public const int HoldStep = 16384;
 
+    /// <summary>Inodes without a name that are asked for at each <see cref="LeaseTick"/>: as many as fit into a queue of notifications to the kernel with room to spare.</summary>
+    public const int OrphansAsked = 512;
+
     /// <summary>How often leases of content are looked through: how late one may end.</summary>
     public static readonly TimeSpan LeaseTick = TimeSpan.FromSeconds(5);
 

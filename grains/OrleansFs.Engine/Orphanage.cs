@@ -16,6 +16,7 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
     private readonly ConcurrentDictionary<InodeNumber, byte> _held = new();
     private readonly ConcurrentDictionary<IInodeHolder, byte> _sessions = new();
     private readonly Lock _purging = new();
+    private IEnumerator<KeyValuePair<InodeNumber, byte>>? _round;
     private readonly Channel<InodeNumber> _purges = Channel.CreateBounded<InodeNumber>(Limits.PurgeQueue);
 
     public void Attach(IInodeHolder session) => _sessions.TryAdd(session, 0);
@@ -53,6 +54,26 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
         }
         if (_held.TryRemove(inode, out _))
             Queue(inode);
+    }
+
+    /// <summary>Asks for some of those that are held, in turn, that they be let go where nobody uses them. By one caller at a time.</summary>
+    public void AskToLetGo(int count)
+    {
+        _round ??= _held.GetEnumerator();
+        for (; count > 0; count--)
+        {
+            if (!_round.MoveNext())
+            {
+                _round = null;
+                return;
+            }
+            var inode = _round.Current.Key;
+            foreach (var session in _sessions.Keys)
+            {
+                if (session.Holds(inode))
+                    session.LetGo(inode);
+            }
+        }
     }
 
     /// <summary>Purges an orphan soon, or at once where the queue is full.</summary>

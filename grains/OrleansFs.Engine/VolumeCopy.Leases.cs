@@ -137,6 +137,7 @@ public sealed partial class VolumeCopy
             await Task.Delay(Limits.LeaseTick, _time, cancellation);
             foreach (var inode in _leases.Ended(_metadata.Clock.Now()))
                 EndLease(inode);
+            _orphanage.AskToLetGo(Limits.OrphansAsked);
         }
     }
 }

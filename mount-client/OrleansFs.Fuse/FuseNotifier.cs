@@ -27,6 +27,11 @@ public abstract class FuseNotifier
     /// <returns>False when the queue is full or the mount is gone: nothing is queued.</returns>
     public abstract bool TryDelete(NodeId parent, NodeId child, ReadOnlySpan<byte> name);
 
+    /// <summary>Forget a node that is known by nothing but cached names: those of them that nobody uses go, and with the last one the node (7.45, Linux 6.18). Takes no lock of a directory.</summary>
+    /// <param name="node">The node.</param>
+    /// <returns>False when the kernel is older, the queue is full or the mount is gone: nothing is queued.</returns>
+    public abstract bool TryPrune(NodeId node);
+
     /// <summary>Put data into the page cache.</summary>
     /// <param name="node">The node.</param>
     /// <param name="offset">First byte.</param>

@@ -34,6 +34,13 @@ internal sealed partial class VolumeFileSystem
             await told.FlushAsync();
     }
 
+    /// <remarks>A kernel that is alone lets go by itself: it has removed the name. Of what another mount has removed it keeps what it looked up for as long as it has memory.</remarks>
+    public void LetGo(InodeNumber inode)
+    {
+        if (_policy.IsTold)
+            _ = Notifier?.TryPrune(Translate.Node(inode));
+    }
+
     public void InvalidateAll() => Interlocked.Increment(ref _generation);
 
     /// <summary>How long the kernel may keep what it is answered of an inode.</summary>

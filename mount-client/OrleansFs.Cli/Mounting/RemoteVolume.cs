@@ -100,5 +100,7 @@ internal sealed class RemoteVolume : IServedVolume
         }
 
         public bool Holds(InodeNumber inode) => _mount?.Holds(inode) ?? false;
+
+        public void LetGo(InodeNumber inode) => _mount?.LetGo(inode);
     }
 }

@@ -64,4 +64,5 @@ internal enum FuseNotifyCode
     FUSE_NOTIFY_INVAL_ENTRY = 3,
     FUSE_NOTIFY_STORE = 4,
     FUSE_NOTIFY_DELETE = 6,
+    FUSE_NOTIFY_PRUNE = 9,
 }

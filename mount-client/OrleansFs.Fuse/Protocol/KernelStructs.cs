@@ -418,6 +418,15 @@ internal struct NotifyStoreOut
     internal uint padding;
 }
 
+/// <summary>struct fuse_notify_prune_out: 16 bytes, then the node ids (7.45).</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NotifyPruneOut
+{
+    internal uint count;
+    internal uint padding;
+    internal ulong spare;
+}
+
 /// <summary>struct fuse_notify_poll_wakeup_out: 8 bytes.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct NotifyPollWakeupOut

@@ -108,6 +108,7 @@ internal sealed partial class Connection : IConnection
 
     void IConnection.Started()
     {
+        Notifications.CanPrune = Engine.Minor >= 45;
         Notifications.Start();
         if (_rings is null)
             StartServing();

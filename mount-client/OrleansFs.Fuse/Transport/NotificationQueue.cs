@@ -37,6 +37,9 @@ internal sealed unsafe partial class NotificationQueue : FuseNotifier
 
     internal long Sent => Volatile.Read(ref _sent);
 
+    /// <summary>The kernel knows FUSE_NOTIFY_PRUNE (7.45).</summary>
+    internal bool CanPrune { get; set; }
+
     internal void Start() => new Thread(Run) { IsBackground = true, Name = "fuse-notify" }.Start();
 
     /// <summary>Ends the thread; what is queued is dropped.</summary>
@@ -64,6 +67,13 @@ internal sealed unsafe partial class NotificationQueue : FuseNotifier
         CheckName(name);
         NotifyDeleteOut head = new() { parent = parent.Value, child = child.Value, namelen = (uint)name.Length };
         return TryEnqueue(FuseNotifyCode.FUSE_NOTIFY_DELETE, head, name, true);
+    }
+
+    public override bool TryPrune(NodeId node)
+    {
+        Span<byte> id = stackalloc byte[sizeof(ulong)];
+        BitConverter.TryWriteBytes(id, node.Value);
+        return CanPrune && TryEnqueue(FuseNotifyCode.FUSE_NOTIFY_PRUNE, new NotifyPruneOut { count = 1 }, id, false);
     }
 
     public override bool TryStore(NodeId node, long offset, ReadOnlySpan<byte> data)

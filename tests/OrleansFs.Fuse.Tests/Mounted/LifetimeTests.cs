@@ -191,6 +191,29 @@ public sealed class LifetimeTests
 
     [Theory]
     [MemberData(nameof(Transports))]
+    public async Task A_node_that_is_known_by_cached_names_alone_is_forgotten_when_it_is_pruned(FuseTransport transport)
+    {
+        MemoryFileSystem fileSystem = new(TimeProvider.System) { Timeout = TimeSpan.FromHours(1) };
+        await using MemoryMount mount = await MemoryMount.StartAsync(transport, fileSystem);
+        await File.WriteAllTextAsync(mount.Path("file"), "content", TestContext.Current.CancellationToken);
+        ulong node = fileSystem.Replace("file", "content"u8);
+        int fd = Posix.MustOpen(mount.Path("file"), Posix.O_RDONLY);
+        if (!mount.Mount.Notifier.TryPrune(new NodeId(node)))
+        {
+            Assert.NotEqual("7.45", mount.Mount.Statistics.ProtocolVersion);
+            return;
+        }
+        await mount.Mount.Notifier.FlushAsync(TestContext.Current.CancellationToken);
+        Assert.False(mount.Mount.Statistics.Requests.ContainsKey("FUSE_FORGET")); // it is open
+        _ = Posix.Close(fd);
+        Assert.True(mount.Mount.Notifier.TryPrune(new NodeId(node)));
+        while (!mount.Mount.Statistics.Requests.ContainsKey("FUSE_FORGET"))
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        Assert.Equal("content", await File.ReadAllTextAsync(mount.Path("file"), TestContext.Current.CancellationToken));
+    }
+
+    [Theory]
+    [MemberData(nameof(Transports))]
     public async Task Nothing_is_left_of_a_mount(FuseTransport transport)
     {
         await RoundTrip(transport); // whatever a process makes once

@@ -123,6 +123,9 @@ public sealed class HandoverTests(MountPool mounts)
         await File.WriteAllTextAsync(script, "#!/bin/sh\n", Ending);
         File.SetUnixFileMode(script, (UnixFileMode)0x1ED);
         Assert.ThrowsAny<System.ComponentModel.Win32Exception>(() => Process.Start(script));
+        await HelpAsync("mount.fuse.orleansfs", data, mountPoint, "-o", "rw,remount,ro,noexec,nosuid,memory=32MiB");
+        Assert.ThrowsAny<IOException>(() => File.WriteAllText(Path.Combine(mountPoint, "new"), "x"));
+        await HelpAsync("mount.fuse.orleansfs", data, mountPoint, "-o", "remount,rw,noexec,nosuid");
         await File.WriteAllBytesAsync(Path.Combine(mountPoint, "file"), new byte[1_000_000], Ending);
         await HelpAsync("umount.fuse.orleansfs", mountPoint);
         // The folder is free: nobody has to wait for it.

@@ -57,7 +57,9 @@ public sealed class KilledMountTests(MountPool mounts)
         exec 8< two/.orleansfs/file/$h2; dd bs=500K count=1 status=none <&8 > read
         kill -9 $(process home); serve
         dd bs=500K count=1 status=none <&8 >> read
-        rm two/other; until_ purged; $ofs gc home > /dev/null; test ! -e home/.orleansfs/file/$h2
+        # The other mount looked it up, and nobody has it open there. A kernel before 6.18 lets go of it when it looks again.
+        rm home/other; printf '6.18\n%s\n' "$(uname -r)" | sort -VC || ls two/other 2> /dev/null || true
+        until_ purged; $ofs gc home > /dev/null; test ! -e home/.orleansfs/file/$h2
         cat <&8 >> read; cmp second read; exec 8<&-
         """);
 
