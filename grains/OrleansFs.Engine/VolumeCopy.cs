@@ -274,7 +274,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         try
         {
-            await _files.ReplayAsync(redo, cancellation);
+            await _files.ReplayAsync(redo, isElsewhere: _metadata.ReplicaCount > 0, cancellation);
         }
         catch (InvalidDataException e)
         {

@@ -77,10 +77,15 @@ internal sealed partial class FileData
 
     /// <summary>Writes what the redo log says into memory again, as the session before this one had it, and makes blocks of it.</summary>
     /// <remarks>
-    /// A disk that is full keeps nobody out: content that cannot be stored now stays in memory and in the redo log, as it was before the crash. A volume that is opened read-only stores nothing.
+    /// A disk that is full keeps nobody out: content that cannot be stored now stays in memory and in the redo log, as it was before the crash. A volume that is opened read-only stores nothing. Where blocks may be with
+    /// replicas only, which nobody reaches before the volume is open, the rest of a block that is partly written is not waited for: blocks are made when the content is old enough, as always. The redo log holds a
+    /// quarter of the memory at most, so it fits.
     /// </remarks>
+    /// <param name="files">What the log says.</param>
+    /// <param name="isElsewhere">Blocks may be with replicas only.</param>
+    /// <param name="cancellation">Ends it.</param>
     /// <exception cref="InvalidDataException">There is not memory enough for it.</exception>
-    public async Task ReplayAsync(IReadOnlyList<RedoFile> files, CancellationToken cancellation)
+    public async Task ReplayAsync(IReadOnlyList<RedoFile> files, bool isElsewhere, CancellationToken cancellation)
     {
         _isReplaying = true;
         foreach (var file in files)
@@ -93,7 +98,7 @@ internal sealed partial class FileData
                     Replay(inode, offset, data);
                 lock (inode)
                     inode.Current = inode.Current with { ModifyTime = file.ModifyTime, ChangeTime = file.ChangeTime };
-                if (ReadOnly)
+                if (ReadOnly || (isElsewhere && InFlightBytes <= InFlightLimit / 2))
                     continue;
                 var settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
                 if (!settled.IsOk)

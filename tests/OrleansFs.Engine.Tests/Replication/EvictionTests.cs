@@ -221,6 +221,43 @@ public sealed class EvictionTests
     }
 
     [Fact]
+    public async Task A_killed_master_opens_without_the_replica_that_has_what_its_synced_writes_are_part_of()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await EvictedFileAsync(master, replica);
+        byte[] expected = Content(0);
+        for (int block = 0; block < 4; block++)
+        {
+            int at = (block * S) + 100;
+            expected.AsSpan(at, 10).Fill(7);
+            await master.WriteAsync(file, at, expected.AsSpan(at, 10).ToArray());
+        }
+        await master.SyncAsync(file);
+        string killed = master.CopyAsKilled();
+        replica.Link.Target = null;
+        Assert.Equal(Errno.None, (await master.Volume.UnlinkAsync(InodeNumber.Root, Name(0), Cancellation)).Error);
+        await master.Copy.CloseAsync();
+        try
+        {
+            await using var again = await VolumeFixture.CreateAsync(folder: killed, configure: o => o with { CacheSize = Cache, FetchTimeout = TimeSpan.FromHours(1) }).WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+            byte[] written = new byte[10];
+            Assert.Equal(10, (await again.Volume.ReadAsync(file, S + 100, written, Cancellation)).Value);
+            Assert.Equal(expected.AsSpan(S + 100, 10).ToArray(), written);
+            replica.Link.Target = replica.Receiver;
+            await again.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+            Assert.Equal(expected, await again.ReadAllAsync(file));
+            await DrainAsync(again);
+            await again.Copy.CloseAsync();
+            await AssertCleanAsync(killed);
+        }
+        finally
+        {
+            Directory.Delete(killed, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task A_drain_does_not_count_a_replica_that_lacks_what_only_another_had()
     {
         await using var master = await CreateAsync();

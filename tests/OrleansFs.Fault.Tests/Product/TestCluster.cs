@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using OrleansFs.Fault.Tests.Machine;
 using Xunit;
 
@@ -7,7 +8,7 @@ namespace OrleansFs.Fault.Tests.Product;
 internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
 {
     private static readonly string[] s_replicas = ["nas", "usb"];
-    private readonly Dictionary<string, SiloProcess> _replicas = [];
+    private readonly ConcurrentDictionary<string, SiloProcess> _replicas = [];
     private readonly Dictionary<string, MountProcess> _readers = [];
     private readonly Dictionary<string, string> _elsewhere = [];
     private MountProcess? _master;
@@ -91,7 +92,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
         await _replicas[name].StopWellAsync();
         Troubles.AddRange(_replicas[name].Troubles);
         await _replicas[name].DisposeAsync();
-        _replicas.Remove(name);
+        _replicas.TryRemove(name, out _);
     }
 
     public async Task StopMasterAsync()
