@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Bytes on the wire for changes of real files: OrleansFs with and without differences, and rsync. Needs root, rsync, sqlite3, jq, and orleansfs on PATH (deploy/install.sh).
 #   [CASES="1-byte 4-sqlite"] tests/transfer.sh SCRATCH OLD.tar NEW.tar [MODE...]      two consecutive versions of a large tar; modes: off auto rsync (all of them); plain composed: two versions kept beside each other
-# A master that is mounted and a replica run as two processes in a network namespace of their own, so that what goes over its loopback is all theirs. Of each case three numbers: the bytes of blocks and
-# instructions that the replica was sent (replicas --json), all bytes on the loopback (headers, offers, journal, and what the cluster says to itself), and the processor time of the two processes.
+# A master that is mounted and a replica run as two processes in a network namespace of their own, so that what goes over its loopback is all theirs. Of each case four numbers: the bytes of blocks and
+# instructions that the replica was sent (replicas --json), all bytes on the loopback (headers, offers, journal, and what the cluster says to itself), the processor time of the two processes, and what of it the search for
+# differences took.
+# plain and composed: the bytes that a second version takes beside the first, how many blocks are composed then, and how fast the second version is read, with nothing in any cache and again.
 set -euo pipefail
 if [ "${TRANSFER_INSIDE:-}" = "" ]; then
     TRANSFER_INSIDE=1 exec unshare --net --mount -- "$0" "$@"
@@ -57,6 +59,7 @@ run_rsync() {
 }
 
 sent() { orleansfs replicas "$mount" --json | jq .replicas[0].sentBytes; }
+searched() { orleansfs replicas "$mount" --json | jq '.replicas[0].buildSeconds * 1000 | floor'; }
 wire() { awk '/ lo:|^lo:/ { print $2 }' /proc/net/dev; }
 processor() { awk '{ n += $14 + $15 } END { print n * 10 }' "/proc/$master/stat" "/proc/$replica/stat"; }
 settle() { orleansfs drain "$mount" --wait 230s > "$scratch/drain.log"; }
@@ -75,11 +78,11 @@ run_product() {
     make_base "$mount"
     settle
     for case in "${cases[@]}"; do
-        local s w p
-        s=$(sent) w=$(wire) p=$(processor)
+        local s w p d
+        s=$(sent) w=$(wire) p=$(processor) d=$(searched)
         change "$case" "$mount"
         settle
-        printf '%-9s %-6s %12d %14d %9d ms\n' "$case" "$mode" $(($(sent) - s)) $(($(wire) - w)) $(($(processor) - p))
+        printf '%-9s %-6s %12d %14d %9d ms %6d ms\n' "$case" "$mode" $(($(sent) - s)) $(($(wire) - w)) $(($(processor) - p)) $(($(searched) - d))
     done
     orleansfs replicas "$mount" | sed 's/^/# /'
     (cd "$mount" && sha256sum -- *) > "$work/master.sums"

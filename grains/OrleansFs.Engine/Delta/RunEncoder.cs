@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
+using OrleansFs.Engine.Native;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Delta;
@@ -15,9 +16,9 @@ internal delegate bool TakeEncoded(in PlacedBlock block, ReadOnlySpan<byte> cont
 /// <summary>Goes through blocks, sorted by file and place, and encodes those for which it may pay, a run at a time. Not thread-safe.</summary>
 /// <remarks>
 /// What is found at the edges of a run must not hang on where these happen to be: a window needs a block's length of content, and the block at an edge has a part of it only. So a run goes on from where the one before it ended
-/// (<see cref="DeltaTrail"/>). Where that is not known, the block before it is searched once more, and the one after it as far as it is there.
+/// (<see cref="DeltaTrail"/>). The block after it is looked into as far as it is there; a block that is all alone is searched together with the one before it.
 /// </remarks>
-internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, DeltaGate gate, DeltaTrail trail, TimeProvider time)
+internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, DeltaGate gate, DeltaTrail trail)
 {
     private readonly List<PlacedBlock> _run = [];
     private readonly List<BlockHash> _bases = [];
@@ -43,11 +44,13 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
         int next = Gather(blocks, from);
         if (_run.Count == 0)
             return from + 1;
-        BlockHash? lead = _before is null && _search[0] ? Neighbour(blocks, from - 1, _run[0], -1) : null;
         BlockHash? after = Neighbour(blocks, next, _run[^1], 1);
+        // With two blocks there is a window for each block of the old content that begins in the first of them.
+        bool isAlone = _run.Count == 1 && after is null;
+        BlockHash? lead = _before is null && _search[0] && isAlone ? Neighbour(blocks, from - 1, _run[0], -1) : null;
         await volume.Delta.Turn.WaitAsync(cancellation);
         byte[] buffer = ArrayPool<byte>.Shared.Rent((_run.Count + 2) * volume.BlockSize);
-        long began = time.GetTimestamp();
+        var began = ThreadTime.Now;
         try
         {
             Encode(buffer, lead, after, take);
@@ -55,7 +58,7 @@ internal sealed class RunEncoder(VolumeCopy volume, VolumeSources sources, Delta
         }
         finally
         {
-            Time += time.GetElapsedTime(began);
+            Time += ThreadTime.Now - began;
             ArrayPool<byte>.Shared.Return(buffer);
             volume.Delta.Turn.Release();
         }

@@ -31,7 +31,7 @@ internal sealed partial class ReplicaSender
         try
         {
             var blocks = hashes.Select(h => PlaceOf(h, places)).OrderBy(b => b.Stream).ThenBy(b => b.Index).ToList();
-            var runs = new RunEncoder(_volume, sources, _gate, _trail, _time);
+            var runs = new RunEncoder(_volume, sources, _gate, _trail);
             for (int i = 0; i < blocks.Count;)
             {
                 i = await runs.NextAsync(blocks, i, Write, cancellation);

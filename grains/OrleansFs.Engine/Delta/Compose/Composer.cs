@@ -91,7 +91,7 @@ internal sealed class Composer
         var targets = blocks.Select(b => b.Hash).ToHashSet();
         using (var sources = new VolumeSources(_volume, tables, row => IsSource(row) && !targets.Contains(row.Hash)))
         {
-            var runs = new RunEncoder(_volume, sources, _gate, _trail, _time);
+            var runs = new RunEncoder(_volume, sources, _gate, _trail);
             for (int i = 0; i < blocks.Count;)
                 i = await runs.NextAsync(blocks, i, Take, cancellation);
         }
