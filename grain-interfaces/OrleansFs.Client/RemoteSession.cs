@@ -184,6 +184,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         }
         Grains.DeleteObjectReference<ISessionObserver>(_observed);
         _slots.Dispose();
+        Behind?.Dispose();
         _attaching.Dispose();
         _wake.Dispose();
         _stabilize.Dispose();

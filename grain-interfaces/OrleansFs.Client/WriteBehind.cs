@@ -15,7 +15,7 @@ namespace OrleansFs.Client;
 /// 3. A failure is told once, to the next write, close or sync of that file, as with NFS.
 /// 4. The bytes that are gathered are part of the bound on what the session keeps (<see cref="Limits.UnstableBytes"/>).
 /// </remarks>
-internal sealed class WriteBehind(RemoteSession session)
+internal sealed class WriteBehind(RemoteSession session) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<InodeNumber, FileWrites> _files = [];
@@ -100,6 +100,9 @@ internal sealed class WriteBehind(RemoteSession session)
         }
         await Task.WhenAll(all);
     }
+
+    /// <summary>When nothing is on its way any more, and nothing comes.</summary>
+    public void Dispose() => _sending.Dispose();
 
     private async Task<Errno> SettleAsync(InodeNumber inode, FileWrites file, bool take)
     {
