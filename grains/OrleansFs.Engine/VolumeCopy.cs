@@ -178,7 +178,26 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _folder.AnnounceEnd();
     }
 
-    /// <summary>Settles and commits everything, brings it to disk, and lets the folder go.</summary>
+    /// <summary>Settles everything while replicas can be asked for what they alone have: to be called before the copy leaves its cluster. What cannot be settled is left to <see cref="CloseAsync"/>.</summary>
+    /// <param name="patience">How long it may take.</param>
+    public async Task SettleAsync(TimeSpan patience)
+    {
+        if (!_isMaster || _metadata.ReplicaCount == 0)
+            return;
+        var settling = _files.SyncAllAsync(CancellationToken.None).AsTask();
+        try
+        {
+            await settling.WaitAsync(patience, _time);
+        }
+        catch (Exception e)
+        {
+            // It ends with the fetcher.
+            _logger.LogWarning(e, "not everything could be brought to disk while replicas were there");
+        }
+        _ = settling.ContinueWith(late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    /// <summary>Settles and commits everything, brings it to disk, and lets the folder go. What cannot be made into blocks, because the rest of a block is with replicas only, goes into the redo log.</summary>
     /// <exception cref="VolumeException">Something could not be brought to disk: what was synced before is safe.</exception>
     public async Task CloseAsync()
     {
@@ -195,6 +214,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             {
                 _evictor?.WriteUses();
                 result = await _files.SyncAllAsync(CancellationToken.None);
+                if (result.Error == Errno.EIO && _metadata.ReplicaCount > 0)
+                    result = await _files.LogAllAsync();
                 await _metadata.CheckpointAsync();
             }
             else if (Role == VolumeRole.Replica && !_options.ReadOnly)

@@ -172,6 +172,8 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
         AnnounceEnd();
         try
         {
+            if ((_volume ?? _receiver?.Volume) is { } volume)
+                await volume.SettleAsync(Limits.StopTimeout);
             await _stopping.CancelAsync();
             await EndsAsync(_membership, Limits.StopTimeout);
             if (_run is { } run)

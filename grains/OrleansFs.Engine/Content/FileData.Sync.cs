@@ -52,6 +52,26 @@ internal sealed partial class FileData
         return settled.IsOk ? durable : settled;
     }
 
+    /// <summary>Puts into the redo log what could not be made into blocks: the rest of a block that is partly written is with replicas that are not reached. The next start has it in memory again.</summary>
+    /// <returns><c>EIO</c> where something has to be more than logged, as after a truncation within such a block, or is too much for the log.</returns>
+    public async ValueTask<FsResult> LogAllAsync()
+    {
+        var result = FsResult.Ok;
+        long newest = 0;
+        foreach (var inode in _dirty.Oldest(int.MaxValue))
+        {
+            if (!CanBeFound(inode))
+                continue;
+            if (TryLog(inode, out _, isLastWay: true) is { } logged)
+                newest = Math.Max(newest, logged.Sequence);
+            else
+                result = Errno.EIO;
+        }
+        await _metadata.RedoDurableAsync(newest, SyncWait.Later, CancellationToken.None);
+        var durable = await _committer.DurableAsync(CancellationToken.None);
+        return result.IsOk ? durable : result;
+    }
+
     /// <summary>Settles every file that is dirty now and that is wanted.</summary>
     /// <returns>The first error; the other files are settled all the same.</returns>
     public async ValueTask<FsResult> SettleAllAsync(Func<Inode, bool> wanted, CancellationToken cancellation)
@@ -158,7 +178,8 @@ internal sealed partial class FileData
     /// <summary>Puts what was written since the last sync into the redo log; nothing where nothing is in flight. Null where it cannot be, or does not pay.</summary>
     /// <param name="inode">The file; pinned by the caller.</param>
     /// <param name="settling">The content, where some of it is being settled.</param>
-    private Logged? TryLog(Inode inode, out FileContent? settling)
+    /// <param name="isLastWay">Blocks cannot be made: it always pays.</param>
+    private Logged? TryLog(Inode inode, out FileContent? settling, bool isLastWay = false)
     {
         settling = null;
         lock (inode.Gate)
@@ -175,7 +196,7 @@ internal sealed partial class FileData
                 settling = content.Freezing ? content : null;
                 return null;
             }
-            if (!PaysToLog(inode, content) || _metadata.AppendRedo(inode, content.Unlogged, (at, target) => CopyNewest(content, at, target), _space.Admits) is not { } sequence)
+            if ((!isLastWay && !PaysToLog(inode, content)) || _metadata.AppendRedo(inode, content.Unlogged, (at, target) => CopyNewest(content, at, target), _space.Admits) is not { } sequence)
                 return null;
             content.Unlogged.Clear();
             content.Logged = new LoggedState(sequence, a.ModifyTime, a.ChangeTime);
@@ -200,14 +221,14 @@ internal sealed partial class FileData
         return bytes <= Limits.RedoSync && total <= Limits.RedoFileMost;
     }
 
-    /// <summary>Whether a range lies wholly in newest extents. Where some of it has been sealed already blocks are the shorter way.</summary>
+    /// <summary>Whether a range lies wholly in memory, where nobody has it in hand. Where some of it has been sealed already blocks are the shorter way.</summary>
     private bool IsInMemory(FileContent content, ByteRange range)
     {
         for (long at = range.Start; at < range.End;)
         {
             int within = (int)(at % _blockSize);
             int n = (int)Math.Min(_blockSize - within, range.End - at);
-            if (content.Find(at / _blockSize)?.Top is not { } top || !top.Covers(within, within + n))
+            if (content.Find(at / _blockSize) is not { } slot || !slot.IsAtHand(within, within + n))
                 return false;
             at += n;
         }
@@ -220,7 +241,7 @@ internal sealed partial class FileData
         {
             int within = (int)(at % _blockSize);
             int n = Math.Min(_blockSize - within, target.Length);
-            content.Find(at / _blockSize)!.Top!.CopyTo(within, target[..n]);
+            content.Find(at / _blockSize)!.CopyTo(within, target[..n]);
             at += n;
             target = target[n..];
         }

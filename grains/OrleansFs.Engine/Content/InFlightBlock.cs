@@ -115,6 +115,17 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
         return false;
     }
 
+    /// <summary>One past the last byte that is known without a gap from a place on; 0 where that byte itself is not known.</summary>
+    public int KnownUpTo(int at)
+    {
+        foreach (var extent in _extents)
+        {
+            if (extent.Start <= at && at < extent.End)
+                return extent.End;
+        }
+        return 0;
+    }
+
     /// <summary>Gives all pages back. Nothing is known any more.</summary>
     public void Release()
     {

@@ -37,6 +37,31 @@ internal sealed class Slot(SealedBlock @base, int limit)
     /// <summary>The stored form does not fit any more (cut off, or no longer the last block and so to be filled up with zeros): it has to be hashed anew even where nothing was written.</summary>
     public bool Reseal { get; set; }
 
+    /// <summary>Whether every byte of a range is in layers that no seal worker has in hand: the redo log can carry it from there.</summary>
+    public bool IsAtHand(int start, int end)
+    {
+        if (Top is { } top && top.Covers(start, end))
+            return true;
+        if (Frozen is null || Sealing)
+            return false;
+        for (int at = start; at < end;)
+        {
+            int known = Math.Max(Top?.KnownUpTo(at) ?? 0, Math.Min(Frozen.KnownUpTo(at), FrozenLimit));
+            if (known <= at)
+                return false;
+            at = known;
+        }
+        return true;
+    }
+
+    /// <summary>Copies a range that <see cref="IsAtHand"/>.</summary>
+    public void CopyTo(int offset, Span<byte> destination)
+    {
+        if (Frozen is { } frozen && !Sealing && offset < FrozenLimit)
+            frozen.CopyTo(offset, destination[..Math.Min(destination.Length, FrozenLimit - offset)]);
+        Top?.CopyTo(offset, destination);
+    }
+
     public bool NeedsSeal => Top is not null || Reseal || (Frozen is not null && !Sealing);
 }
 

@@ -257,6 +257,39 @@ public sealed class EvictionTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_written_into_a_block_that_nobody_can_give_outlives_an_orderly_end(bool isSealTried)
+    {
+        await using var master = await CreateAsync(o => o with { FetchTimeout = TimeSpan.FromMilliseconds(300) });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await EvictedFileAsync(master, replica);
+        replica.Link.Target = null;
+        byte[] expected = Content(0);
+        expected.AsSpan(S + 100, 10).Fill(7);
+        await master.WriteAsync(file, S + 100, expected.AsSpan(S + 100, 10).ToArray());
+        if (isSealTried)
+        {
+            Assert.Equal(Errno.EIO, (await master.Volume.SyncAllAsync(Cancellation)).Error);
+            expected.AsSpan(S + 105, 10).Fill(8);
+            await master.WriteAsync(file, S + 105, expected.AsSpan(S + 105, 10).ToArray());
+            // What an fsync needs is at hand, whatever was tried before.
+            await master.SyncAsync(file);
+            expected.AsSpan(S + 107, 1).Fill(9);
+            await master.WriteAsync(file, S + 107, expected.AsSpan(S + 107, 1).ToArray());
+        }
+        await master.ReopenAsync();
+        byte[] written = new byte[15];
+        int known = isSealTried ? 15 : 10;
+        Assert.Equal(known, (await master.Volume.ReadAsync(file, S + 100, written.AsMemory(0, known), Cancellation)).Value);
+        Assert.Equal(expected.AsSpan(S + 100, known), written.AsSpan(0, known));
+        replica.Link.Target = replica.Receiver;
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(expected, await master.ReadAllAsync(file));
+        await DrainAsync(master);
+    }
+
     [Fact]
     public async Task A_drain_does_not_count_a_replica_that_lacks_what_only_another_had()
     {
