@@ -204,7 +204,7 @@ public sealed partial class VolumeCopy
             int copies = 0;
             for (int i = 0; i < replicas.Count; i++)
             {
-                if (replicas[i].Acked < row.Birth || Replication.IsDamaged(replicas[i].Name, row.Hash))
+                if (replicas[i].Acked < row.Birth || Replication.IsDamaged(replicas[i], row.Hash))
                     continue;
                 copies++;
                 why.Replicas[i] = why.Replicas[i] with { Blocks = why.Replicas[i].Blocks + 1 };

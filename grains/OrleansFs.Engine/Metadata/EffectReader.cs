@@ -99,7 +99,7 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
     public ReplicaRow Replica()
     {
         var (name, acked, isHeld, held) = (Copy(), Lsn(), Byte() != 0, Lsn());
-        return new ReplicaRow(name, acked, isHeld ? held : null, Time(), Time());
+        return new ReplicaRow(name, acked, isHeld ? held : null, Time(), Time(), Byte() != 0);
     }
 
     public CopyName Copy() => CopyName.Parse(Encoding.UTF8.GetString(Bytes()));

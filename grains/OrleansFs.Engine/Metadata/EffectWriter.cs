@@ -254,6 +254,7 @@ internal sealed class EffectWriter
         Put((ulong)(replica.Held?.Value ?? 0));
         Put(replica.Registered);
         Put(replica.Seen);
+        Put((byte)(replica.Lacks ? 1 : 0));
         _local.Add((start, Length));
     }
 

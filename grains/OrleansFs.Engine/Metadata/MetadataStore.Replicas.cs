@@ -21,26 +21,36 @@ internal sealed partial class MetadataStore
     }
 
     /// <summary>Notes how far a replica has come; one that is new is known from now on. Written with the next commit: it is no mutation.</summary>
-    public FsResult PutReplica(CopyName name, Lsn acked, Lsn? held)
+    public FsResult PutReplica(CopyName name, Lsn acked, Lsn? held, bool lacks)
     {
         lock (Lock)
         {
-            if (Enter() is var error and not Errno.None)
-                return error;
-            try
-            {
-                var now = Clock.Now();
-                var registered = _replicas.TryGetValue(name, out var known) ? known.Registered : now;
-                var row = new ReplicaRow(name, acked, held, registered, now);
-                Apply(row);
-                _effects.PutReplica(row);
-                DoneLocal();
-                return FsResult.Ok;
-            }
-            catch (Exception e)
-            {
-                return Undo(e);
-            }
+            var now = Clock.Now();
+            return Put(new ReplicaRow(name, acked, held, _replicas.TryGetValue(name, out var known) ? known.Registered : now, now, lacks));
+        }
+    }
+
+    /// <summary>Notes whether a replica that is known lacks blocks of which it has acknowledged the rows. Written with the next commit.</summary>
+    public FsResult SetLacks(CopyName name, bool lacks)
+    {
+        lock (Lock)
+            return _replicas.TryGetValue(name, out var known) ? Put(known with { Lacks = lacks }) : FsResult.Ok;
+    }
+
+    private FsResult Put(in ReplicaRow row)
+    {
+        if (Enter() is var error and not Errno.None)
+            return error;
+        try
+        {
+            Apply(row);
+            _effects.PutReplica(row);
+            DoneLocal();
+            return FsResult.Ok;
+        }
+        catch (Exception e)
+        {
+            return Undo(e);
         }
     }
 
@@ -153,7 +163,7 @@ internal sealed partial class MetadataStore
             s.Bind(3, held.Value);
         else
             s.BindNull(3);
-        s.Bind(4, row.Registered).Bind(5, row.Seen).Run();
+        s.Bind(4, row.Registered).Bind(5, row.Seen).Bind(6, row.Lacks ? 1L : 0L).Run();
         _replicas[row.Name] = row;
     }
 
@@ -173,10 +183,10 @@ internal sealed partial class MetadataStore
     private void ReadReplicas()
     {
         _replicas.Clear();
-        using var s = _database.Prepare("SELECT name, acked, held, registered, seen FROM replica");
+        using var s = _database.Prepare("SELECT name, acked, held, registered, seen, lacks FROM replica");
         while (s.Step())
         {
-            var row = new ReplicaRow(CopyName.Parse(s.Text(0)), new Lsn(s.Int64(1)), s.IsNull(2) ? null : new Lsn(s.Int64(2)), s.Time(3), s.Time(4));
+            var row = new ReplicaRow(CopyName.Parse(s.Text(0)), new Lsn(s.Int64(1)), s.IsNull(2) ? null : new Lsn(s.Int64(2)), s.Time(3), s.Time(4), s.Int64(5) != 0);
             _replicas.Add(row.Name, row);
         }
     }

@@ -116,8 +116,8 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement ReadJournal = database.Prepare("SELECT lsn, count, time, effects FROM journal WHERE lsn > ?1 ORDER BY lsn LIMIT 1");
     public readonly Statement PutReplica = database.Prepare(
         """
-        INSERT INTO replica (name, acked, held, registered, seen) VALUES (?1, ?2, ?3, ?4, ?5)
-          ON CONFLICT DO UPDATE SET acked = excluded.acked, held = excluded.held, seen = excluded.seen
+        INSERT INTO replica (name, acked, held, registered, seen, lacks) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+          ON CONFLICT DO UPDATE SET acked = excluded.acked, held = excluded.held, seen = excluded.seen, lacks = excluded.lacks
         """);
 
     public readonly Statement DeleteReplica = database.Prepare("DELETE FROM replica WHERE name = ?1");

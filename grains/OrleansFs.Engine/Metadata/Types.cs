@@ -58,7 +58,8 @@ internal readonly record struct Fence(Epoch By, Lsn At);
 /// <param name="Held">The journal is needed from here on because a full copy is under way; null where none is.</param>
 /// <param name="Registered">When it was first seen.</param>
 /// <param name="Seen">When it last acknowledged.</param>
-internal readonly record struct ReplicaRow(CopyName Name, Lsn Acked, Lsn? Held, Timestamp Registered, Timestamp Seen)
+/// <param name="Lacks">At its last answer it had rows of blocks that it has not got.</param>
+internal readonly record struct ReplicaRow(CopyName Name, Lsn Acked, Lsn? Held, Timestamp Registered, Timestamp Seen, bool Lacks)
 {
     /// <summary>The journal is needed from here on.</summary>
     public Lsn Needs => Held ?? Acked;

@@ -251,7 +251,7 @@ internal sealed class Evictor : IDisposable
         // What a former master has may be nowhere else: replicas that acknowledged it may have given it up for the new one.
         if (_volume.FencedBy is not null || row.Residency != Residency.Local || row.Pins > 0 || _pending.Contains(row.Hash) || _volume.BlockStore.Files.IsSuspect(row.Hash))
             return false;
-        int copies = _volume.Metadata.Replicas().Count(r => r.Acked >= row.Birth && !_volume.Replication.IsDamaged(r.Name, row.Hash));
+        int copies = _volume.Metadata.Replicas().Count(r => r.Acked >= row.Birth && !_volume.Replication.IsDamaged(r, row.Hash));
         return copies >= _copies;
     }
 

@@ -16,7 +16,7 @@ internal sealed partial class ReplicaSender
         try
         {
             // The journal is held from here on: the copy is at this position or a later one.
-            _master.Acknowledged(Name, Lsn.Zero, _volume.Metadata.Committed);
+            _master.Acknowledged(Name, Lsn.Zero, _volume.Metadata.Committed, LacksBlocks);
             // A transaction that a loss of power would take back must not be in the copy.
             var lsn = await Task.Run(() => MetadataCopy.Save(_volume.MetadataPath, path, _stop.Token), _stop.Token);
             await _volume.Metadata.DurableAsync(_stop.Token);

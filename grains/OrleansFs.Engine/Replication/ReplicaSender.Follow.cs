@@ -98,11 +98,18 @@ internal sealed partial class ReplicaSender
     /// <summary>Asks how the replica is, and sends again what is damaged there.</summary>
     private async ValueTask PulseAsync(CancellationToken cancellation)
     {
+        await MendAsync(cancellation);
+        NoteLacking();
+    }
+
+    private async ValueTask MendAsync(CancellationToken cancellation)
+    {
         var reply = await AskAsync(token => _link.PulseAsync(Epoch, token), cancellation);
         // What is told is all there is, unless it fills the answer: the rest has been mended, whoever did that.
         if (reply.Damaged.Length < ReplicationLimits.DamagedPerReply)
         {
             bool lacked = LacksBlocks;
+            _isDamageMore = false;
             foreach (var mended in _damaged.Keys.Except(reply.Damaged))
                 _damaged.TryRemove(mended, out _);
             if (lacked && !LacksBlocks)

@@ -22,6 +22,9 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     private readonly SemaphoreSlim _work = new(0, 1);
     private readonly ConcurrentQueue<SealedNote> _sealed = new();
     private readonly ConcurrentDictionary<BlockHash, byte> _damaged = new();
+    private volatile bool _isDamageMore;
+    private readonly Lock _noting = new();
+    private bool _isLackNoted;
 
     /// <summary>Hashes that are on the replica, found out in this connection.</summary>
     private readonly HashSet<BlockHash> _known = [];
@@ -98,9 +101,12 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     }
 
     /// <summary>It has rows of blocks that it has not got, as far as it has said.</summary>
-    public bool LacksBlocks => !_damaged.IsEmpty;
+    public bool LacksBlocks => _isDamageMore || !_damaged.IsEmpty;
 
-    public bool IsDamaged(BlockHash hash) => _damaged.Count >= ReplicationLimits.DamagedRemembered || _damaged.ContainsKey(hash);
+    /// <summary>It has answered since this master was started, and with that said what it lacks.</summary>
+    public bool HasAnswered => _last is not null;
+
+    public bool IsDamaged(BlockHash hash) => _isDamageMore || _damaged.Count >= ReplicationLimits.DamagedRemembered || _damaged.ContainsKey(hash);
 
     public ReplicaReport Report(Lsn tail)
     {
@@ -266,7 +272,23 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         // Before those who wait for it are told.
         if (State != ReplicaState.Following)
             State = position < tail ? ReplicaState.CatchingUp : ReplicaState.Following;
-        _master.Acknowledged(Name, position, null);
+        lock (_noting)
+        {
+            _isLackNoted = LacksBlocks;
+            _master.Acknowledged(Name, position, null, _isLackNoted);
+        }
+    }
+
+    /// <summary>Has the database say whether the replica lacks blocks, with the next commit: so it is known when the replica is away and this master is started anew.</summary>
+    private void NoteLacking()
+    {
+        lock (_noting)
+        {
+            if (LacksBlocks == _isLackNoted)
+                return;
+            _isLackNoted = LacksBlocks;
+            _master.Lacking(Name, _isLackNoted);
+        }
     }
 
     /// <summary>Calls the replica, within a time, and looks at what it says.</summary>
@@ -297,6 +319,9 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             default:
                 if (_run != default && reply.Run != _run)
                     throw new ReplicaException($"the replica '{Name}' has been started anew");
+                // There are more than an answer has room for: which, is not known.
+                if (reply.Damaged.Length >= ReplicationLimits.DamagedPerReply)
+                    _isDamageMore = true;
                 foreach (var hash in reply.Damaged)
                     _damaged.TryAdd(hash, 0);
                 return reply;

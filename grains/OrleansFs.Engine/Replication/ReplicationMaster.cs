@@ -181,7 +181,7 @@ public sealed class ReplicationMaster
     /// How many replicas have everything up to a position, every block too: one that knows of blocks that it lacks, because they were with another replica only when their rows came, or have become damaged, has not.
     /// </summary>
     private int HavingAll(Lsn position) =>
-        _volume.Metadata.Replicas().Count(r => r.Acked >= position && !(_senders.TryGetValue(r.Name, out var sender) && sender.LacksBlocks));
+        _volume.Metadata.Replicas().Count(r => r.Acked >= position && !(_senders.TryGetValue(r.Name, out var sender) && sender.HasAnswered ? sender.LacksBlocks : r.Lacks));
 
     /// <summary>A drain in steps: waits for so long at most.</summary>
     /// <param name="copies">On so many replicas.</param>
@@ -246,12 +246,20 @@ public sealed class ReplicationMaster
     }
 
     /// <summary>A replica has something on its disk.</summary>
-    internal void Acknowledged(CopyName name, Lsn acked, Lsn? held)
+    internal void Acknowledged(CopyName name, Lsn acked, Lsn? held, bool lacks)
     {
-        var result = _volume.Metadata.PutReplica(name, acked, held);
+        var result = _volume.Metadata.PutReplica(name, acked, held, lacks);
         if (!result.IsOk)
             _logger.LogWarning("what the replica '{Name}' has acknowledged cannot be noted: {Error}", name, result.Error);
         WakeWaiting();
+    }
+
+    /// <summary>A replica lacks blocks of which it has acknowledged the rows, or does so no more.</summary>
+    internal void Lacking(CopyName name, bool lacks)
+    {
+        var result = _volume.Metadata.SetLacks(name, lacks);
+        if (!result.IsOk)
+            _logger.LogWarning("that the replica '{Name}' lacks blocks, or does no more, cannot be noted: {Error}", name, result.Error);
     }
 
     /// <summary>Replicas have more than they had: who waits for that looks again.</summary>
@@ -273,8 +281,8 @@ public sealed class ReplicationMaster
         return replicas.Count == 0 ? _volume.Metadata.Committed : replicas.Min(r => r.Needs);
     }
 
-    /// <summary>Whether a block is, or may be, damaged on a replica that acknowledged it.</summary>
-    internal bool IsDamaged(CopyName name, BlockHash hash) => _senders.TryGetValue(name, out var sender) && sender.IsDamaged(hash);
+    /// <summary>Whether a block is, or may be, damaged on a replica that acknowledged it, or never came there. Of one that has not answered since this master was started it is known only whether there are such blocks.</summary>
+    internal bool IsDamaged(in ReplicaRow replica, BlockHash hash) => _senders.TryGetValue(replica.Name, out var sender) && sender.HasAnswered ? sender.IsDamaged(hash) : replica.Lacks;
 
     /// <summary>No replica is known.</summary>
     internal bool IsAlone => _attached.Length == 0 && _volume.Metadata.ReplicaCount == 0;

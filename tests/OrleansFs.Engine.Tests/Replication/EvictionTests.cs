@@ -296,7 +296,7 @@ public sealed class EvictionTests
         await using var master = await CreateAsync();
         await using var usb = await ReplicaFixture.CreateAsync("usb");
         await using var nas = await ReplicaFixture.CreateAsync("nas");
-        await EvictedFileAsync(master, usb);
+        var file = await EvictedFileAsync(master, usb);
         usb.Link.Target = null;
         await master.Copy.Replication.AttachAsync(nas.Name, nas.Link);
         await EventuallyAsync(() => master.Copy.Replication.Reports().Any(r => r.Name == "nas" && r.State == ReplicaState.Following));
@@ -305,8 +305,17 @@ public sealed class EvictionTests
         Assert.False(nas.Volume.BlockStore.Files.Exists(BlockHash.Of(Content(0).AsSpan(0, S))), "and not the block");
         Assert.Equal(1, step.Copies);
 
+        // Nor does a master count it that is started anew while both are away.
+        nas.Link.Target = null;
+        await master.ReopenAsync();
+        Assert.Equal(1, (await master.Volume.GetResidencyAsync(file, Cancellation)).Value.Copies);
+
+        nas.Link.Target = nas.Receiver;
         usb.Link.Target = usb.Receiver;
+        await master.Copy.Replication.AttachAsync(nas.Name, nas.Link);
+        await master.Copy.Replication.AttachAsync(usb.Name, usb.Link);
         await DrainAsync(master, copies: 2);
+        Assert.Equal(2, (await master.Volume.GetResidencyAsync(file, Cancellation)).Value.Copies);
         Assert.True(nas.Volume.BlockStore.Files.Exists(BlockHash.Of(Content(0).AsSpan(0, S))));
         Assert.Equal((FileSize / S, 0L), await nas.VerifyAsync());
     }
