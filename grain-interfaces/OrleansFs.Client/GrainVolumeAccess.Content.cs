@@ -29,11 +29,25 @@ public sealed partial class GrainVolumeAccess
     public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
         // A record is taken or refused as a whole, and its writer is told which.
-        var result = _session.Behind is { } behind && !data.IsEmpty && data.Length <= GrainInterfaces.Limits.MaxTransfer && (flags & WriteFlags.Record) == 0
-            ? await behind.WriteAsync(inode, offset, data, flags, cancellation)
-            : await WriteAllAsync(inode, offset, data, flags, cancellation);
-        Cache.Changed(inode);
+        if (_session.Behind is not { } behind || data.IsEmpty || data.Length > GrainInterfaces.Limits.MaxTransfer || (flags & WriteFlags.Record) != 0)
+            return await WriteThroughAsync();
+        if (behind.Takes(inode))
+        {
+            var gathered = await behind.WriteAsync(inode, offset, data, flags, cancellation);
+            Cache.Changed(inode);
+            return gathered;
+        }
+        var result = await WriteThroughAsync();
+        if (result.IsOk)
+            behind.Taken(inode);
         return result;
+
+        async ValueTask<FsResult<long>> WriteThroughAsync()
+        {
+            var written = await WriteAllAsync(inode, offset, data, flags, cancellation);
+            Cache.Changed(inode);
+            return written;
+        }
     }
 
     private async ValueTask<FsResult<long>> WriteAllAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)

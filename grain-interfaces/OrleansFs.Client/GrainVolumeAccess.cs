@@ -80,6 +80,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         // What is written now would have its time after the one that is set here, or its end behind the new one.
         if (await _session.SettleAsync(inode) is var failed and not Errno.None)
             return failed;
+        if ((change.Mask & AttributeMask.Flags) != 0)
+            _session.Behind?.Doubt([inode]);
         long begun = Cache.Begin();
         var result = (change.Mask & AttributeMask.Size) == 0
             ? await _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation)
@@ -100,14 +102,20 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var sent = Copied(name);
         var made = inode with { SymlinkTarget = Copied(inode.SymlinkTarget) };
         long begun = Cache.Begin();
-        return Named(begun, directory, sent, await _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation));
+        var result = await _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
+        if (result.IsOk)
+            _session.Behind?.Taken(result.Value.Inode);
+        return Named(begun, directory, sent, result);
     }
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
     {
         var result = await _session.ChangeAsync((request, token) => _names.CreateUnnamedAsync(request, directory, inode, caller, token), cancellation);
         if (result.IsOk)
+        {
             _session.Hold(result.Value.Inode);
+            _session.Behind?.Taken(result.Value.Inode);
+        }
         return result;
     }
 
@@ -203,6 +211,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     {
         var sent = Copied(name);
         var sentValue = Copied(value);
+        // One of them is a flag.
+        _session.Behind?.Doubt([inode]);
         var result = await _session.ChangeAsync((request, token) => _names.SetXattrAsync(request, inode, sent, sentValue, flags, token), cancellation);
         Cache.Changed(inode);
         return result;

@@ -54,6 +54,9 @@ internal static class Limits
     /// <summary>How long a write may be gathered before it is sent: how late another mount sees what was written to a file that is still open.</summary>
     public static readonly TimeSpan WriteDelay = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>Files of which it is remembered that the copy takes writes of them.</summary>
+    public const int GatheredFiles = 4096;
+
     /// <summary>Messages with gathered writes under way: enough that the wire is busy while the copy works, few enough that a close does not wait behind a long row.</summary>
     public const int WritesUnderWay = 8;
 

@@ -68,6 +68,7 @@ internal sealed partial class RemoteSession
     private void Forget()
     {
         Cache.Reset();
+        Behind?.DoubtAll();
         _holder.InvalidateAll();
     }
 
@@ -75,11 +76,12 @@ internal sealed partial class RemoteSession
     private static partial void LogNotSubscribed(ILogger logger, CopyName copy, Errno error);
 
     /// <summary>Hears of recalls. Orleans holds it weakly, so the session holds it.</summary>
-    private sealed class Observer(SessionCache cache, IInodeHolder holder) : ISessionObserver
+    private sealed class Observer(SessionCache cache, WriteBehind? behind, IInodeHolder holder) : ISessionObserver
     {
         public async Task RecallAsync(InodeNumber[] inodes)
         {
             cache.Recall(inodes);
+            behind?.Doubt(inodes);
             await holder.InvalidateAsync(inodes);
         }
     }

@@ -13,13 +13,15 @@ namespace OrleansFs.Client;
 /// 2. <see cref="SettleAsync(InodeNumber, bool)"/> completes when everything that was written to the file before the call has been answered by the copy. Whatever shows or changes the file for this session comes after it; so do a
 ///    close, a lock and a sync. So what was written is seen by who opens the file after the close.
 /// 3. A failure is told once, to the next write, close or sync of that file, as with NFS.
-/// 4. The bytes that are gathered are part of the bound on what the session keeps (<see cref="Limits.UnstableBytes"/>).
+/// 4. Nothing is gathered of a file before a write of it was answered by the copy, or it was made by this session, and not after it may have become immutable or append-only: such a file refuses the write, not the close.
+/// 5. The bytes that are gathered are part of the bound on what the session keeps (<see cref="Limits.UnstableBytes"/>).
 /// </remarks>
 internal sealed class WriteBehind(RemoteSession session) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<InodeNumber, FileWrites> _files = [];
     private readonly SemaphoreSlim _sending = new(Limits.WritesUnderWay);
+    private readonly HashSet<InodeNumber> _taking = [];
     private bool _isScheduled;
 
     /// <summary>Appends a record to an append-only file. Set before the first write.</summary>
@@ -40,6 +42,41 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
             lock (_lock)
                 return _files.Values.All(f => !f.IsMoving);
         }
+    }
+
+    /// <summary>Whether writes of a file may be gathered.</summary>
+    public bool Takes(InodeNumber inode)
+    {
+        lock (_lock)
+            return _taking.Contains(inode);
+    }
+
+    /// <summary>The copy takes writes of a file.</summary>
+    public void Taken(InodeNumber inode)
+    {
+        lock (_lock)
+        {
+            if (_taking.Count >= Limits.GatheredFiles)
+                _taking.Clear();
+            _taking.Add(inode);
+        }
+    }
+
+    /// <summary>Others have changed a file, or its flags have changed: whether the copy takes writes of it is not known.</summary>
+    public void Doubt(ReadOnlySpan<InodeNumber> inodes)
+    {
+        lock (_lock)
+        {
+            foreach (var inode in inodes)
+                _taking.Remove(inode);
+        }
+    }
+
+    /// <summary>Whatever was known of files may be wrong.</summary>
+    public void DoubtAll()
+    {
+        lock (_lock)
+            _taking.Clear();
     }
 
     /// <summary>Takes a write. Waits only for room.</summary>
