@@ -19,6 +19,7 @@ namespace OrleansFs.Client;
 public sealed partial class VolumeConnection : IAsyncDisposable
 {
     private readonly IHost _host;
+    private readonly TimeSpan _patience;
     private readonly Disruptions _disruptions;
 
     private VolumeConnection(IHost host, VolumeConnectionOptions options, Disruptions disruptions)
@@ -27,6 +28,7 @@ public sealed partial class VolumeConnection : IAsyncDisposable
         _disruptions = disruptions;
         Loggers = options.Loggers ?? NullLoggerFactory.Instance;
         Time = options.Time;
+        _patience = options.ConnectTimeout;
         Grains = host.Services.GetRequiredService<IGrainFactory>();
     }
 
@@ -69,14 +71,33 @@ public sealed partial class VolumeConnection : IAsyncDisposable
     }
 
     /// <summary>The copies whose silos are in the cluster now.</summary>
+    /// <exception cref="VolumeConnectionException">The cluster does not say.</exception>
     public async Task<IReadOnlyList<CopyDescription>> ListCopiesAsync(CancellationToken cancellation)
     {
-        var management = Grains.GetGrain<IManagementGrain>(0);
-        var silos = await management.GetDetailedHosts(onlyActive: true, cancellation);
+        var silos = await ListSilosAsync(cancellation);
         // All at once: one that cannot be reached is waited for, and not for each of them in turn.
         var copies = await Task.WhenAll(silos.Select(s => CopyName.TryParse(s.SiloName, out var name) ? TryDescribeAsync(name, cancellation) : Task.FromResult<CopyDescription?>(null)));
         // A silo that leaves in this moment is one that is not there, as is one in the cluster that serves no copy.
         return [.. copies.OfType<CopyDescription>()];
+    }
+
+    /// <remarks>A silo that was killed is in the cluster until the others have struck it, and who is asked by way of it is not reached until then.</remarks>
+    private async Task<MembershipEntry[]> ListSilosAsync(CancellationToken cancellation)
+    {
+        long began = Time.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await Grains.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: true, cancellation);
+            }
+            catch (Exception e) when (Interruption.Is(e))
+            {
+                if (Time.GetElapsedTime(began) > _patience)
+                    throw new VolumeConnectionException($"the cluster does not say who is in it: {e.GetBaseException().Message.ReplaceLineEndings(" ")}", e);
+            }
+            await Task.Delay(Limits.FirstRetry * 5, Time, cancellation);
+        }
     }
 
     /// <summary>The named copy, or the master's where no name is given.</summary>

@@ -216,7 +216,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
                 result = await _files.SyncAllAsync(CancellationToken.None);
                 if (result.Error == Errno.EIO && _metadata.ReplicaCount > 0)
                     result = await _files.LogAllAsync();
-                await _metadata.CheckpointAsync();
+                result = await CheckpointLastAsync() is { IsOk: false } failed && result.IsOk ? failed : result;
             }
             else if (Role == VolumeRole.Replica && !_options.ReadOnly)
             {
@@ -242,6 +242,19 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await CloseAsync();
+
+    private async Task<FsResult> CheckpointLastAsync()
+    {
+        try
+        {
+            await _metadata.CheckpointAsync();
+            return FsResult.Ok;
+        }
+        catch (MetadataException e)
+        {
+            return e.Error;
+        }
+    }
 
     /// <summary>SQLite says "disk I/O error" where it cannot make the index of its log longer.</summary>
     private static string HintOfSpace(string path) =>

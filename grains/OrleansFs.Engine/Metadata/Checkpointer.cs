@@ -54,7 +54,9 @@ internal sealed class Checkpointer(string path, long restartBytes) : IDisposable
         Task running;
         lock (_lock)
             running = _running;
-        running.Wait();
+        // One that failed was told to who asked for it.
+        ((IAsyncResult)running).AsyncWaitHandle.WaitOne();
+        _ = running.Exception;
         _database.Dispose();
     }
 
