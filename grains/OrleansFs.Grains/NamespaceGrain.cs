@@ -47,25 +47,25 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         Find(session) is { } s ? s.Access.ReadLinkAsync(inode, cancellation) : new(Unknown);
 
     public ValueTask<FsResult<Attributes>> CreateAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
-        CancellationToken cancellation) => OnceHeld(request, (_, access) => access.CreateAsync(directory, name, inode, caller, cancellation), cancellation);
+        CancellationToken cancellation) => OnceHeld(request, (s, access) => Naming(s, directory, access).CreateAsync(directory, name, inode, caller, cancellation), cancellation);
 
     public ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ChangeRequest request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation) =>
         OnceHeld(request, (s, access) => CreateUnnamedAsync(s, access, directory, inode, caller, cancellation), cancellation);
 
     public ValueTask<FsResult<Attributes>> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        OnceHeld(request, (_, access) => access.LinkAsync(inode, directory, name, cancellation), cancellation);
+        OnceHeld(request, (s, access) => Naming(s, directory, access).LinkAsync(inode, directory, name, cancellation), cancellation);
 
     public ValueTask<FsResult> UnlinkAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, (_, access) => access.UnlinkAsync(directory, name, cancellation));
+        Once(request, (s, access) => Naming(s, directory, access).UnlinkAsync(directory, name, cancellation));
 
     public ValueTask<FsResult> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, (_, access) => access.RemoveDirectoryAsync(directory, name, cancellation));
+        Once(request, (s, access) => Naming(s, directory, access).RemoveDirectoryAsync(directory, name, cancellation));
 
     public ValueTask<FsResult> RenameAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
         RenameFlags flags, Caller caller, CancellationToken cancellation) =>
         Once(
             request,
-            (_, access) => _sessions.Writes.RunAsync(() => access.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation));
+            (s, access) => _sessions.Writes.RunAsync(() => Naming(s, newDirectory, Naming(s, directory, access)).RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation));
 
     public async ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes,
         CancellationToken cancellation)
@@ -115,6 +115,13 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => _isOfThisVolume ? _sessions.GetStatusAsync(cancellation) : new(Errno.ESTALE);
 
     private static Errno Unknown => Errno.ENOTCONN;
+
+    /// <summary>Who changes a name knows from then on what is there: under a lease on the directory, taken before.</summary>
+    private IVolumeAccess Naming(ClientSession session, InodeNumber directory, IVolumeAccess access)
+    {
+        session.Lease(_sessions.Leases, directory);
+        return access;
+    }
 
     private static async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ClientSession session, IVolumeAccess access, InodeNumber directory, NewInode inode, Caller caller,
         CancellationToken cancellation)

@@ -20,6 +20,13 @@ internal sealed partial class ClientSession
         }
     }
 
+    /// <summary>The client is about to know something of an inode, by asking or by changing it: it is told when that is no longer so.</summary>
+    public void Lease(LeaseTable table, InodeNumber inode)
+    {
+        if (Leases is { } holder)
+            table.Grant(holder, inode);
+    }
+
     public ValueTask<FsResult<Attributes>> LookupAsync(LeaseTable table, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         if (Leases is not { } holder)

@@ -84,6 +84,17 @@ public sealed class LeaseTests : IAsyncLifetime
 
     /// <summary>In one directory, at the same time: whatever one session was answered, another finds when it looks afterwards.</summary>
     [Fact]
+    public async Task What_a_session_made_where_it_had_asked_nothing_it_does_not_take_for_known()
+    {
+        await using var one = await _silo.MountAsync(_connection);
+        await using var two = await _silo.MountAsync(_connection);
+        var inode = (await CreateAsync(one, "a")).Value.Inode;
+        Assert.True((await two.RenameAsync(InodeNumber.Root, Bytes("a"), InodeNumber.Root, Bytes("b"), RenameFlags.None, s_me, Cancellation)).IsOk);
+        Assert.Equal(inode, (await LookupAsync(one, "b")).Value.Inode);
+        Assert.Equal(Errno.ENOENT, (await LookupAsync(one, "a")).Error);
+    }
+
+    [Fact]
     public async Task Sessions_that_change_one_directory_at_once_see_each_change_after_its_answer()
     {
         int seed = Environment.TickCount;
