@@ -140,6 +140,7 @@ public sealed class ContentHashTests : IDisposable
             DROP INDEX inode_guarded;
             DROP TABLE epoch;
             ALTER TABLE replica DROP COLUMN held;
+            ALTER TABLE replica DROP COLUMN lacks;
             ALTER TABLE volume DROP COLUMN role;
             ALTER TABLE volume DROP COLUMN fenced_by;
             ALTER TABLE volume DROP COLUMN fenced_at;
@@ -154,7 +155,7 @@ public sealed class ContentHashTests : IDisposable
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(12, Store.Volume.FormatVersion);
+        Assert.Equal(13, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         Assert.Equal(1, Store.HashUnhashed(64));
         Assert.Equal(0, Store.HashUnhashed(64));

@@ -94,6 +94,7 @@ public sealed class RedoRecoveryTests : IDisposable
             DROP INDEX inode_unhashed;
             DROP INDEX dentry_ino;
             DROP TABLE redo_settled;
+            ALTER TABLE replica DROP COLUMN lacks;
             DROP TABLE composed;
             DROP TABLE composed_source;
             DROP TABLE session;
