@@ -51,16 +51,18 @@ internal sealed class DataFolder : IDisposable
             throw new VolumeException($"{path} holds no volume; make one with 'orleansfs mount --data {path} MOUNTPOINT'");
         if (isNew && Directory.Exists(path) && Stranger(path) is { } stranger)
             throw new VolumeException($"{path} holds no volume but other files ({stranger}); name an empty or a new folder");
+        FileStream? file = null;
         try
         {
             Directory.CreateDirectory(path);
-            var file = new FileStream(System.IO.Path.Combine(path, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            file = new FileStream(System.IO.Path.Combine(path, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             var folder = new DataFolder(path, file, isNew);
-            File.WriteAllText(folder.OwnerFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            folder.WriteOwner();
             return folder;
         }
         catch (UnauthorizedAccessException e)
         {
+            file?.Dispose();
             throw new VolumeException($"{path} cannot be used: {e.Message}", e);
         }
         catch (IOException e) when (File.Exists(System.IO.Path.Combine(path, LockName)))
@@ -98,6 +100,18 @@ internal sealed class DataFolder : IDisposable
         catch (IOException)
         {
             return true;
+        }
+    }
+
+    private void WriteOwner()
+    {
+        try
+        {
+            File.WriteAllText(OwnerFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+        }
+        catch (IOException)
+        {
+            // On a disk without a byte left the lock says all that has to be said. The next process is refused, and not told by whom.
         }
     }
 

@@ -140,6 +140,17 @@ public sealed class VolumeCheckTests : IDisposable
         await Assert.ThrowsAsync<VolumeInUseException>(() => CheckAsync());
     }
 
+    /// <summary>A disk without a byte left has no room for who has the folder, and that is no reason to call it in use. (A file that cannot be made fails in the same way.)</summary>
+    [Fact]
+    public async Task A_folder_in_which_nobody_can_say_that_he_has_it_is_not_called_in_use()
+    {
+        Directory.CreateDirectory(_folder);
+        File.CreateSymbolicLink(Path.Combine(_folder, "pid"), "/no-such-folder/pid");
+        await using (await VolumeFixture.CreateAsync(S, _folder))
+            await Assert.ThrowsAsync<VolumeInUseException>(() => CheckAsync());
+        Assert.Equal(0, (await CheckAsync()).ExitCode);
+    }
+
     /// <summary>The names of the JSON are a contract.</summary>
     [Fact]
     public void The_report_has_these_names()
