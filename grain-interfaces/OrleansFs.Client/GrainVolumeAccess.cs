@@ -147,10 +147,12 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var sent = Copied(name);
         var sentNew = Copied(newName);
         long begun = Cache.Begin();
-        // A file that takes the place of another is there with its content.
-        if (_session.Behind is { } behind)
-            await behind.SettleAllAsync();
         var (moved, replaced) = (Cache.Named(directory, sent.Span), Cache.Named(newDirectory, sentNew.Span));
+        // A file that takes the place of another is there with its content.
+        if (moved is { } settled && (flags & RenameFlags.Exchange) == 0)
+            await _session.WaitForWritesAsync(settled);
+        else if (_session.Behind is { } behind)
+            await behind.SettleAllAsync();
         var result = await _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
         foreach (var inode in (InodeNumber?[])[moved, replaced])
         {

@@ -33,6 +33,9 @@ internal static class Limits
     /// <summary>A command that asks silos of which some do not answer.</summary>
     public static readonly TimeSpan NetworkCommand = TimeSpan.FromSeconds(90);
 
+    /// <summary>Between two writes of a program that is there to be refused at some moment, not to make load.</summary>
+    public static readonly TimeSpan WriterPause = TimeSpan.FromMilliseconds(5);
+
     /// <summary>How long programs work at a time while something is wrong with the network.</summary>
     public static readonly TimeSpan NetworkBurst = TimeSpan.FromMilliseconds(700);
 

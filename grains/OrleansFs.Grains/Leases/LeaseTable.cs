@@ -8,7 +8,7 @@ namespace OrleansFs.Grains.Leases;
 /// </summary>
 /// <remarks>
 /// Invariants:
-/// 1. A lease is taken before what it covers is read. So who was answered holds one, and whoever changes the inode after the reading finds it here.
+/// 1. A lease is taken before what it covers is read, or a name in it is changed. So who was answered holds one, and whoever changes the inode after that finds it here.
 /// 2. A change is answered only when every other session that held a lease on what it changed has said that it has let go, or its leases have run out by themselves (<see cref="LeaseHolder"/>).
 /// 3. A recalled lease is gone as a whole: a session that still wants to know asks again, and has a new one by that. So a session that walked over a tree once costs another one message a directory, not one a change.
 /// 4. The leases of one session are bounded: past the bound the oldest are recalled, and nobody waits for that.

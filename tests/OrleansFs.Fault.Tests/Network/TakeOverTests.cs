@@ -23,7 +23,7 @@ public sealed class TakeOverTests(NetworkLab lab)
         await lab["laptop"].LoseAsync(Loss.Both, NetworkLab.Database, lab["nas"].Address, lab["usb"].Address);
         string only = Path.Combine(volume.MountPoint, "only-here");
         await File.WriteAllTextAsync(only, "of the laptop", TestContext.Current.CancellationToken);
-        var writing = Task.Run(() => WriteUntilRefused(volume.MountPoint), TestContext.Current.CancellationToken);
+        var writing = Task.Run(() => WriteUntilRefusedAsync(volume.MountPoint), TestContext.Current.CancellationToken);
         var promoted = await volume.PromoteAsync("nas");
         Assert.True(promoted.ExitCode == 0, promoted.Errors);
         Assert.False(writing.IsCompleted, "the old master was told of its fate although nobody could reach it");
@@ -51,14 +51,15 @@ public sealed class TakeOverTests(NetworkLab lab)
         }
     }
 
-    private static string WriteUntilRefused(string mountPoint)
+    /// <summary>A program that writes now and then, as long as it may.</summary>
+    private static async Task<string> WriteUntilRefusedAsync(string mountPoint)
     {
         for (int i = 0; ; i++)
         {
             try
             {
-                File.WriteAllText(Path.Combine(mountPoint, "counter"), i.ToString(CultureInfo.InvariantCulture));
-                Thread.Sleep(5);
+                await File.WriteAllTextAsync(Path.Combine(mountPoint, "counter"), i.ToString(CultureInfo.InvariantCulture), TestContext.Current.CancellationToken);
+                await Task.Delay(Limits.WriterPause, TestContext.Current.CancellationToken);
             }
             catch (IOException e)
             {

@@ -1,0 +1,57 @@
+using System.Buffers;
+using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
+
+namespace OrleansFs.Client;
+
+/// <summary>Writes of one file that go in one message: pieces at their places, or pieces that are appended as one run.</summary>
+internal sealed class WriteBatch
+{
+    private readonly List<WritePiece> _pieces = [];
+    private long _from = long.MaxValue;
+    private long _end;
+
+    /// <param name="flags">How all of it is written.</param>
+    /// <param name="first">Bytes of the first write.</param>
+    public WriteBatch(WriteFlags flags, int first)
+    {
+        Flags = flags;
+        Buffer = ArrayPool<byte>.Shared.Rent(first);
+    }
+
+    public bool IsAppend => (Flags & WriteFlags.Append) != 0;
+
+    public WriteFlags Flags { get; }
+
+    public int Bytes { get; private set; }
+
+    public byte[] Buffer { get; private set; }
+
+    public WritePiece[] Pieces => [.. _pieces];
+
+    public bool Fits(int length, WriteFlags flags) => flags == Flags && Bytes + length <= GrainInterfaces.Limits.MaxTransfer && _pieces.Count < GrainInterfaces.Limits.MaxPieces;
+
+    public void Add(long offset, ReadOnlySpan<byte> data)
+    {
+        if (Buffer.Length - Bytes < data.Length)
+            Grow(Bytes + data.Length);
+        data.CopyTo(Buffer.AsSpan(Bytes));
+        Bytes += data.Length;
+        if (!IsAppend && _pieces.Count > 0 && _pieces[^1] is var last && last.Offset + last.Length == offset)
+            _pieces[^1] = last with { Length = last.Length + data.Length };
+        else
+            _pieces.Add(new WritePiece(offset, data.Length));
+        (_from, _end) = (Math.Min(_from, offset), Math.Max(_end, offset + data.Length));
+    }
+
+    /// <summary>Whether the order of the two matters.</summary>
+    public bool Meets(WriteBatch other) => IsAppend || other.IsAppend || (_from < other._end && other._from < _end);
+
+    private void Grow(int needed)
+    {
+        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, Math.Min(Buffer.Length * 2, GrainInterfaces.Limits.MaxTransfer)));
+        Buffer.AsSpan(0, Bytes).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(Buffer);
+        Buffer = larger;
+    }
+}
