@@ -92,11 +92,8 @@ internal static class Limits
     /// <summary>Orphans that wait for their purge in memory; more are found again in meta.db.</summary>
     public const int PurgeQueue = 65536;
 
-    /// <summary>Manifest segments of an orphan that one step of its purge takes: about 10 ms under the metadata lock.</summary>
-    public const int PurgeSegments = 8;
-
-    /// <summary>Orphans purged under one hold of the metadata lock.</summary>
-    public const int PurgeBatch = 64;
+    /// <summary>Manifest segments of an orphan that one step of its purge takes: about 2 ms under the metadata lock, and as long for others before the next.</summary>
+    public const int PurgeSegments = 1;
 
     /// <summary>How long closing waits for a background task to end.</summary>
     public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Content;
@@ -80,49 +81,51 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
     public void Queue(InodeNumber inode)
     {
         if (!_purges.Writer.TryWrite(inode))
-            Purge(inode);
+            Purge(inode, CancellationToken.None);
     }
 
     /// <summary>Purges what is queued, until cancelled.</summary>
     public async Task PurgeAsync(CancellationToken cancellation)
     {
         while (await _purges.Reader.WaitToReadAsync(cancellation))
-            PurgeOne();
+            PurgeOne(cancellation);
     }
 
     /// <summary>Purges what is queued; when it returns, nothing that was queued before the call holds blocks any more.</summary>
     public void PurgeQueued()
     {
-        while (PurgeOne())
+        while (PurgeOne(CancellationToken.None))
         {
         }
     }
 
-    private bool PurgeOne()
+    private bool PurgeOne(CancellationToken cancellation)
     {
         // Held over the purge, so that who finds the queue empty knows that it is also done.
         lock (_purging)
         {
             if (!_purges.Reader.TryRead(out var inode))
                 return false;
-            Purge(inode);
+            Purge(inode, cancellation);
             return true;
         }
     }
 
-    private void Purge(InodeNumber number)
+    private void Purge(InodeNumber number, CancellationToken cancellation)
     {
         if (metadata.Acquire(number) is { } inode)
         {
             files.Discard(inode);
             metadata.Release(inode);
         }
-        var result = metadata.PurgeOrphan(number);
+        var result = metadata.PurgeOrphan(number, Limits.PurgeSegments);
         if (result.Error == Errno.EAGAIN)
         {
-            while (!metadata.PurgeStep(number, Limits.PurgeSegments))
+            // Others come in between: the lock is not fair, so they are given as long as the step took. What is left at the end of the process is found again at the next opening.
+            for (long began = Stopwatch.GetTimestamp(); !metadata.PurgeStep(number, Limits.PurgeSegments); began = Stopwatch.GetTimestamp())
             {
-                // Each step is a short hold of the metadata lock; others come in between.
+                if (cancellation.WaitHandle.WaitOne(Stopwatch.GetElapsedTime(began) + TimeSpan.FromMilliseconds(1)))
+                    return;
             }
         }
         else if (!result.IsOk && result.Error is not (Errno.ESTALE or Errno.ENOENT))

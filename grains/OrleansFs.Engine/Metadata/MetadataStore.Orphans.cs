@@ -17,10 +17,9 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Deletes an orphan at once where that is short. EAGAIN where it is long: call <see cref="PurgeStep"/> until it answers true. EBUSY where the
-    /// inode has a name.
-    /// ESTALE where it is gone already. The caller has made sure that nobody holds it.</summary>
-    public FsResult PurgeOrphan(InodeNumber inode)
+    /// <summary>Deletes an orphan at once where its manifest has no more than so many segments. EAGAIN where it has: call <see cref="PurgeStep"/> until it answers true. EBUSY where the
+    /// inode has a name. ESTALE where it is gone already. The caller has made sure that nobody holds it.</summary>
+    public FsResult PurgeOrphan(InodeNumber inode, int maxSegments = MetadataLimits.DropSegments)
     {
         lock (Lock)
         {
@@ -32,7 +31,7 @@ internal sealed partial class MetadataStore
                     return Errno.ESTALE;
                 if (orphan.Current.LinkCount != 0)
                     return Errno.EBUSY;
-                if (orphan.Committed.AllocatedBytes > 0 && CountSegments(orphan.Manifest, 0, long.MaxValue, MetadataLimits.DropSegments + 1) > MetadataLimits.DropSegments)
+                if (orphan.Committed.AllocatedBytes > 0 && CountSegments(orphan.Manifest, 0, long.MaxValue, maxSegments + 1) > maxSegments)
                     return Errno.EAGAIN;
                 Purge(orphan);
                 return FsResult.Ok;

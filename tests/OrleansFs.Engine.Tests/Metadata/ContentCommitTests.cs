@@ -129,7 +129,7 @@ public sealed class ContentCommitTests : IDisposable
         CheckHole(inode, from, end, Blocks);
         _volume.Commit();
         var detached = Store.TakeDetached();
-        Assert.Equal(end - from > 64 * 256 ? 1 : 0, detached.Count);
+        Assert.Equal(end - from > MetadataLimits.DropSegments * MetadataLimits.SegmentBlocks ? 1 : 0, detached.Count);
         Assert.Equal(detached, Store.Orphans());
         foreach (var orphan in detached)
         {
