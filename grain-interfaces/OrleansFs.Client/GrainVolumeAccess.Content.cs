@@ -14,7 +14,7 @@ public sealed partial class GrainVolumeAccess
         {
             int length = Math.Min(destination.Length - done, GrainInterfaces.Limits.MaxTransfer);
             long from = offset + done;
-            var result = await _session.AskAsync((ticket, token) => file.ReadAsync(ticket, from, length, token), cancellation);
+            var result = (await _session.AskAsync((ticket, token) => file.ReadAsync(ticket, from, length, token), cancellation)).ToResult();
             if (!result.TryGet(out var data, out var error))
                 return done > 0 ? done : error;
             data.CopyTo(destination[done..]);

@@ -94,18 +94,18 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         return result;
     }
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation);
+    public async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) =>
+        (await _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation)).ToResult();
 
     public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation)
     {
         var sent = Copied(name);
         var made = inode with { SymlinkTarget = Copied(inode.SymlinkTarget) };
         long begun = Cache.Begin();
-        var result = await _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
-        if (result.IsOk)
-            _session.Behind?.Taken(result.Value.Inode);
-        return Named(begun, directory, sent, result);
+        var reply = await _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
+        if (reply.Inode is { } created)
+            _session.Behind?.Taken(created.Inode);
+        return Named(begun, directory, sent, reply);
     }
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
@@ -123,10 +123,10 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     {
         var sent = Copied(name);
         long begun = Cache.Begin();
-        var result = await _session.ChangeAsync((request, token) => _names.LinkAsync(request, inode, directory, sent, token), cancellation);
-        if (!result.IsOk)
+        var reply = await _session.ChangeAsync((request, token) => _names.LinkAsync(request, inode, directory, sent, token), cancellation);
+        if (reply.Error != Errno.None)
             Cache.Changed(inode);
-        return Named(begun, directory, sent, result);
+        return Named(begun, directory, sent, reply);
     }
 
     public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
@@ -153,23 +153,22 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             await _session.WaitForWritesAsync(settled);
         else if (_session.Behind is { } behind)
             await behind.SettleAllAsync();
-        var result = await _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
-        foreach (var inode in (InodeNumber?[])[moved, replaced])
-        {
-            if (inode is { } known)
-                Cache.Changed(known);
-        }
-        if (result.IsOk && flags == RenameFlags.None && moved is not null)
-        {
-            Cache.NameChanged(begun, directory, sent.Span, null);
-            Cache.NameChanged(begun, newDirectory, sentNew.Span, moved);
-        }
-        else
+        var reply = await _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
+        if (replaced is { } gone)
+            Cache.Changed(gone);
+        bool isMove = reply.Error == Errno.None && flags is (RenameFlags.None or RenameFlags.NoReplace) && moved is not null;
+        if (isMove)
+            Cache.NameMoved(begun, new(directory, sent, reply.Directory), new(newDirectory, sentNew, newDirectory == directory ? reply.Directory : reply.NewDirectory), moved!.Value);
+        if (isMove && reply.Inode is { } now && now.Inode == moved)
+            Cache.KeepChanged(begun, now);
+        else if (moved is { } doubtful)
+            Cache.Changed(doubtful);
+        if (!isMove)
         {
             Cache.NameDoubtful(directory, sent.Span);
             Cache.NameDoubtful(newDirectory, sentNew.Span);
         }
-        return result;
+        return reply.Error;
     }
 
     public async ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation)
@@ -189,8 +188,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             {
                 var row = page.Rows[i];
                 var attributes = page.Attributes is { } all && all[i].Inode.Value != 0 ? all[i] : (Attributes?)null;
-                if (attributes is { } known && !IsDots(page.Names.AsSpan(position, row.NameLength)))
-                    Cache.KeepLookup(begun, directory, page.Names.AsSpan(position, row.NameLength), known);
+                if (!IsDots(page.Names.AsSpan(position, row.NameLength)))
+                    Cache.KeepEntry(begun, directory, page.Names.AsSpan(position, row.NameLength), row.Inode, attributes);
                 if (!sink.TryAdd(page.Names.AsSpan(position, row.NameLength), row.Inode, row.Type, row.Cookie, attributes))
                     return FsResult.Ok;
                 position += row.NameLength;
@@ -206,7 +205,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var sent = Copied(name);
         // Some tell of the content.
         await _session.WaitForWritesAsync(inode);
-        return await _session.AskAsync((ticket, token) => _names.GetXattrAsync(ticket, inode, sent, token), cancellation);
+        return (await _session.AskAsync((ticket, token) => _names.GetXattrAsync(ticket, inode, sent, token), cancellation)).ToResult();
     }
 
     public async ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation)
@@ -220,8 +219,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         return result;
     }
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => _names.ListXattrAsync(ticket, inode, token), cancellation);
+    public async ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) =>
+        (await _session.AskAsync((ticket, token) => _names.ListXattrAsync(ticket, inode, token), cancellation)).ToResult();
 
     public async ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
@@ -251,30 +250,31 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     private SessionCache Cache => _session.Cache;
 
     /// <summary>A name was made, or that failed.</summary>
-    private FsResult<Attributes> Named(long begun, InodeNumber directory, ReadOnlyMemory<byte> name, FsResult<Attributes> result)
+    private FsResult<Attributes> Named(long begun, InodeNumber directory, ReadOnlyMemory<byte> name, NameReply reply)
     {
-        if (!result.TryGet(out var attributes, out _))
+        if (reply.Error != Errno.None || reply.Inode is not { } attributes)
         {
             Cache.NameDoubtful(directory, name.Span);
-            return result;
+            return reply.Error != Errno.None ? reply.Error : Errno.EIO;
         }
-        Cache.NameChanged(begun, directory, name.Span, attributes.Inode);
+        Cache.NameChanged(begun, new(directory, name, reply.Directory), attributes.Inode);
         Cache.KeepChanged(begun, attributes);
-        return result;
+        return attributes;
     }
 
-    private async ValueTask<FsResult> RemovedAsync(InodeNumber directory, ReadOnlyMemory<byte> name, Func<ChangeRequest, CancellationToken, ValueTask<FsResult>> remove, CancellationToken cancellation)
+    private async ValueTask<FsResult> RemovedAsync(
+        InodeNumber directory, ReadOnlyMemory<byte> name, Func<ChangeRequest, CancellationToken, ValueTask<NameReply>> remove, CancellationToken cancellation)
     {
         long begun = Cache.Begin();
         var gone = Cache.Named(directory, name.Span);
-        var result = await _session.ChangeAsync(remove, cancellation);
+        var reply = await _session.ChangeAsync(remove, cancellation);
         if (gone is { } inode)
             Cache.Changed(inode);
-        if (result.IsOk)
-            Cache.NameChanged(begun, directory, name.Span, null);
+        if (reply.Error == Errno.None)
+            Cache.NameChanged(begun, new(directory, name, reply.Directory), null);
         else
             Cache.NameDoubtful(directory, name.Span);
-        return result;
+        return reply.Error;
     }
 
     private static bool IsDots(ReadOnlySpan<byte> name) => name.SequenceEqual("."u8) || name.SequenceEqual(".."u8);

@@ -74,4 +74,28 @@ internal static class Limits
 
     /// <summary>How long the other end of a new connection may take to prove that it belongs to the cluster. A round trip, on a machine that may be busy.</summary>
     public static readonly TimeSpan Handshake = TimeSpan.FromSeconds(10);
+
+    /// <summary>Bytes of a connection's buffers, each: what one recv(2) takes at most, and what an idle connection keeps.</summary>
+    public const int PipeSegment = 64 << 10;
+
+    /// <summary>Least room for one recv(2), bytes: a small message.</summary>
+    public const int LeastReceive = 4 << 10;
+
+    /// <summary>Bytes on their way from or to a socket past which they wait: a few of the largest messages.</summary>
+    public const int PipePause = 4 << 20;
+
+    /// <summary>Connections that the kernel keeps until they are accepted.</summary>
+    public const int Backlog = 512;
+
+    /// <summary>Pause after a connection could not be accepted.</summary>
+    public static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>How long a connection is idle before the kernel asks the other end whether it is still there, as with Orleans' own transport. Who is gone is found out sooner by other means.</summary>
+    public static readonly TimeSpan KeepAliveAfter = TimeSpan.FromSeconds(90);
+
+    /// <summary>How often it asks then.</summary>
+    public static readonly TimeSpan KeepAliveEvery = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often before the connection is closed.</summary>
+    public const int KeepAliveTries = 10;
 }

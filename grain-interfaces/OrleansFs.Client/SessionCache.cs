@@ -2,12 +2,20 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Client;
 
+/// <summary>A name that this session has changed.</summary>
+/// <param name="Directory">Where.</param>
+/// <param name="Name">Which.</param>
+/// <param name="After">The directory's attributes as they were answered with the change; null where they were not.</param>
+internal readonly record struct ChangedName(InodeNumber Directory, ReadOnlyMemory<byte> Name, Attributes? After);
+
 /// <summary>What a session was answered of names and attributes and may answer again by itself, because the copy tells it when that is no longer so. Thread-safe.</summary>
 /// <remarks>
 /// Invariants:
 /// 1. Nothing is answered from here later than <see cref="GrainInterfaces.Limits.CacheTrust"/> after a heartbeat was sent that the copy has answered.
 /// 2. An answer is kept only where nothing that it tells of was recalled, or changed by this session, between the asking and the answer: such an answer may be older than the change.
-/// 3. Bounded: past <see cref="Limits.CachedInodes"/> or <see cref="Limits.CachedNames"/> everything goes and is asked for again.
+/// 3. A directory of which the attributes are known has as many entries as its size says: where as many names are known, no other is there. (What this session is just making or removing may count on one side only: its
+///    caller has not been answered, so either is right.)
+/// 4. Bounded: past <see cref="Limits.CachedInodes"/> or <see cref="Limits.CachedNames"/> everything goes and is asked for again.
 /// </remarks>
 internal sealed class SessionCache(TimeProvider time)
 {
@@ -58,7 +66,10 @@ internal sealed class SessionCache(TimeProvider time)
         lock (_lock)
         {
             answer = default;
-            if (Rest() <= TimeSpan.Zero || !_known.TryGetValue(directory, out var parent) || !parent.TryGetName(name, out var child))
+            if (Rest() <= TimeSpan.Zero || !_known.TryGetValue(directory, out var parent))
+                return false;
+            bool isNamed = parent.TryGetName(name, out var child);
+            if (!isNamed && !parent.IsComplete)
                 return false;
             if (child is not { } inode)
             {
@@ -96,6 +107,18 @@ internal sealed class SessionCache(TimeProvider time)
                 SetName(directory, name, isFound ? attributes.Inode : null);
             if (isFound)
                 Keep(begun, attributes);
+        }
+    }
+
+    /// <summary>An entry of a directory was listed, with its attributes or without.</summary>
+    public void KeepEntry(long begun, InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber inode, in Attributes? attributes)
+    {
+        lock (_lock)
+        {
+            if (IsUntouched(directory, begun))
+                SetName(directory, name, inode);
+            if (attributes is { } known)
+                Keep(begun, known);
         }
     }
 
@@ -144,22 +167,33 @@ internal sealed class SessionCache(TimeProvider time)
         }
     }
 
-    /// <summary>This session has made, moved or removed a name, and no other has it now or none.</summary>
+    /// <summary>This session has made or removed a name, and no other has it now or none.</summary>
     /// <param name="begun">When it was asked for.</param>
-    /// <param name="directory">Where.</param>
-    /// <param name="name">Which.</param>
+    /// <param name="changed">Which.</param>
     /// <param name="inode">What has it now; null for nothing.</param>
-    public void NameChanged(long begun, InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber? inode)
+    public void NameChanged(long begun, in ChangedName changed, InodeNumber? inode)
     {
         lock (_lock)
         {
-            // Of the directory the names stay known: only this one is another.
-            bool isRecalled = begun < _floor || (_marks.TryGetValue(directory, out var mark) && mark.Recalled > begun);
-            Mark(directory);
-            if (isRecalled)
-                RemoveName(directory, name);
-            else
-                SetName(directory, name, inode);
+            bool isNewest = IsUntouched(changed.Directory, begun);
+            Rename(begun, changed, inode);
+            if (isNewest)
+                KeepDirectory(changed);
+        }
+    }
+
+    /// <summary>This session has moved an inode from one name to another.</summary>
+    public void NameMoved(long begun, in ChangedName from, in ChangedName to, InodeNumber inode)
+    {
+        lock (_lock)
+        {
+            var (isNewest, isNewestThere) = (IsUntouched(from.Directory, begun), IsUntouched(to.Directory, begun));
+            Rename(begun, from, null);
+            Rename(begun, to, inode);
+            if (isNewest)
+                KeepDirectory(from);
+            if (isNewestThere)
+                KeepDirectory(to);
         }
     }
 
@@ -225,6 +259,23 @@ internal sealed class SessionCache(TimeProvider time)
         _marks[inode] = mark;
     }
 
+    private void Rename(long begun, in ChangedName changed, InodeNumber? inode)
+    {
+        // Of the directory the names stay known: only this one is another.
+        bool isRecalled = begun < _floor || (_marks.TryGetValue(changed.Directory, out var mark) && mark.Recalled > begun);
+        Mark(changed.Directory);
+        if (isRecalled)
+            RemoveName(changed.Directory, changed.Name.Span);
+        else
+            SetName(changed.Directory, changed.Name.Span, inode);
+    }
+
+    private void KeepDirectory(in ChangedName changed)
+    {
+        if (changed.After is { LinkCount: > 0 } attributes)
+            Of(changed.Directory).Attributes = attributes;
+    }
+
     private void SetName(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber? inode)
     {
         if (_names >= Limits.CachedNames)
@@ -262,6 +313,9 @@ internal sealed class SessionCache(TimeProvider time)
     {
         private Dictionary<byte[], InodeNumber?>? _names;
 
+        /// <summary>Names that something has.</summary>
+        private int _taken;
+
         public Attributes? Attributes { get; set; }
 
         public int NameCount => _names?.Count ?? 0;
@@ -272,16 +326,30 @@ internal sealed class SessionCache(TimeProvider time)
             return _names is not null && _names.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(name, out inode);
         }
 
+        /// <summary>Whether no name is in the directory but those that are known.</summary>
+        public bool IsComplete => Attributes is { IsDirectory: true, Size: var entries } && entries == _taken;
+
         /// <returns>Whether the name was not known before.</returns>
         public bool SetName(ReadOnlySpan<byte> name, InodeNumber? inode)
         {
             var names = (_names ??= new(NameComparer.Instance)).GetAlternateLookup<ReadOnlySpan<byte>>();
             int before = _names.Count;
+            if (names.TryGetValue(name, out var known) && known is not null)
+                _taken--;
             names[name] = inode;
+            if (inode is not null)
+                _taken++;
             return _names.Count > before;
         }
 
-        public bool RemoveName(ReadOnlySpan<byte> name) => _names is not null && _names.GetAlternateLookup<ReadOnlySpan<byte>>().Remove(name);
+        public bool RemoveName(ReadOnlySpan<byte> name)
+        {
+            if (_names is null || !_names.GetAlternateLookup<ReadOnlySpan<byte>>().Remove(name, out _, out var known))
+                return false;
+            if (known is not null)
+                _taken--;
+            return true;
+        }
     }
 
     private sealed class NameComparer : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>

@@ -10,6 +10,7 @@ using Orleans.Messaging;
 using Orleans.Runtime;
 using Orleans.Runtime.Membership;
 using OrleansFs.Client.Security;
+using OrleansFs.Client.Transport;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -162,6 +163,7 @@ public sealed partial class VolumeConnection : IAsyncDisposable
                 if (change.NumberOfConnectedGateways < change.PreviousNumberOfConnectedGateways)
                     disruptions.Occur();
             });
+            SocketTransport.Use(client.Services);
             client.Configure<ClientConnectionOptions>(o => o.ConfigureConnection(handshake.Call));
             client.Configure<GatewayOptions>(o => o.GatewayListRefreshPeriod = Limits.GatewayRefresh);
             client.Configure<ClientMessagingOptions>(o =>

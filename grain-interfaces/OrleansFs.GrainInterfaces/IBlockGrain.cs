@@ -16,7 +16,7 @@ public interface IBlockGrain : IGrainWithStringKey
 
     /// <summary>The whole block; <c>EIO</c> where it cannot be had or is not what its name says.</summary>
     [Alias("Read"), ReadOnly, AlwaysInterleave]
-    ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(CancellationToken cancellation);
+    ValueTask<BytesReply> ReadAsync(CancellationToken cancellation);
 
     /// <summary>Makes the block local. <c>EIO</c> where no copy can serve it.</summary>
     [Alias("Fetch"), ResponseTimeout(Limits.LongCallTimeout)]

@@ -22,7 +22,7 @@ public interface IContentGrain : IGrainWithStringKey
     /// <param name="cancellation">Cancels the wait.</param>
     /// <returns>The bytes; fewer only at the end of the content.</returns>
     [Alias("Read"), ReadOnly]
-    ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(SessionTicket session, ContentName content, long offset, int length, CancellationToken cancellation);
+    ValueTask<BytesReply> ReadAsync(SessionTicket session, ContentName content, long offset, int length, CancellationToken cancellation);
 
     /// <param name="session">The session.</param>
     /// <param name="contents">At most <see cref="Limits.MaxInodesPerCall"/>.</param>

@@ -16,7 +16,7 @@ public interface IFileGrain : IGrainWithStringKey
     /// <param name="cancellation">Cancels the wait.</param>
     /// <returns>The bytes; fewer only at the end of the file.</returns>
     [Alias("Read"), ReadOnly]
-    ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation);
+    ValueTask<BytesReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation);
 
     /// <param name="request">The request.</param>
     /// <param name="offset">First byte.</param>

@@ -23,27 +23,27 @@ public interface INamespaceGrain : IGrainWithStringKey
     ValueTask<FsResult<Attributes>> SetAttributesAsync(ChangeRequest request, InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation);
 
     [Alias("ReadLink"), ReadOnly]
-    ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
+    ValueTask<BytesReply> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
 
     [Alias("Create")]
-    ValueTask<FsResult<Attributes>> CreateAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
+    ValueTask<NameReply> CreateAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
         CancellationToken cancellation);
 
     [Alias("CreateUnnamed")]
     ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ChangeRequest request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation);
 
     [Alias("Link")]
-    ValueTask<FsResult<Attributes>> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<NameReply> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     [Alias("Unlink")]
-    ValueTask<FsResult> UnlinkAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<NameReply> UnlinkAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     [Alias("RemoveDirectory")]
-    ValueTask<FsResult> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<NameReply> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     /// <remarks>A file that takes the place of another is sealed first, which may take a while.</remarks>
     [Alias("Rename"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult> RenameAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, InodeNumber newDirectory,
+    ValueTask<NameReply> RenameAsync(ChangeRequest request, InodeNumber directory, [Immutable] ReadOnlyMemory<byte> name, InodeNumber newDirectory,
         [Immutable] ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller, CancellationToken cancellation);
 
     /// <param name="session">The session.</param>
@@ -57,14 +57,14 @@ public interface INamespaceGrain : IGrainWithStringKey
         CancellationToken cancellation);
 
     [Alias("GetXattr"), ReadOnly]
-    ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(SessionTicket session, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
+    ValueTask<BytesReply> GetXattrAsync(SessionTicket session, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);
 
     [Alias("SetXattr")]
     ValueTask<FsResult> SetXattrAsync(ChangeRequest request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, [Immutable] ReadOnlyMemory<byte> value, XattrFlags flags,
         CancellationToken cancellation);
 
     [Alias("ListXattr"), ReadOnly]
-    ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
+    ValueTask<BytesReply> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation);
 
     [Alias("RemoveXattr")]
     ValueTask<FsResult> RemoveXattrAsync(ChangeRequest request, InodeNumber inode, [Immutable] ReadOnlyMemory<byte> name, CancellationToken cancellation);

@@ -28,8 +28,8 @@ internal sealed class BlockGrain : IGrainBase, IBlockGrain
 
     public ValueTask<FsResult<BlockInfo>> GetInfoAsync(CancellationToken cancellation) => new(_copy.GetBlock(_hash));
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(CancellationToken cancellation) =>
-        _sessions.Reads.RunAsync(() => _copy.ReadBlockAsync(_hash, cancellation), cancellation);
+    public ValueTask<BytesReply> ReadAsync(CancellationToken cancellation) =>
+        _sessions.Reads.RunAsync(() => BytesReply.Of(_copy.ReadBlockAsync(_hash, cancellation)), cancellation);
 
     public ValueTask<FsResult> FetchAsync(CancellationToken cancellation) =>
         _sessions.Reads.RunAsync(() => _copy.FetchBlockAsync(_hash, cancellation), cancellation);

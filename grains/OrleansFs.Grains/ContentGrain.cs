@@ -28,17 +28,17 @@ internal sealed class ContentGrain : IGrainBase, IContentGrain
     public ValueTask<FsResult<ContentInfo>> HoldAsync(SessionTicket session, ContentName content, CancellationToken cancellation) =>
         Find(session, out var error) is { } access ? _sessions.Reads.RunAsync(() => access.HoldAsync(content, cancellation), cancellation) : new(error);
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(SessionTicket session, ContentName content, long offset, int length, CancellationToken cancellation)
+    public ValueTask<BytesReply> ReadAsync(SessionTicket session, ContentName content, long offset, int length, CancellationToken cancellation)
     {
         if (Find(session, out var error) is not { } access)
             return new(error);
         return length is < 1 or > GrainInterfaces.Limits.MaxTransfer ? new(Errno.EINVAL) : _sessions.Reads.RunAsync(Read, cancellation);
 
-        async ValueTask<FsResult<ReadOnlyMemory<byte>>> Read()
+        async ValueTask<BytesReply> Read()
         {
             byte[] buffer = GC.AllocateUninitializedArray<byte>(length);
             var result = await access.ReadAsync(content, offset, buffer, cancellation);
-            return result.TryGet(out int read, out var failed) ? new ReadOnlyMemory<byte>(buffer, 0, read) : failed;
+            return result.TryGet(out int read, out var failed) ? new BytesReply { Bytes = buffer.AsMemory(0, read) } : failed;
         }
     }
 

@@ -26,7 +26,7 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
 
     public IGrainContext GrainContext { get; }
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation)
+    public ValueTask<BytesReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation)
     {
         if (_sessions.Find(session) is not { } s)
             return new(Errno.ENOTCONN);
@@ -113,11 +113,11 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         return FsResult.Ok;
     }
 
-    private async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
+    private async ValueTask<BytesReply> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
     {
         byte[] buffer = GC.AllocateUninitializedArray<byte>(length);
         var result = await session.Access.ReadAsync(_inode, offset, buffer, cancellation);
-        return result.TryGet(out int read, out var error) ? new ReadOnlyMemory<byte>(buffer, 0, read) : error;
+        return result.TryGet(out int read, out var error) ? new BytesReply { Bytes = buffer.AsMemory(0, read) } : error;
     }
 
     private ValueTask<TResult> Change<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> change, CancellationToken cancellation)

@@ -16,6 +16,7 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
 {
     private readonly CopySessions _sessions;
     private readonly bool _isOfThisVolume;
+    private int _changing;
 
     public NamespaceGrain(IGrainContext context, CopySessions sessions)
     {
@@ -43,29 +44,40 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
             cancellation,
             (change.Mask & AttributeMask.Size) != 0 ? inode : null);
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
-        Find(session) is { } s ? s.Access.ReadLinkAsync(inode, cancellation) : new(Unknown);
+    public ValueTask<BytesReply> ReadLinkAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
+        Find(session) is { } s ? BytesReply.Of(s.Access.ReadLinkAsync(inode, cancellation)) : new(Unknown);
 
-    public ValueTask<FsResult<Attributes>> CreateAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller,
-        CancellationToken cancellation) => OnceHeld(request, (s, access) => Naming(s, directory, access).CreateAsync(directory, name, inode, caller, cancellation), cancellation);
+    public ValueTask<NameReply> CreateAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
+        NamedAsync(request, directory, OnceHeld(request, (s, access) => Naming(s, directory, access).CreateAsync(directory, name, inode, caller, cancellation), cancellation), cancellation);
 
     public ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ChangeRequest request, InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation) =>
         OnceHeld(request, (s, access) => CreateUnnamedAsync(s, access, directory, inode, caller, cancellation), cancellation);
 
-    public ValueTask<FsResult<Attributes>> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        OnceHeld(request, (s, access) => Naming(s, directory, access).LinkAsync(inode, directory, name, cancellation), cancellation);
+    public ValueTask<NameReply> LinkAsync(ChangeRequest request, InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        NamedAsync(request, directory, OnceHeld(request, (s, access) => Naming(s, directory, access).LinkAsync(inode, directory, name, cancellation), cancellation), cancellation);
 
-    public ValueTask<FsResult> UnlinkAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, (s, access) => Naming(s, directory, access).UnlinkAsync(directory, name, cancellation));
+    public ValueTask<NameReply> UnlinkAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        RemovedAsync(request, directory, Once(request, (s, access) => Naming(s, directory, access).UnlinkAsync(directory, name, cancellation)), cancellation);
 
-    public ValueTask<FsResult> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        Once(request, (s, access) => Naming(s, directory, access).RemoveDirectoryAsync(directory, name, cancellation));
+    public ValueTask<NameReply> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+        RemovedAsync(request, directory, Once(request, (s, access) => Naming(s, directory, access).RemoveDirectoryAsync(directory, name, cancellation)), cancellation);
 
-    public ValueTask<FsResult> RenameAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
-        RenameFlags flags, Caller caller, CancellationToken cancellation) =>
-        Once(
+    public async ValueTask<NameReply> RenameAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
+        RenameFlags flags, Caller caller, CancellationToken cancellation)
+    {
+        var result = await Once(
             request,
             (s, access) => _sessions.Writes.RunAsync(() => Naming(s, newDirectory, Naming(s, directory, access)).RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation));
+        if (!result.IsOk || Find(request.Ticket) is not { Leases: not null } session)
+            return new NameReply { Error = result.Error };
+        var moved = await session.LookupAsync(_sessions.Leases, newDirectory, newName, cancellation);
+        return new NameReply
+        {
+            Inode = moved.IsOk ? moved.Value : null,
+            Directory = await LeasedAsync(request.Ticket, directory, cancellation),
+            NewDirectory = newDirectory == directory ? null : await LeasedAsync(request.Ticket, newDirectory, cancellation),
+        };
+    }
 
     public async ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes,
         CancellationToken cancellation)
@@ -86,10 +98,10 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         return page;
     }
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(SessionTicket session, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
+    public ValueTask<BytesReply> GetXattrAsync(SessionTicket session, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
         Find(session) is not { } s ? new(Unknown)
-        : OwnXattr.Is(name.Span) ? _sessions.Reads.RunAsync(() => s.Access.GetXattrAsync(inode, name, cancellation), cancellation)
-        : s.Access.GetXattrAsync(inode, name, cancellation);
+        : OwnXattr.Is(name.Span) ? _sessions.Reads.RunAsync(() => BytesReply.Of(s.Access.GetXattrAsync(inode, name, cancellation)), cancellation)
+        : BytesReply.Of(s.Access.GetXattrAsync(inode, name, cancellation));
 
     public ValueTask<FsResult> SetXattrAsync(ChangeRequest request, InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags,
         CancellationToken cancellation) =>
@@ -100,8 +112,8 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
                 : access.SetXattrAsync(inode, name, value, flags, cancellation),
             OwnXattr.Is(name.Span) ? inode : null);
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
-        Find(session) is { } s ? s.Access.ListXattrAsync(inode, cancellation) : new(Unknown);
+    public ValueTask<BytesReply> ListXattrAsync(SessionTicket session, InodeNumber inode, CancellationToken cancellation) =>
+        Find(session) is { } s ? BytesReply.Of(s.Access.ListXattrAsync(inode, cancellation)) : new(Unknown);
 
     public ValueTask<FsResult> RemoveXattrAsync(ChangeRequest request, InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
         Once(request, (_, access) => access.RemoveXattrAsync(inode, name, cancellation));
@@ -122,6 +134,24 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         session.Lease(_sessions.Leases, directory);
         return access;
     }
+
+    private async ValueTask<NameReply> NamedAsync(ChangeRequest request, InodeNumber directory, ValueTask<FsResult<Attributes>> change, CancellationToken cancellation)
+    {
+        var result = await change;
+        return result.TryGet(out var inode, out var error)
+            ? new NameReply { Inode = inode, Directory = await LeasedAsync(request.Ticket, directory, cancellation) }
+            : new NameReply { Error = error };
+    }
+
+    private async ValueTask<NameReply> RemovedAsync(ChangeRequest request, InodeNumber directory, ValueTask<FsResult> change, CancellationToken cancellation)
+    {
+        var result = await change;
+        return result.IsOk ? new NameReply { Directory = await LeasedAsync(request.Ticket, directory, cancellation) } : new NameReply { Error = result.Error };
+    }
+
+    /// <summary>Attributes for a session that keeps them; null for one that keeps nothing, and where the inode is gone.</summary>
+    private async ValueTask<Attributes?> LeasedAsync(SessionTicket ticket, InodeNumber inode, CancellationToken cancellation) =>
+        Find(ticket) is { Leases: not null } session && (await session.GetAttributesAsync(_sessions.Leases, inode, cancellation)).TryGet(out var attributes, out _) ? attributes : null;
 
     private static async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(ClientSession session, IVolumeAccess access, InodeNumber directory, NewInode inode, Caller caller,
         CancellationToken cancellation)
@@ -146,13 +176,21 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         async ValueTask<TResult> Committed(ClientSession session)
         {
             var record = new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence));
-            var result = await operation(session, session.Once(record));
-            if (result.Error != Errno.None)
+            Interlocked.Increment(ref _changing);
+            try
+            {
+                var result = await operation(session, session.Once(record));
+                if (result.Error != Errno.None)
+                    return result;
+                var committed = _sessions.Commits.JoinAsync(alone: Volatile.Read(ref _changing) == 1);
+                await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
+                await committed;
                 return result;
-            var committed = _sessions.Commits.JoinAsync();
-            await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
-            await committed;
-            return result;
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _changing);
+            }
         }
     }
 

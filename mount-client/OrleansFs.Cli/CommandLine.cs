@@ -18,6 +18,12 @@ internal static class CommandLine
 {
     public const string CheckName = "fsck";
 
+    private const string MountName = "mount";
+
+    private const string SiloName = "silo";
+
+    private const string DataName = "--data";
+
     private const string SqlitePrefix = "sqlite:";
 
     private const string WhereHelp = "a mount of the volume, or the cluster: sqlite:FILE or a PostgreSQL connection string";
@@ -34,9 +40,18 @@ internal static class CommandLine
         Why(), Promote(), Export(), UnmountHelper(),
     };
 
+    /// <summary>Whether what the command does with each request is a message to another process, or from one.</summary>
+    public static bool AnswersOverTheNetwork(ParseResult parsed) =>
+        parsed.CommandResult.Command.Name switch
+        {
+            SiloName => true,
+            MountName => parsed.GetResult(DataName) is null,
+            _ => false,
+        };
+
     private static Command Mount()
     {
-        var data = new Option<string?>("--data") { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", HelpName = "DIR" };
+        var data = new Option<string?>(DataName) { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", HelpName = "DIR" };
         var name = new Option<string?>("--name") { Description = "with --data: the name of this copy in the cluster; without it, the one it has, or master", HelpName = "NAME" };
         var network = new SiloNetworkOptions();
         var replication = new ReplicationOptions();
@@ -60,7 +75,7 @@ internal static class CommandLine
         var log = new Option<string?>("--log-file") { Description = "write the log there instead of to standard error", HelpName = "FILE" };
         var verbose = new Option<bool>("--verbose", "-v") { Description = "log more" };
         var ready = new Option<string?>(BackgroundStart.ReadyOption) { Hidden = true };
-        var command = new Command("mount", "Mount a volume until it is unmounted or a signal comes: one in a folder (--data), which this process serves, or one that a silo serves (--cluster alone).")
+        var command = new Command(MountName, "Mount a volume until it is unmounted or a signal comes: one in a folder (--data), which this process serves, or one that a silo serves (--cluster alone).")
         {
             data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy, listXattrs, records, noHashFolder,
         };
@@ -117,7 +132,7 @@ internal static class CommandLine
             : network;
 
     private static Command Silo() => SiloCommand.Build(
-        new Command("silo", "Serve one copy of a volume, without a mount, until a signal comes."),
+        new Command(SiloName, "Serve one copy of a volume, without a mount, until a signal comes."),
         "orleansfs silo",
         verbose => LoggerFactory.Create(logging => HostLogging.Configure(logging, verbose).Services.AddSingleton<ILoggerProvider>(_ => new LineLog(null, TimeProvider.System))));
 

@@ -12,6 +12,7 @@ using Orleans.Runtime;
 using Orleans.Runtime.MembershipService;
 using OrleansFs.Client;
 using OrleansFs.Client.Security;
+using OrleansFs.Client.Transport;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains;
 using OrleansFs.Grains.Sessions;
@@ -85,6 +86,7 @@ internal static class SiloBuilding
             // A lock that is waited for is granted or it is not: the caller learns which.
             o.WaitForCancellationAcknowledgement = true;
         });
+        SocketTransport.Use(silo.Services);
         var silence = new SilentConnections(options.Time);
         silo.Configure<SiloConnectionOptions>(o =>
         {

@@ -68,6 +68,9 @@ public sealed partial class VolumeClient : IAsyncDisposable
     {
         if (!TrySplit(path, out string[] names))
             return Errno.EINVAL;
+        // What is known is answered without a call, which would say so.
+        if (cancellation.IsCancellationRequested)
+            return Errno.EINTR;
         var found = await _volume.GetAttributesAsync(InodeNumber.Root, cancellation);
         foreach (string name in names)
         {

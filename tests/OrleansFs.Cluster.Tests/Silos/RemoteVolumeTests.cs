@@ -192,7 +192,7 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         var block = _connection.Grains.GetGrain<IBlockGrain>(new BlockKey(BlockHash.Of(data), _silo.Copy).ToString());
         var info = (await block.GetInfoAsync(Cancellation)).Value;
         Assert.Equal((data.Length, 1L, BlockResidency.Local), (info.Length, info.ReferenceCount, info.Residency));
-        Assert.True((await block.ReadAsync(Cancellation)).Value.Span.SequenceEqual(data));
+        Assert.True((await block.ReadAsync(Cancellation)).Bytes.Span.SequenceEqual(data));
         Assert.True((await block.VerifyAsync(Cancellation)).IsOk);
         Assert.True((await block.FetchAsync(Cancellation)).IsOk);
         Assert.Equal(Errno.EBUSY, (await block.EvictAsync(Cancellation)).Error);

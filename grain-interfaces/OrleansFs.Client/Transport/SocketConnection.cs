@@ -1,0 +1,194 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace OrleansFs.Client.Transport;
+
+/// <summary>One TCP connection: two pipes, and for each a loop between it and the socket.</summary>
+/// <remarks>Who reads goes on in the thread that has received, and who writes sends himself: both only hand messages on, and a change of threads costs more than that.</remarks>
+internal sealed class SocketConnection : ConnectionContext
+{
+    private readonly Socket _socket;
+    private readonly Pipe _received = NewPipe();
+    private readonly Pipe _sent = NewPipe();
+    private readonly CancellationTokenSource _closed = new();
+    private readonly TaskCompletionSource _told = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<ArraySegment<byte>> _gathered = [];
+    private Task _loops = Task.CompletedTask;
+    private ConnectionAbortedException? _reason;
+    private int _isShut;
+
+    private SocketConnection(Socket socket)
+    {
+        _socket = socket;
+        Transport = new Ends(_received.Reader, _sent.Writer);
+        (LocalEndPoint, RemoteEndPoint) = (socket.LocalEndPoint, socket.RemoteEndPoint);
+        ConnectionClosed = _closed.Token;
+    }
+
+    public override string ConnectionId { get; set; } = Guid.NewGuid().ToString("N");
+
+    public override IFeatureCollection Features { get; } = new FeatureCollection();
+
+    public override IDictionary<object, object?> Items { get; set; } = new ConnectionItems();
+
+    public override IDuplexPipe Transport { get; set; }
+
+    /// <summary>Takes a connected socket over.</summary>
+    public static SocketConnection Start(Socket socket)
+    {
+        var connection = new SocketConnection(socket);
+        connection._loops = Task.WhenAll(connection.ReceiveAsync(), connection.SendAsync());
+        return connection;
+    }
+
+    public override void Abort(ConnectionAbortedException abortReason)
+    {
+        Shut(abortReason);
+        _sent.Reader.CancelPendingRead();
+    }
+
+    /// <summary>When nobody reads or writes any more.</summary>
+    public override async ValueTask DisposeAsync()
+    {
+        await Transport.Input.CompleteAsync();
+        await Transport.Output.CompleteAsync();
+        await _loops;
+        _closed.Dispose();
+        await base.DisposeAsync();
+    }
+
+    private static Pipe NewPipe() => new(new PipeOptions(
+        readerScheduler: PipeScheduler.Inline,
+        writerScheduler: PipeScheduler.ThreadPool,
+        pauseWriterThreshold: Limits.PipePause,
+        resumeWriterThreshold: Limits.PipePause / 2,
+        minimumSegmentSize: Limits.PipeSegment,
+        useSynchronizationContext: false));
+
+    private async Task ReceiveAsync()
+    {
+        // Not in the thread that begins it: what is there already is the business of who reads.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        Exception? failure = null;
+        try
+        {
+            while (true)
+            {
+                int received = await _socket.ReceiveAsync(_received.Writer.GetMemory(Limits.LeastReceive), SocketFlags.None);
+                if (received == 0)
+                    break;
+                _received.Writer.Advance(received);
+                if (await _received.Writer.FlushAsync() is { IsCompleted: true } or { IsCanceled: true })
+                    break;
+            }
+        }
+        catch (SocketException e)
+        {
+            failure = new ConnectionResetException(e.Message, e);
+        }
+        catch (ObjectDisposedException)
+        {
+            // By Shut, which says why.
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+        await _received.Writer.CompleteAsync(Volatile.Read(ref _reason) ?? failure);
+        ThreadPool.UnsafeQueueUserWorkItem(connection => connection.TellClosed(), this, preferLocal: false);
+        await _told.Task;
+    }
+
+    private async Task SendAsync()
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        Exception? failure = null;
+        try
+        {
+            while (true)
+            {
+                var result = await _sent.Reader.ReadAsync();
+                if (result.IsCanceled)
+                    break;
+                if (!result.Buffer.IsEmpty)
+                    await SendAsync(result.Buffer);
+                _sent.Reader.AdvanceTo(result.Buffer.End);
+                if (result.IsCompleted)
+                    break;
+            }
+        }
+        catch (SocketException e)
+        {
+            failure = new ConnectionResetException(e.Message, e);
+        }
+        catch (ObjectDisposedException)
+        {
+            // By Shut, which says why.
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+        Shut(failure is null ? new ConnectionAbortedException("nothing more is sent") : new ConnectionAbortedException(failure.Message, failure));
+        await _sent.Reader.CompleteAsync(failure);
+        // Whoever has more to read has no use for it.
+        _received.Writer.CancelPendingFlush();
+    }
+
+    /// <remarks>A send of a stream socket completes when all is sent.</remarks>
+    private async ValueTask SendAsync(ReadOnlySequence<byte> buffer)
+    {
+        if (buffer.IsSingleSegment)
+        {
+            await _socket.SendAsync(buffer.First, SocketFlags.None);
+            return;
+        }
+        _gathered.Clear();
+        foreach (var memory in buffer)
+        {
+            if (!MemoryMarshal.TryGetArray(memory, out var segment))
+                throw new InvalidOperationException("a pipe's memory is no array");
+            _gathered.Add(segment);
+        }
+        await _socket.SendAsync(_gathered, SocketFlags.None);
+    }
+
+    private void Shut(ConnectionAbortedException reason)
+    {
+        if (Interlocked.Exchange(ref _isShut, 1) != 0)
+            return;
+        Volatile.Write(ref _reason, reason);
+        try
+        {
+            _socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It is down already.
+        }
+        _socket.Dispose();
+    }
+
+    private void TellClosed()
+    {
+        try
+        {
+            _closed.Cancel();
+        }
+        finally
+        {
+            _told.TrySetResult();
+        }
+    }
+
+    private sealed class Ends(PipeReader input, PipeWriter output) : IDuplexPipe
+    {
+        public PipeReader Input => input;
+
+        public PipeWriter Output => output;
+    }
+}
