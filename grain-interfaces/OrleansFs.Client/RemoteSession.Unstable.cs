@@ -232,7 +232,7 @@ internal sealed partial class RemoteSession
         while (error == Errno.EBUSY);
         if (error == Errno.ENOTCONN)
             throw new CopyAwayException(Copy.Copy);
-        // ESTALE: the file is gone by now, and what was written to it with it. EPERM: it has become immutable or append-only since, and what it had then is on disk with that.
+        // ESTALE: the file is gone by now, and what was written to it with it. EPERM: it is immutable or append-only, or was in the meantime, and what it had then is on disk with that.
         if (error is not (Errno.None or Errno.ESTALE or Errno.EPERM))
         {
             _unstable.Lose(change.Inode);

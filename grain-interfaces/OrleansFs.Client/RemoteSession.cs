@@ -14,16 +14,13 @@ namespace OrleansFs.Client;
 /// </remarks>
 internal sealed partial class RemoteSession : IAsyncDisposable
 {
-    private const int RecoverySlot = GrainInterfaces.Limits.MaxSlots - 1;
-
     private readonly ISessionGrain _grain;
     private readonly VolumeConnection _connection;
     private readonly RemoteVolumeOptions _options;
     private readonly IInodeHolder _holder;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    // The last slot is for bringing a session back: all others may be taken by calls that wait for just that.
-    private readonly SlotPool _slots = new(RecoverySlot);
+    private readonly SlotPool _slots = new(GrainInterfaces.Limits.RecoverySlot);
     private readonly SemaphoreSlim _attaching = new(1);
     private readonly SemaphoreSlim _wake = new(0);
     private readonly CancellationTokenSource _ended = new();
@@ -368,7 +365,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private static TaskCompletionSource NewMove() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Names a request of those that bring the session back, one at a time: <see cref="_attaching"/> is held.</summary>
-    private ChangeRequest Recovery(SessionTicket ticket) => new(ticket, RecoverySlot, ++_recoverySequence);
+    private ChangeRequest Recovery(SessionTicket ticket) => new(ticket, GrainInterfaces.Limits.RecoverySlot, ++_recoverySequence);
 
     private void Away(string reason)
     {

@@ -16,6 +16,9 @@ public static class Limits
     /// background by default; a slot is some 300 bytes.</summary>
     public const int MaxSlots = 256;
 
+    /// <summary>The slot for what brings a session back at a copy that was started anew, one at a time: locks, and content that was answered before. All others may be taken by calls that wait for just that.</summary>
+    public const int RecoverySlot = MaxSlots - 1;
+
     /// <summary>Inodes in one message of a session: what fits a page of answers without making a call long.</summary>
     public const int MaxInodesPerCall = 1024;
 

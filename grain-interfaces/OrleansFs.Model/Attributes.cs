@@ -83,6 +83,12 @@ public enum InodeFlags
     AppendOnly = 0x20,
     NoDump = 0x40,
     NoAccessTime = 0x80,
+
+    /// <summary>
+    /// The volume's own, shown to no program: the file was immutable or append-only once. What a client wrote before that is not written again by it after a restart of the copy, for it would go over what has come
+    /// since; so what is written now is on disk when it is answered. (A bit that Linux uses for directories only.)
+    /// </summary>
+    WasGuarded = 0x40000000,
 }
 
 /// <summary>Which attributes a change sets; values that are not named stay.</summary>

@@ -82,7 +82,7 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     private ValueTask<FsResult<long>> AppendAsync(ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
         RecalledAsync(request, _inode, _sessions.RunOnceAsync(
             request,
-            s => _sessions.Writes.RunAsync(() => RecordedAsync(s, request, data, flags, cancellation), cancellation),
+            s => _sessions.Writes.RunAsync(() => s.ChangeContentAsync(request, _inode, () => RecordedAsync(s, request, data, flags, cancellation)), cancellation),
             (s, reply) => _sessions.Writes.RunAsync(() => WriteAgainAsync(s, reply, data, (flags & ~WriteFlags.Append) | WriteFlags.Again, cancellation), cancellation)));
 
     private async ValueTask<FsResult<long>> RecordedAsync(ClientSession session, ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
@@ -121,7 +121,7 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     }
 
     private ValueTask<TResult> Change<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> change, CancellationToken cancellation)
-        where TResult : struct, IFsResult<TResult> => RecalledAsync(request, _inode, _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => change(s), cancellation)));
+        where TResult : struct, IFsResult<TResult> => RecalledAsync(request, _inode, _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => s.ChangeContentAsync(request, _inode, () => change(s)), cancellation)));
 
     /// <summary>Content is changed: answered when no other session holds to what was before.</summary>
     private async ValueTask<TResult> RecalledAsync<TResult>(ChangeRequest request, InodeNumber changed, ValueTask<TResult> call)

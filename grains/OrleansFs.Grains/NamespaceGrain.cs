@@ -38,9 +38,9 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     public ValueTask<FsResult<Attributes>> SetAttributesAsync(ChangeRequest request, InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
         OnceHeld(
             request,
-            (_, access) => (change.Mask & AttributeMask.Size) == 0
+            (s, access) => (change.Mask & AttributeMask.Size) == 0
                 ? access.SetAttributesAsync(inode, change, caller, cancellation)
-                : _sessions.Writes.RunAsync(() => access.SetAttributesAsync(inode, change, caller, cancellation), cancellation),
+                : _sessions.Writes.RunAsync(() => s.ChangeContentAsync(request, inode, () => access.SetAttributesAsync(inode, change, caller, cancellation)), cancellation),
             cancellation,
             (change.Mask & AttributeMask.Size) != 0 ? inode : null);
 

@@ -153,7 +153,7 @@ internal static class InodeFlagsIoctl
         if (destination.Length < written)
             return false;
         destination[..written].Clear();
-        uint value = (uint)flags;
+        uint value = (uint)(flags & Known);
         if (command == GetExtended)
         {
             value = 0;

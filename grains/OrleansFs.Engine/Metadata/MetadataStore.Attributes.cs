@@ -61,7 +61,7 @@ internal sealed partial class MetadataStore
     private static Errno CheckAttributes(InodeFlags flags, in AttributeChange change)
     {
         const AttributeMask Guarded = AttributeMask.Mode | Owner | ExplicitTimes;
-        if ((change.Mask & AttributeMask.Flags) != 0 && (change.Flags & ~SettableFlags) != 0)
+        if ((change.Mask & AttributeMask.Flags) != 0 && (change.Flags & ~(SettableFlags | InodeFlags.WasGuarded)) != 0)
             return Errno.EOPNOTSUPP;
         // The kernel writes back the modify and the change time of a file that it has cached, and nothing else with them: who wrote was allowed to. (A utimensat of the modify time alone
         // looks the same.) With anything else a change time is the kernel's stamp on a caller's change.
@@ -93,6 +93,13 @@ internal sealed partial class MetadataStore
         return (mode & Mode.S_IXGRP) != 0 ? mode & ~Mode.S_ISGID : mode;
     }
 
+    /// <summary>A file that is guarded no more is marked for ever: nobody knows who may still have what was written before.</summary>
+    private static InodeFlags KeptMark(in Attributes shown, InodeFlags next)
+    {
+        const InodeFlags Guards = InodeFlags.Immutable | InodeFlags.AppendOnly;
+        return shown.IsRegular && (shown.Flags & ~next & Guards) != 0 ? InodeFlags.WasGuarded : shown.Flags & InodeFlags.WasGuarded;
+    }
+
     private void Set(Inode inode, in AttributeChange change, uint mode)
     {
         var mask = change.Mask;
@@ -109,7 +116,7 @@ internal sealed partial class MetadataStore
             if ((mask & AttributeMask.Gid) != 0)
                 a = a with { Gid = change.Gid };
             if ((mask & AttributeMask.Flags) != 0)
-                a = a with { Flags = change.Flags };
+                a = a with { Flags = change.Flags & SettableFlags | KeptMark(a, change.Flags) };
             if ((mask & AttributeMask.AccessTimeNow) != 0)
                 a = a with { AccessTime = now };
             else if ((mask & AttributeMask.AccessTime) != 0)

@@ -88,6 +88,44 @@ public sealed class GuardedFileTests : IAsyncLifetime
         Assert.Equal(Errno.None, (await _second.SyncAsync(log, false, Cancellation)).Error);
     }
 
+    /// <summary>
+    /// What was done before the flag is older than the records that came under it, whoever did it and however late it is made again; and what came after the flag was taken away is not lost for that.
+    /// </summary>
+    [Theory]
+    [InlineData(InodeFlags.AppendOnly)]
+    [InlineData(InodeFlags.Immutable)]
+    public async Task What_was_done_before_a_flag_is_not_made_again_when_the_flag_is_gone(InodeFlags flag)
+    {
+        var file = await CreateAsync("file");
+        await WriteAsync(_first, file, 0, new string('a', 600));
+        await WriteAsync(_second, file, 100, new string('b', 600));
+        foreach (var access in new[] { _first, _second })
+            Assert.True((await access.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.Size, Size = access == _first ? 650 : 300 }, default, Cancellation)).IsOk);
+        Assert.True((await _second.AllocateAsync(file, AllocateMode.PunchHole | AllocateMode.KeepSize, 0, 100, Cancellation)).IsOk);
+        await FlagAsync(file, flag);
+        string before = new string('\0', 100) + new string('b', 200);
+        string expected = before;
+        if (flag == InodeFlags.AppendOnly)
+        {
+            expected += "one record";
+            Assert.Equal(300, (await _second.AppendAsync(file, "one record"u8.ToArray(), null, durable: false, Cancellation)).Value.Offset);
+        }
+        await FlagAsync(file, InodeFlags.None);
+        await RestartAsync();
+        Assert.Equal(expected, await ReadAsync(file));
+
+        // The file is one like any other: what is written, cut and punched now survives too, by whoever.
+        Assert.True((await _first.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.Size, Size = 200 }, default, Cancellation)).IsOk);
+        await WriteAsync(_second, file, 200, "after");
+        Assert.True((await _first.AllocateAsync(file, AllocateMode.PunchHole | AllocateMode.KeepSize, 150, 10, Cancellation)).IsOk);
+        Assert.Equal(205, (await _first.WriteAsync(file, 0, "end"u8.ToArray(), WriteFlags.Append, Cancellation)).Value);
+        await RestartAsync();
+        Assert.Equal(before[..150] + new string('\0', 10) + before[160..200] + "afterend", await ReadAsync(file));
+        foreach (var access in new[] { _first, _second })
+            Assert.Equal(Errno.None, (await access.SyncAsync(file, false, Cancellation)).Error);
+        Assert.Equal(InodeFlags.None, (await _first.GetAttributesAsync(file, Cancellation)).Value.Flags & (InodeFlags.Immutable | InodeFlags.AppendOnly));
+    }
+
     private async Task RestartAsync()
     {
         await _silo.KillAsync();
