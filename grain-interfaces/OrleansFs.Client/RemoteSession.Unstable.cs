@@ -40,8 +40,8 @@ internal sealed partial class RemoteSession
                 sent = request.Ticket;
                 return File(inode).WriteAsync(request, at, buffer.AsMemory(0, length), how, token);
             }, cancellation);
-            // Answered at the first attempt: nobody reads the buffer any more. After a lost answer a message may still be on its way out, and the array is left to the collector.
-            bool isLent = attempts != 1 || result.Error == Errno.EINTR;
+            // Answered at the first attempt: nobody reads the buffer any more. After a lost answer, or none, a message may still be on its way out, and the array is left to the collector.
+            bool isLent = attempts != 1 || result.Error is Errno.EINTR or Errno.EIO;
             if (!result.TryGet(out offset, out _))
             {
                 _unstable.Unreserve(length);
@@ -93,7 +93,7 @@ internal sealed partial class RemoteSession
                     return File(inode).WriteManyAsync(request, now, data, how, token);
                 }, CancellationToken.None)).Error;
             }
-            bool isLent = attempts != 1;
+            bool isLent = attempts != 1 || error == Errno.EIO;
             if (WriteBehind.IsForRecords(batch, error))
                 return error;
             if (error != Errno.None)

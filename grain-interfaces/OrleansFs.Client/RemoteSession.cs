@@ -30,6 +30,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private long _recoverySequence;
     private Task _beating = Task.CompletedTask;
     private Task _stabilizing = Task.CompletedTask;
+    private readonly Silence _silence = new();
     private int _isAway;
 
     private RemoteSession(VolumeConnection connection, SessionId id, SessionGrant grant, IInodeHolder holder, RemoteVolumeOptions options)
@@ -104,55 +105,6 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         return session;
     }
 
-    /// <summary>Asks something that changes nothing, or that does no harm twice. Cancelled: <c>EINTR</c>, at once.</summary>
-    public async ValueTask<TResult> AskAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
-        where TResult : struct, IFsResult<TResult>
-    {
-        try
-        {
-            while (true)
-            {
-                var result = await RepeatAsync((ticket, token) => new ValueTask<TResult>(call(ticket, token).AsTask().WaitAsync(token)), cancellation);
-                if (result.Error != Errno.EBUSY)
-                    return result;
-                await Task.Delay(Limits.FirstRetry, _time, cancellation);
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            return TResult.Failed(Errno.EINTR);
-        }
-    }
-
-    /// <summary>Changes something once. A cancellation is passed on to the copy, whose answer is awaited: <c>EINTR</c> where nothing was done.</summary>
-    public async ValueTask<TResult> ChangeAsync<TResult>(Func<ChangeRequest, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
-        where TResult : struct, IFsResult<TResult>
-    {
-        try
-        {
-            while (true)
-            {
-                var (slot, sequence) = await _slots.TakeAsync(cancellation);
-                try
-                {
-                    var result = await RepeatAsync((ticket, token) => call(new ChangeRequest(ticket, slot, sequence), token), cancellation);
-                    if (result.Error != Errno.EBUSY)
-                        return result;
-                }
-                finally
-                {
-                    _slots.Return(slot);
-                }
-                // Refused for want of room, and the slot remembers that: the same change again is a new request.
-                await Task.Delay(Limits.FirstRetry, _time, cancellation);
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            return TResult.Failed(Errno.EINTR);
-        }
-    }
-
     /// <summary>This session made the inode without a name: the copy is told when the mount forgets it.</summary>
     public void Hold(InodeNumber inode) => _orphans.Hold(inode);
 
@@ -188,66 +140,12 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _ended.Dispose();
     }
 
-    /// <summary>The answer to a call; <see cref="CopyAwayException"/> as soon as the connection by which it was to come may be lost, or the copy is known to be another run.</summary>
-    private async ValueTask<TResult> AnsweredAsync<TResult>(Func<CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
-    {
-        var disruption = _connection.Disruption;
-        var moved = Volatile.Read(ref _moved).Task;
-        var answer = call(cancellation);
-        if (answer.IsCompleted)
-            return await answer;
-        var task = answer.AsTask();
-        if (await Task.WhenAny(task, disruption, moved) == task)
-            return await task;
-        // Whatever becomes of it: nobody waits for it any more.
-        _ = task.ContinueWith(lost => lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        throw new CopyAwayException(Copy.Copy);
-    }
-
     private static string Refusal(CopyName copy, Errno error) => error switch
     {
         Errno.EBUSY => $"the copy '{copy}' is mounted by its own process alone; mounted there with --cluster, it can be shared",
         Errno.EMFILE => $"the copy '{copy}' has as many mounts as it takes",
         _ => $"the copy '{copy}' accepts no mount: {error}",
     };
-
-    private async ValueTask<TResult> RepeatAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
-        where TResult : struct, IFsResult<TResult>
-    {
-        long? away = null;
-        var pause = Limits.FirstRetry;
-        while (true)
-        {
-            var ticket = Ticket;
-            string reason;
-            try
-            {
-                var result = await AnsweredAsync(token => call(ticket, token), cancellation);
-                if (result.Error != Errno.ENOTCONN)
-                {
-                    Back();
-                    return result;
-                }
-                reason = result.Error.ToString();
-                if (await TryAttachAsync(ticket, cancellation))
-                    continue;
-            }
-            catch (Exception e) when (Interruption.Is(e))
-            {
-                reason = e.Message;
-            }
-            Away(reason);
-            // From the first failure: a call that took long before it was lost is made again like any other.
-            away ??= _time.GetTimestamp();
-            if (_options.Patience != Timeout.InfiniteTimeSpan && _time.GetElapsedTime(away.Value) > _options.Patience)
-            {
-                LogGaveUp(_logger, Copy.Copy, _options.Patience.TotalSeconds, reason);
-                return TResult.Failed(Errno.EIO);
-            }
-            await Task.Delay(pause, _time, cancellation);
-            pause = pause * 2 < Limits.LongestRetry ? pause * 2 : Limits.LongestRetry;
-        }
-    }
 
     /// <summary>Attaches the session anew, once for however many calls found it gone.</summary>
     private async Task<bool> TryAttachAsync(SessionTicket gone, CancellationToken cancellation)
@@ -295,11 +193,13 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private async Task BeatAsync()
     {
         var pause = GrainInterfaces.Limits.HeartbeatPeriod;
+        long sent = _time.GetTimestamp();
         while (!_ended.IsCancellationRequested)
         {
             try
             {
                 await WaitAsync(_wake, pause);
+                sent = _time.GetTimestamp();
                 pause = await BeatOnceAsync() ? Limits.BusyHeartbeat : Volatile.Read(ref _isAway) != 0 ? Limits.LongestRetry : GrainInterfaces.Limits.HeartbeatPeriod;
             }
             catch (OperationCanceledException) when (_ended.IsCancellationRequested)
@@ -308,6 +208,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             }
             catch (Exception e) when (Interruption.Is(e))
             {
+                _silence.Begin(sent);
                 Away(e.Message);
                 pause = Limits.LongestRetry;
             }
@@ -339,6 +240,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         var ticket = Ticket;
         long sent = _time.GetTimestamp();
         var result = await AnsweredAsync(token => _grain.HeartbeatAsync(ticket, token), _ended.Token).AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, _ended.Token);
+        _silence.End();
         if (result.Error == Errno.ENOTCONN)
         {
             await TryAttachAsync(ticket, _ended.Token);
@@ -379,6 +281,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     private void Back()
     {
+        _silence.End();
         if (Volatile.Read(ref _isAway) != 0 && Interlocked.Exchange(ref _isAway, 0) != 0)
             LogBack(_logger, Copy.Copy);
     }

@@ -17,12 +17,17 @@ public sealed partial class VolumeCopy
         try
         {
             var found = Find(name);
-            if (found.Error != Errno.ENOENT || name.Kind != ContentKind.File || ReadOnly)
+            if (found.Error != Errno.ENOENT || ReadOnly)
                 return found;
-            // Rows have their hash from the commit on. And some have none yet.
-            bool more = _metadata.HasPending;
-            if (more && await _committer.CommitAsync(cancellation) is { IsOk: false, Error: var error })
+            // What was synced may be in the redo log only, and has neither blocks nor a hash then.
+            if (!(await _files.SettleLoggedAsync(cancellation)).TryGet(out bool more, out var error))
                 return error;
+            if (name.Kind != ContentKind.File)
+                return more ? Find(name) : found;
+            // Rows have their hash from the commit on. And some have none yet.
+            more |= _metadata.HasPending;
+            if (more && await _committer.CommitAsync(cancellation) is { IsOk: false, Error: var failed })
+                return failed;
             more |= await Task.Run(HashUnhashed, cancellation);
             return more ? Find(name) : found;
         }

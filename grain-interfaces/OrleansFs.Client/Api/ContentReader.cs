@@ -43,7 +43,14 @@ public sealed class ContentReader : IDisposable
             var read = await ReadAsync(offset, buffer.AsMemory(0, (int)Math.Min(buffer.Length, end - offset)), cancellation);
             if (!read.TryGet(out int n, out var error))
                 return error;
-            await target.WriteAsync(buffer.AsMemory(0, n), cancellation);
+            try
+            {
+                await target.WriteAsync(buffer.AsMemory(0, n), cancellation);
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                return Errno.EINTR;
+            }
             offset += n;
         }
         return FsResult.Ok;

@@ -93,6 +93,10 @@ public sealed partial class VolumeClient
             error = await write(file.Inode);
             return error == Errno.None ? await _volume.LeaseAsync(file.Inode, lease, cancellation) : error;
         }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            return Errno.EINTR; // the stream was asked by the same cancellation
+        }
         finally
         {
             _making.Remove(file.Inode);

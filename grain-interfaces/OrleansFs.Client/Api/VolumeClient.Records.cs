@@ -36,7 +36,8 @@ public sealed partial class VolumeClient
     {
         if (!(await FindFileAsync(path, cancellation)).TryGet(out var file, out var error))
         {
-            yield return error;
+            if (!follow || !cancellation.IsCancellationRequested)
+                yield return error;
             yield break;
         }
         while (true)
@@ -73,13 +74,14 @@ public sealed partial class VolumeClient
     /// <summary>What changes in a directory and all below it, as it is committed, in order.</summary>
     /// <param name="path">The directory.</param>
     /// <param name="after">Where to go on: <see cref="VolumeChange.Resume"/> of the last change seen; null for what comes from now on.</param>
-    /// <param name="cancellation">Ends it.</param>
+    /// <param name="cancellation">Ends it, without an error.</param>
     /// <returns>Changes; an errno, once and last, where it cannot go on: <c>ESTALE</c> where the journal was cut past that position. Then look at everything anew, and go on from null.</returns>
     public async IAsyncEnumerable<FsResult<VolumeChange>> WatchAsync(string path, Lsn? after = null, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         if (!(await FindAsync(path, cancellation)).TryGet(out var directory, out var error))
         {
-            yield return error;
+            if (!cancellation.IsCancellationRequested)
+                yield return error;
             yield break;
         }
         while (true)

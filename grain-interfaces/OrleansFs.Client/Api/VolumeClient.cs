@@ -9,7 +9,8 @@ namespace OrleansFs.Client;
 /// </summary>
 /// <remarks>
 /// <para>Calls answer <see cref="FsResult{T}"/>: a value, or an errno as the same thing gives on a mount. Only <see cref="ConnectAsync"/> throws. A call whose connection is lost is made again, and happens once, until
-/// <see cref="VolumeClientOptions.Patience"/> ends: <c>EIO</c>. Cancelled: <c>EINTR</c>, and nothing was done, or the answer as if it had not been cancelled.</para>
+/// <see cref="VolumeClientOptions.Patience"/> ends: <c>EIO</c>. Cancelled: <c>EINTR</c>, and nothing was done, or the answer as if it had not been cancelled. Only where the copy is silent (its
+/// process is stopped, or the network swallows everything), which takes some seconds to notice, is <c>EINTR</c> of a change, as <c>EIO</c>, no answer to whether it was done.</para>
 /// <para>Who can connect can do everything: neither modes nor owners nor ACLs are looked at. Paths are UTF-8, from the root of the volume, with or without a slash in front; symbolic links are not followed
 /// (<c>ELOOP</c>), and ".." is <c>EINVAL</c>.</para>
 /// </remarks>

@@ -95,6 +95,17 @@ internal sealed partial class FileData
         return first;
     }
 
+    /// <summary>Settles the files of which the redo log has something: what was synced has its blocks and its hash then.</summary>
+    /// <returns>Whether there were any.</returns>
+    public async ValueTask<FsResult<bool>> SettleLoggedAsync(CancellationToken cancellation)
+    {
+        if (_metadata.RedoTotal == 0 || _dirty.Count == 0)
+            return false;
+        bool any = false;
+        var settled = await SettleAllAsync(inode => _metadata.RedoBytes(inode.Number) > 0 && (any = true), cancellation);
+        return settled.IsOk ? any : settled.Error;
+    }
+
     /// <summary>Writes what the redo log says into memory again, as the session before this one had it, and makes blocks of it.</summary>
     /// <remarks>
     /// A disk that is full keeps nobody out: content that cannot be stored now stays in memory and in the redo log, as it was before the crash. A volume that is opened read-only stores nothing. Where blocks may be with

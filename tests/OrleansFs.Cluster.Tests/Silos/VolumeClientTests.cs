@@ -74,6 +74,16 @@ public sealed class VolumeClientTests : IAsyncLifetime
         Assert.Equal("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", small.Hash.ToString());
         Assert.Equal(Errno.EINVAL, (await _volume.PutAsync("x"u8.ToArray(), TimeSpan.Zero, Cancellation)).Error);
 
+        // What was synced is there by its hash, also where it is in the redo log only and nobody has asked for the hash.
+        foreach (string text in (string[])["synced", "SYNCED"])
+        {
+            byte[] synced = Encoding.ASCII.GetBytes(text);
+            Ok(await _volume.WriteAsync("small", 0, synced, Cancellation));
+            Ok(await _volume.SyncAsync("small", Cancellation));
+            using var found = (await _volume.OpenAsync(new ContentName(text == "synced" ? ContentKind.File : ContentKind.Block, BlockHash.Of(synced)), Cancellation)).Value;
+            Assert.Equal(6, found.Size);
+        }
+
         // A lease survives a kill of the silo, and so do what reads it.
         using var reader = (await _volume.OpenAsync(lease.Hash, Cancellation)).Value;
         await _silo.KillAsync();
