@@ -60,6 +60,10 @@ public sealed class OrdinaryUserTests(MountPool mounts)
         as 65534 bash -euc 'echo open > mnt/open; echo closed > mnt/closed; chmod 600 mnt/closed'
         test "$(as 65533 cat mnt/open)" = open
         ! as 65533 cat mnt/closed 2> /dev/null; ! as 65533 touch mnt/new 2> /dev/null
+        # By hash reads who mounted, and root, who may read everything; to others the folder is closed, whatever the file says.
+        as 65534 sync mnt/open mnt/closed; byhash=mnt/.orleansfs/file/$(as 65534 sha256sum mnt/open | cut -d' ' -f1)
+        test "$(as 65534 cat $byhash)" = open; test "$(cat $byhash)" = open; as 65534 test -s mnt/.orleansfs/status
+        ! as 65533 cat $byhash 2> error; grep -q 'Permission denied' error; ! as 65533 ls mnt/.orleansfs 2> /dev/null
         as 65534 "$ORLEANSFS" umount mnt
         """);
 
