@@ -138,7 +138,4 @@ public readonly record struct SpaceReport
     [Id(4)] public long Inodes { get; init; }
 
     [Id(5)] public long FreeInodes { get; init; }
-
-    /// <summary>Some inode is immutable or append-only: opens have to be asked for.</summary>
-    [Id(6)] public bool HasGuardedInodes { get; init; }
 }

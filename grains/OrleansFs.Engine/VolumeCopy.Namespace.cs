@@ -237,7 +237,6 @@ public sealed partial class VolumeCopy
             AvailableBytes = free,
             Inodes = counters.Files + counters.Directories + counters.Others,
             FreeInodes = Math.Min(free / 512, _space.RoomForBlocks),
-            HasGuardedInodes = _metadata.HasGuardedInodes,
         };
     }
 

@@ -69,7 +69,6 @@ internal static class CommandLine
             DefaultValueFactory = _ => IoUringMode.Auto,
         };
         var listXattrs = new Option<bool>("--list-xattrs") { Description = "list the extended attributes user.orleansfs.* too, which are answered by name anyway" };
-        var records = new Option<bool>("--records") { Description = "with --data alone: keep each write to a file that is made append-only while it is mounted a record of its own; opens are slower" };
         var noHashFolder = new Option<bool>("--no-hash-folder") { Description = "without the folder .orleansfs at the root, through which content is read by its hash" };
         var background = new Option<bool>("--background") { Description = "return when the mount is usable, and leave it running" };
         var log = new Option<string?>("--log-file") { Description = "write the log there instead of to standard error", HelpName = "FILE" };
@@ -77,7 +76,7 @@ internal static class CommandLine
         var ready = new Option<string?>(BackgroundStart.ReadyOption) { Hidden = true };
         var command = new Command(MountName, "Mount a volume until it is unmounted or a signal comes: one in a folder (--data), which this process serves, or one that a silo serves (--cluster alone).")
         {
-            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy, listXattrs, records, noHashFolder,
+            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy, listXattrs, noHashFolder,
         };
         network.AddTo(command);
         replication.AddTo(command);
@@ -115,7 +114,6 @@ internal static class CommandLine
             AllowOther = parsed.GetValue(allowOther) || Environment.IsPrivilegedProcess,
             IoUring = parsed.GetValue(ioUring),
             ListXattrs = parsed.GetValue(listXattrs),
-            Records = parsed.GetValue(records),
             NoHashFolder = parsed.GetValue(noHashFolder),
             Background = parsed.GetValue(background),
             LogFile = parsed.GetValue(log) is { } file ? Path.GetFullPath(file) : null,

@@ -18,8 +18,6 @@ internal sealed partial class VolumeFileSystem
     /// <summary>What the kernel decides at an open from the flags of an inode in its own file systems (fs/namei.c, may_open and inode_permission) is decided here: a FUSE inode has no flags.</summary>
     public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request)
     {
-        if (_silentOpen)
-            return new(Errno.ENOSYS);
         if (!request.Flags.CanWrite)
             return new(Translate.Inode(context.Node).IsOfMount ? s_kept : _policy.IsTold ? OpenTold(context.Node) : _opened);
         var call = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
@@ -42,14 +40,16 @@ internal sealed partial class VolumeFileSystem
         return Done(_volume.SetLockAsync(Translate.Inode(context.Node), unlock, wait: false, CancellationToken.None));
     }
 
-    /// <summary>Where opens are silent the kernel makes files with MKNOD, which costs the same one message.</summary>
-    public override ValueTask<FuseResult<CreateReply>> Create(FuseContext context, CreateRequest request) =>
-        _silentOpen ? new(Errno.ENOSYS) : CreateOrOpen(context, request);
+    public override ValueTask<FuseResult<CreateReply>> Create(FuseContext context, CreateRequest request)
+    {
+        var call = _volume.CreateAsync(Translate.Inode(context.Node), request.Name, new NewInode { Mode = request.Mode }, CallerOf(context, request.Umask), Cancellation(context));
+        return call.IsCompletedSuccessfully && call.Result.Error != Model.Errno.EEXIST ? new(Opened(call.Result)) : CreateOrOpen(context, request, call);
+    }
 
-    private async ValueTask<FuseResult<CreateReply>> CreateOrOpen(FuseContext context, CreateRequest request)
+    private async ValueTask<FuseResult<CreateReply>> CreateOrOpen(FuseContext context, CreateRequest request, ValueTask<FsResult<Attributes>> call)
     {
         var directory = Translate.Inode(context.Node);
-        var made = await _volume.CreateAsync(directory, request.Name, new NewInode { Mode = request.Mode }, CallerOf(context, request.Umask), Cancellation(context));
+        var made = await call;
         // Another session made it between the kernel's look-up and now: then it is opened.
         if (made.Error == Model.Errno.EEXIST && !request.Flags.Exclusive)
             made = await _volume.LookupAsync(directory, request.Name, Cancellation(context));

@@ -54,7 +54,7 @@ internal sealed partial class VolumeFileSystem
         Copy(_volume.ReadLinkAsync(Translate.Inode(context.Node), Cancellation(context)), destination);
 
     public override ValueTask<FuseResult<OpenReply>> OpenDir(FuseContext context, OpenRequest request) =>
-        new(_policy.SilentOpen ? Errno.ENOSYS : new OpenReply(default));
+        new(_policy.SilentDirectories ? Errno.ENOSYS : new OpenReply(default));
 
     public override ValueTask<FuseResult> ReleaseDir(FuseContext context, ReleaseRequest request) => new(FuseResult.Success);
 

@@ -27,9 +27,6 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
 
     private EntryReply _absent;
 
-    /// <summary>OPEN and CREATE are answered with ENOSYS, which ends them for the life of the mount.</summary>
-    private bool _silentOpen;
-
     private uint _preferredIO = Limits.SpaceUnit;
 
     /// <param name="openSession">Gives the volume to a session whose knowledge of inodes is asked of its argument.</param>
@@ -37,7 +34,6 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
     public VolumeFileSystem(Func<IInodeHolder, IVolumeAccess> openSession, MountPolicy policy)
     {
         _policy = policy;
-        _silentOpen = policy.SilentOpen;
         _opened = new OpenReply(default, policy.WritebackCache ? OpenReplyFlags.KeepCache : OpenReplyFlags.None);
         _absent = new EntryReply { Node = NodeId.None, EntryTimeout = policy.EntryTimeout };
         _volume = openSession(this);
@@ -65,8 +61,6 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
             if (!space.TryGet(out var report, out var error))
                 return Translate.Error(error);
             _preferredIO = (uint)Math.Clamp(report.BlockSize, (int)Limits.SpaceUnit, Limits.MaxPreferredIO);
-            // What is to be refused at an open is refused from the first one on: the kernel asks for all of them or for none.
-            _silentOpen &= !report.HasGuardedInodes;
             return request.Proposal;
         }
     }

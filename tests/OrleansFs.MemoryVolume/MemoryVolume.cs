@@ -202,7 +202,6 @@ public sealed partial class MemoryVolume
             AvailableBytes = free,
             Inodes = _nodes.Count,
             FreeInodes = InodeCapacity - _nodes.Count,
-            HasGuardedInodes = _nodes.Values.Any(node => node.Has(InodeFlags.Immutable | InodeFlags.AppendOnly)),
         };
     }
 }

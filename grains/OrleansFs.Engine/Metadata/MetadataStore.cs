@@ -59,28 +59,6 @@ internal sealed partial class MetadataStore : IDisposable
         }
     }
 
-    /// <summary>Whether any inode is immutable or append-only, as of the last time changed inodes were written; true where that cannot be told.</summary>
-    public bool HasGuardedInodes
-    {
-        get
-        {
-            lock (Lock)
-            {
-                try
-                {
-                    bool guarded = _sql.Guarded.Step() && _sql.Guarded.Int64(0) != 0;
-                    _sql.Guarded.Reset();
-                    return guarded;
-                }
-                catch (MetadataException e)
-                {
-                    Failed(e);
-                    return true;
-                }
-            }
-        }
-    }
-
     /// <summary>Newest mutation, committed or not.</summary>
     public Lsn Tail => new(Volatile.Read(ref _tail));
 

@@ -25,8 +25,6 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement GetTarget = database.Prepare("SELECT target FROM inode WHERE ino = ?1");
     public readonly Statement Orphans = database.Prepare("SELECT ino FROM inode WHERE nlink = 0 ORDER BY ino");
 
-    public readonly Statement Guarded = database.Prepare("SELECT EXISTS (SELECT 1 FROM inode INDEXED BY inode_guarded WHERE flags & 48 <> 0)");
-
     public readonly Statement InodesOfHash = database.Prepare("SELECT ino FROM inode INDEXED BY inode_hash WHERE hash = ?1 ORDER BY ino");
     public readonly Statement Unhashed = database.Prepare("SELECT ino FROM inode INDEXED BY inode_unhashed WHERE hash IS NULL AND nlink > 0 AND mode & 61440 = 32768 ORDER BY ino");
 

@@ -124,7 +124,7 @@ internal static class MountCommand
         ListXattrs = request.ListXattrs,
         Reports = new FolderReports { Status = token => ReportAsync(control()?.StatusAsync(token)), Replicas = token => ReportAsync(control()?.ReplicasAsync(token)) },
         Source = volume.ControlFolder,
-        Policy = request.Records ? volume.Policy with { SilentOpen = false } : volume.Policy,
+        Policy = volume.Policy,
         AllowOther = request.AllowOther,
         ReadOnly = volume.ReadOnly,
         IoUring = request.IoUring,

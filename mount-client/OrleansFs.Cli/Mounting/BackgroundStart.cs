@@ -129,7 +129,6 @@ internal sealed partial class BackgroundStart : IDisposable
             .. request.ReadOnly ? ["--read-only"] : Array.Empty<string>(),
             .. request.AllowOther ? ["--allow-other"] : Array.Empty<string>(),
             .. request.ListXattrs ? ["--list-xattrs"] : Array.Empty<string>(),
-            .. request.Records ? ["--records"] : Array.Empty<string>(),
             .. request.NoHashFolder ? ["--no-hash-folder"] : Array.Empty<string>(),
             .. request.Verbose ? ["--verbose"] : Array.Empty<string>(),
             .. Named("--log-file", request.LogFile),

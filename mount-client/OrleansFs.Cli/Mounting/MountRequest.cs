@@ -37,9 +37,6 @@ internal sealed record MountRequest
 
     public bool ListXattrs { get; init; }
 
-    /// <summary>Opens are asked for, also where the session is alone: a file that is made append-only is known to be one from its next open on.</summary>
-    public bool Records { get; init; }
-
     public bool NoHashFolder { get; init; }
 
     public bool Background { get; init; }

@@ -110,7 +110,7 @@ public sealed class SerializerTests : IDisposable
         new AttributeChange { Mask = (AttributeMask)int.MaxValue, Mode = 1, Uid = 2, Gid = 3, Size = 4, AccessTime = new(5), ModifyTime = new(6), ChangeTime = new(7), Flags = InodeFlags.Immutable },
         new Caller(1, 2, 3, 4), new NewInode { Mode = 1, Device = 2, SymlinkTarget = new byte[] { 0, 255 } }, default(NewInode),
         new FileLock { Kind = LockKind.Write, Start = 1, End = ulong.MaxValue, Pid = 3, Owner = ulong.MaxValue, WholeFile = true },
-        new SpaceReport { BlockSize = 1, TotalBytes = 2, FreeBytes = 3, AvailableBytes = 4, Inodes = 5, FreeInodes = 6, HasGuardedInodes = true },
+        new SpaceReport { BlockSize = 1, TotalBytes = 2, FreeBytes = 3, AvailableBytes = 4, Inodes = 5, FreeInodes = 6 },
         new VolumeStatus { Volume = "v", Uuid = "u", Copy = "c", Role = "r", StoredBytes = 12, LastCommit = DateTimeOffset.UnixEpoch, ResidentBytes = null, Trouble = "none" },
         new VolumeStatus
         {

@@ -1,10 +1,9 @@
 """What each operation answers on a file and in a directory with a flag of chattr(1).
 
-flags.py FOLDER WHO [silent]: prints a line for each operation, and what it answers with +a and with +i. WHO is "root", or the number of a user who does it then to what is his own. "silent": the kernel of this
-mount does not ask about opens, so what an open decides is left out."""
+flags.py FOLDER WHO: prints a line for each operation, and what it answers with +a and with +i. WHO is "root", or the number of a user who does it then to what is his own."""
 import ctypes, errno, fcntl, os, shutil, struct, sys
 
-folder, who, silent = sys.argv[1], sys.argv[2], len(sys.argv) > 3
+folder, who = sys.argv[1], sys.argv[2]
 uid = 0 if who == "root" else int(who)
 libc = ctypes.CDLL(None, use_errno=True)
 GET, SET, BOTH = 0x80086601, 0x40086602, 0x30
@@ -184,6 +183,4 @@ def on_directory(operation, bits):
 
 for what, table, run in (("file", FILE, on_file), ("directory", DIRECTORY, on_directory)):
     for name, operation in table.items():
-        if silent and name.startswith("open "):
-            continue
         print(f"{what}: {name}: {run(operation, 0x20)} {run(operation, 0x10)}")
