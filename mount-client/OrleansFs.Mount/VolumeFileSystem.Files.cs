@@ -43,17 +43,12 @@ internal sealed partial class VolumeFileSystem
     public override ValueTask<FuseResult<CreateReply>> Create(FuseContext context, CreateRequest request)
     {
         var call = _volume.CreateAsync(Translate.Inode(context.Node), request.Name, new NewInode { Mode = request.Mode }, CallerOf(context, request.Umask), Cancellation(context));
-        return call.IsCompletedSuccessfully && call.Result.Error != Model.Errno.EEXIST ? new(Opened(call.Result)) : CreateOrOpen(context, request, call);
-    }
+        return call.IsCompletedSuccessfully ? Made(call.Result) : Wait(call);
 
-    private async ValueTask<FuseResult<CreateReply>> CreateOrOpen(FuseContext context, CreateRequest request, ValueTask<FsResult<Attributes>> call)
-    {
-        var directory = Translate.Inode(context.Node);
-        var made = await call;
         // Another session made it between the kernel's look-up and now: then it is opened.
-        if (made.Error == Model.Errno.EEXIST && !request.Flags.Exclusive)
-            made = await _volume.LookupAsync(directory, request.Name, Cancellation(context));
-        return Opened(made);
+        ValueTask<FuseResult<CreateReply>> Made(FsResult<Attributes> made) => made.Error == Model.Errno.EEXIST && !request.Flags.Exclusive ? Existing() : new(Opened(made));
+        async ValueTask<FuseResult<CreateReply>> Existing() => Opened(await _volume.LookupAsync(Translate.Inode(context.Node), request.Name, Cancellation(context)));
+        async ValueTask<FuseResult<CreateReply>> Wait(ValueTask<FsResult<Attributes>> pending) => await Made(await pending);
     }
 
     public override ValueTask<FuseResult<CreateReply>> TmpFile(FuseContext context, CreateRequest request)
