@@ -36,6 +36,9 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     private long _fetchTicks = TimeSpan.TicksPerMillisecond;
     private Contact? _last;
 
+    /// <summary>Set where it took nothing. Each try after that begins with a hello that is answered well: that it goes on is only known when it has taken something.</summary>
+    private volatile Refusal? _unable;
+
     public ReplicaSender(ReplicationMaster master, VolumeCopy volume, CopyName name, IReplicaLink link, TimeProvider time, ILogger logger)
     {
         _master = master;
@@ -112,10 +115,11 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     {
         var last = _last;
         var behind = _behind;
+        var unable = _unable;
         return new ReplicaReport
         {
             Name = Name.Value,
-            State = State,
+            State = unable is not null && State is (ReplicaState.Joining or ReplicaState.CatchingUp) ? ReplicaState.Unable : State,
             Lsn = _acked.Value,
             LagMutations = Math.Max(0, tail.Value - _acked.Value),
             LagSeconds = tail <= _acked ? 0 : behind is { } b ? _time.GetElapsedTime(b.Since).TotalSeconds : null,
@@ -131,7 +135,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             BuildSavedBytes = Interlocked.Read(ref _deltaSaved),
             BuildFailures = Interlocked.Read(ref _deltaFailed),
             BuildSeconds = TimeSpan.FromTicks(Interlocked.Read(ref _deltaTicks)).TotalSeconds,
-            Trouble = Trouble,
+            Trouble = Trouble ?? unable?.Reason,
         };
     }
 
@@ -187,6 +191,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         if (Trouble != reason)
             _logger.LogInformation("the replica '{Name}' is not being kept up to date now: {Reason}", Name, reason);
         Trouble = reason;
+        _unable = e is ReplicaUnableException ? new Refusal(_acked, reason) : null;
         if (State is not (ReplicaState.Ahead or ReplicaState.Fenced))
             State = e is ReplicaUnableException ? ReplicaState.Unable : ReplicaState.Away;
     }
@@ -269,6 +274,8 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         var tail = _volume.Metadata.Committed;
         _behind = tail <= position ? null : _behind is { } b && b.At > position ? b : (tail, _time.GetTimestamp());
         Trouble = null;
+        if (position >= tail || position > (_unable?.At ?? position))
+            _unable = null;
         // Before those who wait for it are told.
         if (State != ReplicaState.Following)
             State = position < tail ? ReplicaState.CatchingUp : ReplicaState.Following;
@@ -369,6 +376,11 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
 
 /// <summary>What a replica last said.</summary>
 internal sealed record Contact(ReplicaReply Reply, DateTimeOffset At);
+
+/// <summary>That a replica can take nothing.</summary>
+/// <param name="At">Where it stands.</param>
+/// <param name="Reason">Why, as it says.</param>
+internal sealed record Refusal(Lsn At, string Reason);
 
 /// <summary>A replica cannot or will not go on: what it was told, in one line.</summary>
 internal class ReplicaException(string message) : IOException(message);
