@@ -71,33 +71,18 @@ internal sealed class SocketConnection : ConnectionContext
 
     private async Task ReceiveAsync()
     {
-        // Not in the thread that begins it: what is there already is the business of who reads.
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        Exception? failure = null;
-        try
+        var failure = await FailureOfAsync(async () =>
         {
             while (true)
             {
                 int received = await _socket.ReceiveAsync(_received.Writer.GetMemory(Limits.LeastReceive), SocketFlags.None);
                 if (received == 0)
-                    break;
+                    return;
                 _received.Writer.Advance(received);
                 if (await _received.Writer.FlushAsync() is { IsCompleted: true } or { IsCanceled: true })
-                    break;
+                    return;
             }
-        }
-        catch (SocketException e)
-        {
-            failure = new ConnectionResetException(e.Message, e);
-        }
-        catch (ObjectDisposedException)
-        {
-            // By Shut, which says why.
-        }
-        catch (Exception e)
-        {
-            failure = e;
-        }
+        });
         await _received.Writer.CompleteAsync(Volatile.Read(ref _reason) ?? failure);
         ThreadPool.UnsafeQueueUserWorkItem(connection => connection.TellClosed(), this, preferLocal: false);
         await _told.Task;
@@ -105,38 +90,45 @@ internal sealed class SocketConnection : ConnectionContext
 
     private async Task SendAsync()
     {
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        Exception? failure = null;
-        try
+        var failure = await FailureOfAsync(async () =>
         {
-            while (true)
+            while (await _sent.Reader.ReadAsync() is { IsCanceled: false } result)
             {
-                var result = await _sent.Reader.ReadAsync();
-                if (result.IsCanceled)
-                    break;
                 if (!result.Buffer.IsEmpty)
                     await SendAsync(result.Buffer);
                 _sent.Reader.AdvanceTo(result.Buffer.End);
                 if (result.IsCompleted)
-                    break;
+                    return;
             }
-        }
-        catch (SocketException e)
-        {
-            failure = new ConnectionResetException(e.Message, e);
-        }
-        catch (ObjectDisposedException)
-        {
-            // By Shut, which says why.
-        }
-        catch (Exception e)
-        {
-            failure = e;
-        }
+        });
         Shut(failure is null ? new ConnectionAbortedException("nothing more is sent") : new ConnectionAbortedException(failure.Message, failure));
         await _sent.Reader.CompleteAsync(failure);
         // Whoever has more to read has no use for it.
         _received.Writer.CancelPendingFlush();
+    }
+
+    /// <summary>Runs a loop, not in the thread that begins it: what is there already is the business of who reads.</summary>
+    /// <returns>Why it ended before its time; null also where <see cref="Shut"/> ended it, which says why.</returns>
+    private static async Task<Exception?> FailureOfAsync(Func<Task> loop)
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            await loop();
+            return null;
+        }
+        catch (SocketException e)
+        {
+            return new ConnectionResetException(e.Message, e);
+        }
+        catch (ObjectDisposedException)
+        {
+            return null;
+        }
+        catch (Exception e)
+        {
+            return e;
+        }
     }
 
     /// <remarks>A send of a stream socket completes when all is sent.</remarks>
