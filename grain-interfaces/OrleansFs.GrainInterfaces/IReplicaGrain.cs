@@ -43,6 +43,12 @@ public interface IReplicaGrain : IGrainWithStringKey
 
     [Alias("Fetch"), ReadOnly]
     ValueTask<FetchReply> FetchAsync([Immutable] BlockHash[] hashes, CancellationToken cancellation);
+
+    [Alias("Hold"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation);
+
+    [Alias("ReadJournal"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation);
 }
 
 /// <summary>

@@ -91,7 +91,12 @@ public interface ICopyGrain : IGrainWithStringKey
     [Alias("Verify")]
     ValueTask<FsResult<VerificationReport>> VerifyAsync(VerificationAction action, CancellationToken cancellation);
 
-    /// <summary>Makes this replica the master. <c>EEXIST</c> where it is one, <c>EAGAIN</c> where it has had no full copy yet, <c>EIO</c> where that cannot be written down. Answers with the new epoch.</summary>
+    /// <summary>
+    /// Makes this replica the master, with what it and the other replicas have that can be reached. <c>EEXIST</c> where it is one, <c>EAGAIN</c> where it has had no full copy yet, <c>ESTALE</c> where another replica is further and
+    /// what it has more cannot be had from it, <c>EIO</c> where that cannot be written down. Answers with the new epoch.
+    /// </summary>
+    /// <param name="force">What another replica has more and cannot be had from it is given up.</param>
+    /// <param name="cancellation">Cancels the wait.</param>
     [Alias("Promote"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult<Epoch>> PromoteAsync(CancellationToken cancellation);
+    ValueTask<FsResult<Epoch>> PromoteAsync(bool force, CancellationToken cancellation);
 }

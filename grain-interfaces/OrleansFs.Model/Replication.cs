@@ -146,6 +146,20 @@ public readonly record struct JournalShipment
     [Id(3)] public required Lsn Needed { get; init; }
 }
 
+/// <summary>Transactions that a copy was asked for.</summary>
+[GenerateSerializer, Immutable, Alias("ofs.JournalReply")]
+public readonly record struct JournalReply
+{
+    /// <summary><see cref="ReplicaOutcome.Gap"/> where the asker's position is none of this copy's, or lies before its journal.</summary>
+    [Id(0)] public required ReplicaOutcome Outcome { get; init; }
+
+    /// <summary>In order, from the position that was named; none where there is nothing after it.</summary>
+    [Id(1)] public required JournalEntry[] Entries { get; init; }
+
+    /// <summary>What is wrong, in one line; null when all is well.</summary>
+    [Id(2)] public string? Trouble { get; init; }
+}
+
 /// <summary>A full copy of the metadata that is on its way.</summary>
 [GenerateSerializer, Immutable, Alias("ofs.CopyOffer")]
 public readonly record struct CopyOffer

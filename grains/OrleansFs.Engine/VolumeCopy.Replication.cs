@@ -59,8 +59,10 @@ public sealed partial class VolumeCopy
     internal ReplicaBlocks ReplicaBlocks => _replicaBlocks ?? throw new InvalidOperationException("this copy is no replica");
 
     /// <summary>Makes a replica the master, in a new epoch: mutations are taken from now on, and masters of earlier epochs are refused everywhere that this becomes known.</summary>
+    /// <param name="least">At least this epoch, which is above what the other replicas know.</param>
+    /// <param name="cancellation">Cancels the wait for another promotion.</param>
     /// <exception cref="VolumeException">It is no replica, or holds nothing yet, or the disk fails.</exception>
-    public async Task<Epoch> PromoteAsync(CancellationToken cancellation)
+    internal async Task<Epoch> PromoteAsync(Epoch least, CancellationToken cancellation)
     {
         await _promotion.WaitAsync(cancellation);
         try
@@ -70,7 +72,7 @@ public sealed partial class VolumeCopy
                 throw new VolumeException($"the copy '{Copy}' is the master already");
             if (info.Epoch.Value == 0)
                 throw new VolumeException($"the copy '{Copy}' has not been given its first full copy yet");
-            var epoch = new Epoch(Math.Max(info.Epoch.Value, info.Fence?.By.Value ?? 0) + 1);
+            var epoch = new Epoch(Math.Max(Math.Max(info.Epoch.Value, info.Fence?.By.Value ?? 0) + 1, least.Value));
             var begun = _metadata.BeginEpoch(epoch);
             if (begun.IsOk)
                 begun = await _committer.DurableAsync(cancellation);

@@ -32,6 +32,9 @@ internal static class Limits
     /// <summary>How often a master looks for replicas that have come into the cluster.</summary>
     public static readonly TimeSpan ReplicaTick = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long the silo of another copy may take to say what it serves, where a replica becomes the master.</summary>
+    public static readonly TimeSpan DescribeTimeout = TimeSpan.FromSeconds(5);
+
     /// <summary>How often what a replica has acknowledged is written to grain storage, where it has changed.</summary>
     public static readonly TimeSpan ReplicationSaved = TimeSpan.FromSeconds(30);
 

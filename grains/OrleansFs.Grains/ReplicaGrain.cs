@@ -55,8 +55,17 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
         : _master is { } master ? await Task.Run(() => new FetchReply { Blocks = master.ReadForOthers(hashes, cancellation) }, cancellation)
         : new FetchReply { Blocks = [] };
 
+    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => Run(r => r.HoldAsync(volume, epoch, cancellation));
+
+    public async ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) =>
+        _receiver is { } receiver
+            ? await Task.Run(() => receiver.ReadJournalAsync(held, epoch, after, cancellation).AsTask(), cancellation)
+            : new JournalReply { Outcome = ReplicaOutcome.Refused, Entries = [], Trouble = NoReplica };
+
+    private string NoReplica => $"the copy in {GrainKeys.Text(GrainContext)} is no replica";
+
     private async ValueTask<ReplicaReply> Run(Func<ReplicaReceiver, ValueTask<ReplicaReply>> call) =>
         _receiver is { } receiver
             ? await Task.Run(() => call(receiver).AsTask())
-            : new ReplicaReply { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Trouble = $"the copy in {GrainKeys.Text(GrainContext)} is no replica" };
+            : new ReplicaReply { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Trouble = NoReplica };
 }

@@ -30,6 +30,10 @@ internal sealed class ReplicaLink(IReplicaGrain replica) : IReplicaLink
 
     public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) => CallAsync(() => replica.FetchAsync(hashes, cancellation));
 
+    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => CallAsync(() => replica.HoldAsync(volume, epoch, cancellation));
+
+    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(() => replica.ReadJournalAsync(held, epoch, after, cancellation));
+
     /// <summary>What Orleans says of a silo that cannot be reached names its classes and has their stack in it; who looks after replicas wants one line.</summary>
     private static async ValueTask<T> CallAsync<T>(Func<ValueTask<T>> call)
     {

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Orleans.Concurrency;
 using Orleans.GrainDirectory;
 using OrleansFs.Engine;
+using OrleansFs.Engine.Replication;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Grains.Placement;
 using OrleansFs.Grains.Sessions;
@@ -103,12 +104,14 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
 internal sealed class CopyGrain : IGrainBase, ICopyGrain
 {
     private readonly CopySessions _sessions;
+    private readonly ReplicasInCluster _replicas;
     private readonly ILogger _logger;
 
-    public CopyGrain(IGrainContext context, CopySessions sessions, ILogger<CopyGrain> logger)
+    public CopyGrain(IGrainContext context, CopySessions sessions, ReplicasInCluster replicas, ILogger<CopyGrain> logger)
     {
         GrainContext = context;
         _sessions = sessions;
+        _replicas = replicas;
         _logger = logger;
         GrainKeys.RequireHere(CopyGrainKey.Parse(GrainKeys.Text(context)).Copy, sessions.Copy);
     }
@@ -137,15 +140,21 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
     public async ValueTask<FsResult<VerificationReport>> VerifyAsync(VerificationAction action, CancellationToken cancellation) =>
         Volume is { } volume ? await Task.Run(() => volume.Verify(action), cancellation) : Errno.EAGAIN;
 
-    public async ValueTask<FsResult<Epoch>> PromoteAsync(CancellationToken cancellation)
+    public async ValueTask<FsResult<Epoch>> PromoteAsync(bool force, CancellationToken cancellation)
     {
         if (Volume is not { } volume || volume.Epoch.Value == 0)
             return Errno.EAGAIN;
-        if (volume.Role == VolumeRole.Master)
+        if (volume.Role == VolumeRole.Master || (_sessions.Copy as IReplicated)?.Receiver is not { } receiver)
             return Errno.EEXIST;
         try
         {
-            return await Task.Run(() => volume.PromoteAsync(cancellation), cancellation);
+            var others = await _replicas.FindAsync(volume.Copy, volume.Id, cancellation);
+            return await Task.Run(() => receiver.PromoteAsync(others, force, cancellation), cancellation);
+        }
+        catch (NotNewestException e)
+        {
+            _logger.LogError("{Reason}", e.Message);
+            return Errno.ESTALE;
         }
         catch (VolumeException e)
         {

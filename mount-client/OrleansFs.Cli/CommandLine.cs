@@ -252,8 +252,8 @@ internal static class CommandLine
     {
         var name = new Argument<string>("NAME") { Description = "the replica" };
         var cluster = new Option<string>("--cluster") { Description = "the cluster: sqlite:FILE or a PostgreSQL connection string", HelpName = "CONN", Required = true };
-        var force = new Option<bool>("--force") { Description = "also where no master is there and another replica has more, which is given up then" };
-        var command = new Command("promote", "Make a replica the master. Other replicas follow it; the master before it is read-only from then on.") { name, cluster, force };
+        var force = new Option<bool>("--force") { Description = "also where another replica has more that cannot be had from it, which is given up then" };
+        var command = new Command("promote", "Make a replica the master, with what all replicas have that can be reached. They follow it; the master before it is read-only from then on.") { name, cluster, force };
         command.SetAction((parsed, _) => PromoteCommand.RunAsync(parsed.GetRequiredValue(name), parsed.GetRequiredValue(cluster), parsed.GetValue(force)));
         return command;
     }

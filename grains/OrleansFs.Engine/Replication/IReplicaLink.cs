@@ -2,7 +2,7 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Replication;
 
-/// <summary>A replica, as its master calls it: the receiver itself in one process, grain calls between two.</summary>
+/// <summary>A replica, as its master, or a replica that is to become the master, calls it: the receiver itself in one process, grain calls between two.</summary>
 /// <remarks>
 /// Any call may be made again when its answer was lost: each says what is to be there afterwards. A lost connection is any exception, and is answered by a new hello. Offers, stores and fetches may
 /// overlap each other and everything else; of the other calls a master makes one at a time.
@@ -44,4 +44,10 @@ public interface IReplicaLink
 
     /// <summary>Blocks that the replica has. One that it turns out not to have is left out, and reported as damaged with the next answer.</summary>
     ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation);
+
+    /// <summary>Another replica is about to become the master in this epoch: for <see cref="ReplicationLimits.HeldFor"/> nothing of an earlier one is taken. Answers with the epoch and position that the replica has.</summary>
+    ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation);
+
+    /// <summary>What this replica has after a position of an epoch, a shipment at most; it is held for that long again.</summary>
+    ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation);
 }

@@ -96,6 +96,12 @@ internal static class ReplicationLimits
     /// <summary>Collected blocks whose files wait for their deletion; the files of more are left to the next sweep.</summary>
     public const int CollectedQueue = 262_144;
 
+    /// <summary>How long a replica takes nothing of its master while another one becomes the master; each call of that one begins it anew. A promotion that ends without having happened leaves no replica held for longer.</summary>
+    public static readonly TimeSpan HeldFor = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a replica that becomes the master waits for the others to say how far they are. One that does not answer is away.</summary>
+    public static readonly TimeSpan HoldTimeout = TimeSpan.FromSeconds(10);
+
     /// <summary>How long closing waits for a sender to end.</summary>
     public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 

@@ -88,6 +88,8 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
                 return Refusal($"the replica '{volume.Copy}' holds the volume {volume.Name} ({volume.Id}), not {hello.VolumeName} ({hello.Volume})");
             if (volume.Role != VolumeRole.Replica || hello.Epoch.Value < Threshold(volume).By.Value)
                 return Fenced(volume);
+            if (IsHeldFrom(hello.Epoch))
+                return Refusal(OnHold);
             if (hello.Epoch.Value > Threshold(volume).By.Value)
                 await NoteEpochAsync(volume, new Fence(hello.Epoch, hello.EpochStart), cancellation);
             _master = hello.Epoch;
@@ -219,6 +221,8 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             return Fenced(volume);
         if (epoch.Value > master.Value)
             return Answer(volume, ReplicaOutcome.Gap);
+        if (IsHeldFrom(epoch))
+            return Refusal(OnHold);
         try
         {
             return await work(volume);

@@ -226,13 +226,14 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         var position = reply.Position;
         if (reply.Epoch.Value == 0)
             return await CopyAsync(discard: false);
-        if (!Leads(epochs, reply.Epoch, position) && !MayDiscard)
+        bool leads = EpochHistory.Leads(epochs, _volume.Metadata.Committed, reply.Epoch, position);
+        if (!leads && !MayDiscard)
         {
             State = ReplicaState.Ahead;
             throw new ReplicaException($"the replica '{Name}' is at mutation {position} of epoch {reply.Epoch}, which this master (epoch {info.Epoch}, {_volume.Metadata.Committed}) has not got; it is left alone");
         }
         using var reader = JournalReader.Open(_volume.MetadataPath);
-        if (!Leads(epochs, reply.Epoch, position) || reader.Read(position, 1, 1) is null)
+        if (!leads || reader.Read(position, 1, 1) is null)
             return await CopyAsync(MayDiscard);
         Acknowledged(position);
         return position;
@@ -253,19 +254,6 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         {
             _logger.LogInformation("whether another copy has taken over cannot be told now: {Reason}", e.Message.ReplaceLineEndings(" "));
         }
-    }
-
-    /// <summary>Whether what a copy has, being at a position of an epoch, is a beginning of what is here.</summary>
-    private bool Leads(IReadOnlyList<EpochStart> epochs, Epoch epoch, Lsn position)
-    {
-        if (!epochs.Any(e => e.Epoch == epoch))
-            return false;
-        foreach (var later in epochs)
-        {
-            if (later.Epoch.Value > epoch.Value)
-                return position <= later.Start;
-        }
-        return position <= _volume.Metadata.Committed;
     }
 
     private void Acknowledged(Lsn position)

@@ -171,6 +171,7 @@ public sealed class SerializerTests : IDisposable
             new JournalShipment { Epoch = new Epoch(3), Entries = [entry], Gone = [Hash], Needed = new Lsn(6) },
             new CopyOffer { Copy = Guid.NewGuid(), Epoch = new Epoch(3), Bytes = long.MaxValue, Sha256 = Hash, Lsn = new Lsn(8), Discard = true },
             new FetchReply { Blocks = [block, block] },
+            new JournalReply { Outcome = ReplicaOutcome.Gap, Entries = [entry], Trouble = "none" },
             new ReplicaReport { Name = "nas", State = ReplicaState.Away, Lsn = 1, LagMutations = 2 },
             new FileResidency
             {

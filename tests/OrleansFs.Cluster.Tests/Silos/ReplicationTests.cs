@@ -38,9 +38,9 @@ public sealed class ReplicationTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(Pattern(1, 3_000_000), content);
 
         await master.DisposeAsync();
-        var epoch = await Copy(replica, "nas").PromoteAsync(Cancellation);
+        var epoch = await Copy(replica, "nas").PromoteAsync(force: false, Cancellation);
         Assert.Equal(new Epoch(2), epoch.Value);
-        Assert.Equal(Errno.EEXIST, (await Copy(replica, "nas").PromoteAsync(Cancellation)).Error);
+        Assert.Equal(Errno.EEXIST, (await Copy(replica, "nas").PromoteAsync(force: false, Cancellation)).Error);
         var made = await session.CreateAsync(InodeNumber.Root, "b"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_root, Cancellation);
         Assert.Equal(Errno.None, made.Error);
         Assert.Equal(CopyRole.Master, (await Copy(replica, "nas").DescribeAsync(Cancellation)).Value.Role);

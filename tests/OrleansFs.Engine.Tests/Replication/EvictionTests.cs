@@ -334,7 +334,7 @@ public sealed class EvictionTests
         Assert.InRange(BytesOfBlocks(nas.Folder), 16L * FileSize, 17L * FileSize);
         await master.Copy.CloseAsync();
 
-        await nas.Volume.PromoteAsync(Cancellation);
+        await nas.PromoteAsync();
         // Nobody has acknowledged anything to this master yet.
         Assert.InRange(BytesOfBlocks(nas.Folder), 16L * FileSize, 17L * FileSize);
         await nas.Volume.Replication.AttachAsync(usb.Name, usb.Link);

@@ -64,6 +64,9 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
         Link.Target = Receiver;
     }
 
+    /// <summary>Makes it the master, with what others have.</summary>
+    public Task<Epoch> PromoteAsync(params ReplicaFixture[] others) => Receiver.PromoteAsync(others.ToDictionary(o => o.Name, o => (IReplicaLink)o.Link), force: false, Cancellation);
+
     /// <summary>A whole verification: the blocks that it looked at, and how many of them were damaged.</summary>
     public async Task<(long Blocks, long Damaged)> VerifyAsync() => await Volume.VerifyAllAsync();
 
@@ -160,6 +163,10 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
         Interlocked.Add(ref _fetched, hashes.Length);
         return CallAsync(t => t.FetchAsync(hashes, cancellation));
     }
+
+    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => CallAsync(t => t.HoldAsync(volume, epoch, cancellation));
+
+    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(t => t.ReadJournalAsync(held, epoch, after, cancellation));
 
     private async ValueTask<T> CallAsync<T>(Func<IReplicaLink, ValueTask<T>> call)
     {

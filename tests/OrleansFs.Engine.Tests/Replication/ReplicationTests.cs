@@ -233,7 +233,7 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         await master.Copy.Replication.DetachAsync(second.Name);
         await WriteFileAsync(master, "never replicated", 3, 2);
         await master.Volume.SyncAllAsync(Cancellation);
-        var epoch = await first.Volume.PromoteAsync(Cancellation);
+        var epoch = await first.PromoteAsync();
 
         // It knows already, or finds out when it asks.
         if (isFenced)
@@ -264,7 +264,7 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         await WriteFileAsync(master, "never replicated", 3, 2);
         await master.Volume.SyncAllAsync(Cancellation);
 
-        Assert.Equal(new Epoch(2), await first.Volume.PromoteAsync(Cancellation));
+        Assert.Equal(new Epoch(2), await first.PromoteAsync());
         using var session = first.OpenSession();
         var made = await session.CreateAsync(InodeNumber.Root, "new"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, VolumeFixture.Root, Cancellation);
         Assert.Equal(Errno.None, made.Error);

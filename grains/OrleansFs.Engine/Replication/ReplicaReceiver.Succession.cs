@@ -1,0 +1,185 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Replication;
+
+/// <content>
+/// Becoming the master. What the others were given by the one before, and this replica was not yet, is taken from them first: every replica that answers then leads into the new epoch, and none is left with mutations that
+/// the new master has not. Until then none takes anything more from the one before (as a vote in Raft ends the term before it).
+/// </summary>
+public sealed partial class ReplicaReceiver
+{
+    private const string OnHold = "another replica is about to become the master";
+
+    private Hold? _hold;
+
+    private sealed record Hold(Epoch By, long Since);
+
+    /// <summary>Makes this replica the master, with everything that it and the other replicas have.</summary>
+    /// <param name="others">Replicas of the volume, as far as they are known. One that does not answer is passed over.</param>
+    /// <param name="force">What another has more and cannot be had from it is given up.</param>
+    /// <param name="cancellation">Cancels it, as long as nothing has been begun.</param>
+    /// <exception cref="NotNewestException">Another replica is further, and what it has more cannot be had.</exception>
+    /// <exception cref="VolumeException">It is no replica, or holds nothing yet, or the disk fails.</exception>
+    public async Task<Epoch> PromoteAsync(IReadOnlyDictionary<CopyName, IReplicaLink> others, bool force, CancellationToken cancellation)
+    {
+        if (Volume is not { Role: VolumeRole.Replica } volume || volume.Epoch.Value == 0)
+            throw new VolumeException("it is no replica, or has not been given its first full copy yet");
+        var (epoch, held) = await HoldAllAsync(volume, others, cancellation);
+        try
+        {
+            foreach (var (name, reply) in held.Where(h => h.Reply.Outcome == ReplicaOutcome.Ok).OrderByDescending(h => h.Reply.Epoch.Value).ThenByDescending(h => h.Reply.Position))
+            {
+                if (IsFurther(volume, reply))
+                    await TakeFromAsync(volume, name, others[name], epoch, force, cancellation);
+            }
+            return await volume.PromoteAsync(epoch, cancellation);
+        }
+        finally
+        {
+            _hold = null;
+        }
+    }
+
+    public async ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation)
+    {
+        // What is being applied ends first: the position in the answer is the last there is of the master before.
+        await _gate.WaitAsync(cancellation);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_closed, this);
+            if (_volume is not { } held || held.Id != volume)
+                return Refusal("it holds nothing of that volume");
+            if (held.Role != VolumeRole.Replica || Threshold(held).By.Value >= epoch.Value)
+                return Fenced(held);
+            _hold = new Hold(epoch, _time.GetTimestamp());
+            await held.Metadata.DurableAsync(cancellation);
+            return Answer(held, ReplicaOutcome.Ok);
+        }
+        catch (MetadataException e)
+        {
+            _logger.LogError(e, "the replica cannot say how far it is");
+            return Refusal(e.Message);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation)
+    {
+        if (Volume is not { } volume || _hold is not { } hold || hold.By != held)
+            return new(new JournalReply { Outcome = ReplicaOutcome.Refused, Entries = [], Trouble = "it is not held any more" });
+        _hold = hold with { Since = _time.GetTimestamp() };
+        try
+        {
+            using var reader = JournalReader.Open(volume.MetadataPath);
+            var rows = EpochHistory.Leads(volume.Metadata.Epochs(), volume.Metadata.Committed, epoch, after) ? reader.Read(after, ReplicationLimits.ShipmentBytes, ReplicationLimits.ShipmentRows) : null;
+            return new(rows is null
+                ? new JournalReply { Outcome = ReplicaOutcome.Gap, Entries = [], Trouble = $"its journal does not lead on from mutation {after} of epoch {epoch}" }
+                : new JournalReply { Outcome = ReplicaOutcome.Ok, Entries = [.. rows.Select(r => new JournalEntry { Lsn = r.Lsn, Count = r.Count, Time = r.Time, Effects = r.Effects })] });
+        }
+        catch (MetadataException e)
+        {
+            _logger.LogError(e, "the journal cannot be read for another replica");
+            return new(new JournalReply { Outcome = ReplicaOutcome.Unable, Entries = [], Trouble = e.Message });
+        }
+    }
+
+    private static bool IsFurther(VolumeCopy volume, in ReplicaReply other) =>
+        other.Epoch.Value > volume.Epoch.Value || (other.Epoch == volume.Epoch && other.Position > volume.Metadata.Durable);
+
+    private bool IsHeldFrom(Epoch epoch) => _hold is { } hold && epoch.Value < hold.By.Value && _time.GetElapsedTime(hold.Since) < ReplicationLimits.HeldFor;
+
+    /// <summary>Holds this replica and the others, for an epoch that is above all that they know.</summary>
+    private async Task<(Epoch Epoch, (CopyName Name, ReplicaReply Reply)[] Held)> HoldAllAsync(VolumeCopy volume, IReadOnlyDictionary<CopyName, IReplicaLink> others, CancellationToken cancellation)
+    {
+        var epoch = new Epoch(Threshold(volume).By.Value + 1);
+        while (true)
+        {
+            await HoldAsync(volume.Id, epoch, cancellation);
+            var held = await Task.WhenAll(others.Select(o => HoldOtherAsync(o.Key, o.Value, volume.Id, epoch, cancellation)));
+            long known = held.Where(h => h.Reply.Outcome == ReplicaOutcome.Fenced).Select(h => h.Reply.Epoch.Value).DefaultIfEmpty().Max();
+            if (known < epoch.Value)
+                return (epoch, held);
+            epoch = new Epoch(known + 1);
+        }
+    }
+
+    private async Task<(CopyName Name, ReplicaReply Reply)> HoldOtherAsync(CopyName name, IReplicaLink other, VolumeId volume, Epoch epoch, CancellationToken cancellation)
+    {
+        try
+        {
+            return (name, await other.HoldAsync(volume, epoch, cancellation).AsTask().WaitAsync(ReplicationLimits.HoldTimeout, _time, cancellation));
+        }
+        catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
+        {
+            _logger.LogWarning("the replica '{Name}' does not say how far it is: {Reason}", name, e.Message.ReplaceLineEndings(" "));
+            return (name, new ReplicaReply { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [] });
+        }
+    }
+
+    private async Task TakeFromAsync(VolumeCopy volume, CopyName name, IReplicaLink other, Epoch epoch, bool force, CancellationToken cancellation)
+    {
+        var from = volume.Metadata.Durable;
+        try
+        {
+            while (await TakeShipmentAsync(volume, other, epoch, cancellation))
+                _hold = new Hold(epoch, _time.GetTimestamp());
+            _logger.LogInformation("taken from the replica '{Name}', which was further: mutations {From} to {To}", name, from.Value + 1, volume.Metadata.Durable);
+        }
+        catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
+        {
+            string reason = $"the replica '{name}' is further than mutation {volume.Metadata.Durable}, and what it has more cannot be had from it: {e.Message.ReplaceLineEndings(" ")}";
+            if (!force)
+                throw new NotNewestException(reason);
+            _logger.LogWarning("{Reason}; it is given up", reason);
+        }
+    }
+
+    /// <returns>Whether there was any.</returns>
+    private async Task<bool> TakeShipmentAsync(VolumeCopy volume, IReplicaLink other, Epoch epoch, CancellationToken cancellation)
+    {
+        var journal = await other.ReadJournalAsync(epoch, volume.Epoch, volume.Metadata.Durable, cancellation).AsTask().WaitAsync(ReplicationLimits.CallTimeout, _time, cancellation);
+        if (journal.Outcome != ReplicaOutcome.Ok)
+            throw new ReplicaException(journal.Trouble ?? "it refuses");
+        if (journal.Entries.Length == 0)
+            return false;
+        var shipment = new JournalShipment { Epoch = epoch, Entries = journal.Entries, Gone = [], Needed = volume.Metadata.JournalNeeded ?? Lsn.Zero };
+        await _gate.WaitAsync(cancellation);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_closed, this);
+            var reply = await ApplyAsync(volume, shipment, cancellation);
+            if (reply.Outcome == ReplicaOutcome.Lacking)
+            {
+                // Blocks that the other has not got either are asked for of all, once this is the master.
+                var gone = await TakeBlocksAsync(volume, other, reply.Hashes, cancellation);
+                reply = await ApplyAsync(volume, shipment with { Gone = gone }, cancellation);
+            }
+            return reply.Outcome == ReplicaOutcome.Ok ? true : throw new ReplicaException($"its mutations cannot be applied here ({reply.Outcome})");
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <returns>Those that could not be had.</returns>
+    private async Task<BlockHash[]> TakeBlocksAsync(VolumeCopy volume, IReplicaLink other, BlockHash[] hashes, CancellationToken cancellation)
+    {
+        var lacking = hashes.ToHashSet();
+        foreach (var chunk in hashes.Chunk(Math.Max(1, ReplicationLimits.MessageBytes / volume.BlockSize)))
+        {
+            var reply = await other.FetchAsync(chunk, cancellation).AsTask().WaitAsync(ReplicationLimits.FetchTimeout, _time, cancellation);
+            var refused = (await TakeAsync(volume, reply.Blocks, cancellation)).Hashes;
+            lacking.ExceptWith(reply.Blocks.Select(b => b.Hash).Except(refused));
+        }
+        return [.. lacking];
+    }
+}
+
+/// <summary>A replica is not to become the master, because another has more: what, in one line.</summary>
+public sealed class NotNewestException(string message) : VolumeException(message);

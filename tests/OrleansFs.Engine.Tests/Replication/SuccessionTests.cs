@@ -1,0 +1,181 @@
+using OrleansFs.Engine.Tests.Content;
+using OrleansFs.Engine.Replication;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Replication;
+
+/// <summary>Promotion of a replica while another one is further.</summary>
+public sealed class SuccessionTests
+{
+    private const int S = 4096;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_promoted_replica_takes_what_another_has_more()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await FurtherAsync(master, first, second);
+        Assert.True(first.Volume.Metadata.Durable < second.Volume.Metadata.Durable);
+
+        Assert.Equal(new Epoch(2), await first.PromoteAsync(second));
+        using var session = first.OpenSession();
+        using var reader = second.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+        await FollowsAsync(first, second);
+        Assert.Equal(await Trees.DescribeAsync(session), await Trees.DescribeAsync(reader));
+        Assert.Equal(0, (await first.VerifyAsync()).Damaged);
+    }
+
+    [Fact]
+    public async Task While_it_is_promoted_the_others_take_nothing_of_the_master_before()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await FurtherAsync(master, first, second);
+        Assert.Equal(ReplicaOutcome.Ok, (await second.Receiver.HoldAsync(second.Volume.Id, new Epoch(2), Cancellation)).Outcome);
+        await WriteAsync(master, "never replicated", 5, 3);
+        await master.Volume.SyncAllAsync(Cancellation);
+        await EventuallyAsync(() => master.Copy.Replication.Reports().Single(r => r.Name == "second").Trouble?.Contains("about to become the master", StringComparison.Ordinal) == true);
+        var held = second.Volume.Metadata.Durable;
+
+        Assert.Equal(new Epoch(2), await first.PromoteAsync(second));
+        Assert.Equal(held.Value, first.Volume.EpochStart.Value);
+        await FollowsAsync(first, second);
+        await EventuallyAsync(() => master.Copy.FencedBy == new Epoch(2));
+    }
+
+    [Fact]
+    public async Task What_cannot_be_had_is_given_up_only_where_that_is_asked_for()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await FurtherAsync(master, first, second);
+        var cut = new Dictionary<CopyName, IReplicaLink> { [second.Name] = new CutOffAfterHold(second.Receiver) };
+        var refused = await Assert.ThrowsAsync<NotNewestException>(() => first.Receiver.PromoteAsync(cut, force: false, Cancellation));
+        Assert.Contains("the replica 'second' is further than mutation", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(VolumeRole.Replica, first.Volume.Role);
+        Assert.Equal(new Epoch(2), await first.Receiver.PromoteAsync(cut, force: true, Cancellation));
+    }
+
+    [Fact]
+    public async Task A_replica_that_slept_through_an_epoch_takes_it_from_one_that_did_not()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await using var third = await ReplicaFixture.CreateAsync("third");
+        await master.Copy.Replication.AttachAsync(third.Name, third.Link);
+        await FurtherAsync(master, first, second);
+        await third.PromoteAsync(second);
+        await FollowsAsync(third, second);
+        await third.Receiver.CloseAsync();
+
+        // The first one knows nothing of the second epoch, and of the file that came in it.
+        Assert.Equal(new Epoch(3), await first.PromoteAsync(second));
+        using var session = first.OpenSession();
+        using var reader = second.OpenSession();
+        await FollowsAsync(first, second);
+        Assert.Equal(await Trees.DescribeAsync(session), await Trees.DescribeAsync(reader));
+        Assert.Equal(Errno.None, (await session.LookupAsync(InodeNumber.Root, "of third"u8.ToArray(), Cancellation)).Error);
+    }
+
+    [Fact]
+    public async Task A_block_that_the_further_one_has_not_got_whole_is_damaged_and_nothing_else_is_lost()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await FurtherAsync(master, first, second);
+        var damaged = BlockHash.Of(Pattern(2, 1)[..S]);
+        File.Delete(Path.Combine(second.Folder, "blocks", damaged.ToString()[..2], damaged.ToString()[2..4], damaged.ToString()));
+
+        await first.PromoteAsync(second);
+        using var session = first.OpenSession();
+        var kept = (await session.LookupAsync(InodeNumber.Root, "more 1"u8.ToArray(), Cancellation)).Value.Inode;
+        Assert.False(first.Volume.BlockStore.Files.ReadStored(damaged, out _).IsOk);
+        byte[] content = new byte[S];
+        Assert.Equal(Errno.None, (await session.ReadAsync(kept, 0, content, Cancellation)).Error);
+        Assert.Equal(Pattern(3, 1), content);
+    }
+
+    /// <summary>Two replicas with the same, then one that goes on while the other is away.</summary>
+    private static async Task FurtherAsync(VolumeFixture master, ReplicaFixture first, ReplicaFixture second)
+    {
+        await WriteAsync(master, "both", 1, 8);
+        await master.Copy.Replication.AttachAsync(first.Name, first.Link);
+        await master.Copy.Replication.AttachAsync(second.Name, second.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(2, null, Cancellation)).Error);
+        await EventuallyAsync(() => first.Volume.Metadata.Durable == second.Volume.Metadata.Durable);
+        await master.Copy.Replication.DetachAsync(first.Name);
+        for (int i = 0; i < 20; i++)
+        {
+            await WriteAsync(master, $"more {i}", 2 + i, 1);
+            await master.Volume.SyncAllAsync(Cancellation);
+        }
+        await EventuallyAsync(() => second.Volume.Metadata.Durable == master.Copy.Metadata.Committed);
+    }
+
+    private static async Task FollowsAsync(ReplicaFixture master, ReplicaFixture replica)
+    {
+        using (var session = master.OpenSession())
+        {
+            var name = System.Text.Encoding.UTF8.GetBytes($"of {master.Name}");
+            Assert.Equal(Errno.None, (await session.CreateAsync(InodeNumber.Root, name, new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, VolumeFixture.Root, Cancellation)).Error);
+        }
+        await master.Volume.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Errno.None, (await master.Volume.Replication.DrainAsync(1, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).Error);
+    }
+
+    private static async Task WriteAsync(VolumeFixture volume, string name, int seed, int blocks) => await volume.WriteAsync(await volume.CreateFileAsync(name), 0, Pattern(seed, blocks));
+
+    private static byte[] Pattern(int seed, int blocks)
+    {
+        byte[] bytes = new byte[blocks * S];
+        new Random(seed).NextBytes(bytes);
+        return bytes;
+    }
+
+    private static async Task EventuallyAsync(Func<bool> condition)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (!condition())
+            await Task.Delay(20, patience.Token);
+    }
+
+    /// <summary>It says how far it is, and is not heard of again.</summary>
+    private sealed class CutOffAfterHold(IReplicaLink target) : IReplicaLink
+    {
+        public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => target.HoldAsync(volume, epoch, cancellation);
+
+        public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> BuildAsync(Epoch epoch, ReadOnlyMemory<byte> program, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> BeginCopyAsync(CopyOffer offer, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> PutCopyAsync(Guid copy, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> WantedAsync(Guid copy, BlockHash after, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<ReplicaReply> EndCopyAsync(Guid copy, CancellationToken cancellation) => throw Away;
+
+        public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) => throw Away;
+
+        private static IOException Away => new("its silo cannot be reached");
+    }
+}
