@@ -63,7 +63,8 @@ internal sealed partial class RemoteSession
     /// <summary>Sends gathered writes, whose room is reserved, and keeps them until they are on disk there. The batch's buffer and room are taken over, but where <see cref="WriteBehind.IsForRecords"/>.</summary>
     public async ValueTask<Errno> WriteBatchAsync(InodeNumber inode, WriteBatch batch)
     {
-        var (pieces, flags, bytes) = (batch.Pieces, batch.Flags, batch.Bytes);
+        var (pieces, bytes) = (batch.Pieces, batch.Bytes);
+        var flags = batch.WantsSync ? batch.Flags | WriteFlags.Sync : batch.Flags;
         var data = batch.Buffer.AsMemory(0, bytes);
         int attempts = 0;
         while (true)
@@ -96,7 +97,15 @@ internal sealed partial class RemoteSession
             bool isLent = attempts != 1 || error == Errno.EIO;
             if (WriteBehind.IsForRecords(batch, error))
                 return error;
-            if (error != Errno.None)
+            if ((flags & WriteFlags.Sync) != 0)
+            {
+                // Where that failed it is written as any other is, and kept: the caller's own sync tells whether it is still so.
+                flags &= ~WriteFlags.Sync;
+                batch.IsSynced = error == Errno.None;
+                if (!batch.IsSynced)
+                    continue;
+            }
+            if (error != Errno.None || batch.IsSynced)
             {
                 _unstable.Unreserve(bytes);
                 if (!isLent)
@@ -134,9 +143,11 @@ internal sealed partial class RemoteSession
     /// <summary>fsync of a file: what was kept of it is on disk.</summary>
     public async ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation)
     {
-        var written = await SettleAsync(inode);
         long? newest = _unstable.Newest;
-        var result = await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);
+        var (written, isSynced) = Behind is { } behind ? await behind.SettleForSyncAsync(inode) : (Errno.None, false);
+        if (!isSynced)
+            newest = _unstable.Newest;
+        var result = isSynced ? FsResult.Ok : await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);
         if (_unstable.TakeLoss(inode))
             return Errno.EIO;
         if (result.IsOk && written != Errno.None)

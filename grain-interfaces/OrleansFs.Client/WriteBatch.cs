@@ -23,6 +23,12 @@ internal sealed class WriteBatch
 
     public WriteFlags Flags { get; }
 
+    /// <summary>Whoever sends it wants the file on disk with it.</summary>
+    public bool WantsSync { get; set; }
+
+    /// <summary>It was answered, and the file is on disk with it.</summary>
+    public bool IsSynced { get; set; }
+
     public int Bytes { get; private set; }
 
     public byte[] Buffer { get; private set; }

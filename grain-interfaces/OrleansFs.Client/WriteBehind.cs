@@ -121,6 +121,23 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         }
     }
 
+    /// <summary>The same for a sync. A batch that nothing of the file is under way before takes the wish along, which spares a message: then the file is on disk.</summary>
+    public async ValueTask<(Errno Written, bool IsSynced)> SettleForSyncAsync(InodeNumber inode)
+    {
+        WriteBatch? last = null;
+        ValueTask<Errno> settled;
+        lock (_lock)
+        {
+            if (_files.TryGetValue(inode, out var file) && file is { Gathering: { IsAppend: false } batch, IsSending: false })
+            {
+                last = batch;
+                batch.WantsSync = true;
+            }
+            settled = SettleAsync(inode, take: true);
+        }
+        return (await settled, last is { IsSynced: true });
+    }
+
     /// <summary>The same for all files. What fails is told to those who ask for the file.</summary>
     public async ValueTask SettleAllAsync()
     {
@@ -259,7 +276,9 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
 
         public WriteBatch? Gathering { get; set; }
 
-        public bool IsMoving => Gathering is not null || _underWay.Count > 0;
+        public bool IsSending => _underWay.Count > 0;
+
+        public bool IsMoving => Gathering is not null || IsSending;
 
         public bool IsIdle => !IsMoving && _error == Errno.None;
 

@@ -30,9 +30,9 @@ public interface IFileGrain : IGrainWithStringKey
     /// <param name="request">The request.</param>
     /// <param name="pieces">1 to <see cref="Limits.MaxPieces"/>.</param>
     /// <param name="data">The bytes of all pieces, one behind the other; at most <see cref="Limits.MaxTransfer"/>.</param>
-    /// <param name="flags">How; not as an append.</param>
+    /// <param name="flags">How; not as an append. <see cref="WriteFlags.Sync"/> brings the file to disk with it.</param>
     /// <param name="cancellation">Cancels the wait for memory; pieces before that are written.</param>
-    [Alias("WriteMany")]
+    [Alias("WriteMany"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult> WriteManyAsync(ChangeRequest request, [Immutable] WritePiece[] pieces, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);
 
     [Alias("Allocate"), ResponseTimeout(Limits.LongCallTimeout)]

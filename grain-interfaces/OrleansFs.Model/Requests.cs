@@ -68,6 +68,12 @@ public enum WriteFlags
 
     /// <summary>Made before, at this place, and answered: made again because the copy may have lost it in a restart. <c>EPERM</c> where the file has become immutable or append-only since: what it had then is on disk.</summary>
     Again = 16,
+
+    /// <summary>
+    /// To a file grain: answered when the file is on disk with this and all that was written to it before (<c>FILE_SYNC4</c> of RFC 8881 section 18.32). Where the sync fails its error is the answer, and the write is as any other that
+    /// was not synced.
+    /// </summary>
+    Sync = 32,
 }
 
 /// <summary><c>SEEK_DATA</c> and <c>SEEK_HOLE</c> of lseek(2).</summary>

@@ -49,7 +49,9 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         {
             return new(Errno.EINVAL);
         }
-        return Change(request, s => WriteManyAsync(s, pieces, data, flags, cancellation), cancellation);
+        var how = flags & ~WriteFlags.Sync;
+        var written = Change(request, s => WriteManyAsync(s, pieces, data, how, cancellation), cancellation);
+        return how == flags ? written : SyncedAsync(written, request.Ticket, cancellation);
     }
 
     public ValueTask<FsResult> AllocateAsync(ChangeRequest request, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
@@ -99,6 +101,10 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         // It has become immutable or append-only since: what it had then is on disk with that.
         return written.Error == Errno.EPERM ? reply : written;
     }
+
+    /// <remarks>Not part of what is done once: who asks again because the answer was lost is answered when it is synced, too.</remarks>
+    private async ValueTask<FsResult> SyncedAsync(ValueTask<FsResult> write, SessionTicket session, CancellationToken cancellation) =>
+        await write is { IsOk: false } failed ? failed : await SyncAsync(session, dataOnly: false, cancellation);
 
     /// <summary>Done again from the start after an interruption, it does no harm.</summary>
     private async ValueTask<FsResult> WriteManyAsync(ClientSession session, WritePiece[] pieces, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)

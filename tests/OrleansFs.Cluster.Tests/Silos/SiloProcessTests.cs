@@ -48,6 +48,38 @@ public sealed class SiloProcessTests : IDisposable
         Assert.Null(SiloFile.Read(_folder["data"]));
     }
 
+    /// <summary>The client that gathered it is gone, too: what it kept is of no help.</summary>
+    [Fact]
+    public async Task What_was_gathered_and_synced_is_on_disk()
+    {
+        var silo = await SiloProcess.StartAsync(_folder["data"]);
+        var expected = new Dictionary<InodeNumber, byte[]>();
+        await using (var connection = await ConnectAsync(Private))
+        {
+            await using var volume = await GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), new Holder(), new RemoteVolumeOptions { Client = "test", WriteBehind = true }, Cancellation);
+            for (int i = 1; i <= 20; i++)
+            {
+                var file = (await volume.CreateAsync(InodeNumber.Root, Encoding.UTF8.GetBytes($"{i}"), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Value.Inode;
+                byte[] content = new byte[i * 30_000];
+                new Random(i).NextBytes(content);
+                for (int at = 0; at < content.Length; at += 7_000)
+                    Assert.True((await volume.WriteAsync(file, at, content.AsMemory(at, Math.Min(7_000, content.Length - at)), WriteFlags.None, Cancellation)).IsOk);
+                Assert.True((await volume.SyncAsync(file, false, Cancellation)).IsOk);
+                expected.Add(file, content);
+            }
+            await silo.KillAsync();
+        }
+        await using var again = await SiloProcess.StartAsync(_folder["data"]);
+        await using var reading = await ConnectAsync(Private);
+        await using var after = await MountAsync(reading, "master");
+        foreach (var (file, content) in expected)
+        {
+            byte[] back = new byte[content.Length + 1];
+            Assert.Equal(content.Length, (await after.ReadAsync(file, 0, back, Cancellation)).Value);
+            Assert.Equal(content, back[..^1]);
+        }
+    }
+
     [Fact]
     public async Task A_client_goes_on_when_the_silo_is_back()
     {

@@ -37,7 +37,7 @@ public sealed class WriteBehindTests : IAsyncLifetime
         {
             byte[] data = new byte[random.Next(8) == 0 ? random.Next(1, 300_000) : random.Next(1, 5000)];
             random.NextBytes(data);
-            switch (random.Next(9))
+            switch (random.Next(10))
             {
                 case 0 or 1 or 2:
                     expected.Position = random.Next(500_000);
@@ -60,6 +60,10 @@ public sealed class WriteBehindTests : IAsyncLifetime
                 case 7:
                     await CompareAsync(mine, file, expected);
                     break;
+                case 8:
+                    Assert.True((await mine.SyncAsync(file, false, Cancellation)).IsOk);
+                    Assert.Equal(expected.Length, (await other.GetAttributesAsync(file, Cancellation)).Value.Size);
+                    break;
                 default:
                     Assert.True((await mine.FlushAsync(file, 1, Cancellation)).IsOk);
                     Assert.Equal(expected.Length, (await other.GetAttributesAsync(file, Cancellation)).Value.Size);
@@ -67,6 +71,16 @@ public sealed class WriteBehindTests : IAsyncLifetime
                     break;
             }
         }
+    }
+
+    [Fact]
+    public async Task A_failure_is_told_to_the_sync_once()
+    {
+        await using var mine = await GatheringAsync();
+        var file = await CreateAsync(mine, "a");
+        Assert.True((await mine.WriteAsync(file, long.MaxValue - 10, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+        Assert.Equal(Errno.EFBIG, (await mine.SyncAsync(file, false, Cancellation)).Error);
+        Assert.True((await mine.SyncAsync(file, false, Cancellation)).IsOk);
     }
 
     [Fact]
