@@ -21,6 +21,12 @@ internal static class Limits
     /// <summary>Contents known by their hash at a time. Past it only those that programs have open are left.</summary>
     internal const int MostContents = 65536;
 
+    /// <summary>When the kernel is asked again to forget a closed file: closing goes on for some microseconds after RELEASE, and for as long as others have the processor.</summary>
+    internal static readonly TimeSpan FirstPruneAgain = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>How long a wait between two such requests gets: who has the file open all that time closes it some day, and then it begins anew.</summary>
+    internal static readonly TimeSpan LastPruneAgain = TimeSpan.FromMilliseconds(256);
+
     /// <summary>The longest name, as everywhere in Linux.</summary>
     internal const uint NameLength = 255;
 }

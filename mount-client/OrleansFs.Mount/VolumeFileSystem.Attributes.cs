@@ -123,10 +123,13 @@ internal sealed partial class VolumeFileSystem
             return Errno.EOPNOTSUPP;
         var change = new AttributeChange { Mask = AttributeMask.Flags, Flags = flags };
         var result = await _volume.SetAttributesAsync(Translate.Inode(context.Node), change, CallerOf(context, umask: 0), Cancellation(context));
+        if (!result.TryGet(out var changed, out var error))
+            return Translate.Error(error);
+        if (_policy.WritebackCache && changed.IsRegular)
+            _outdated[context.Node] = 0;
         // What the kernel remembers of the file's capabilities goes with its attributes: see GuardImmutable.
-        if (result.IsOk)
-            Notifier?.TryInvalidateInode(context.Node, offset: -1);
-        return result.IsOk ? new IoctlReply(0, 0) : Translate.Error(result.Error);
+        Notifier?.TryInvalidateInode(context.Node, offset: -1);
+        return new IoctlReply(0, 0);
     }
 }
 

@@ -34,10 +34,19 @@ internal sealed partial class VolumeFileSystem
 
     public override ValueTask<FuseResult> Release(FuseContext context, ReleaseRequest request)
     {
+        if (_outdated.ContainsKey(context.Node))
+            _ = PruneClosedAsync(context.Node);
         if ((request.ReleaseFlags & ReleaseFlags.UnlockFlock) == 0)
             return new(FuseResult.Success);
         var unlock = new Model.FileLock { Kind = LockKind.Unlock, End = long.MaxValue, Owner = request.LockOwner, WholeFile = true };
         return Done(_volume.SetLockAsync(Translate.Inode(context.Node), unlock, wait: false, CancellationToken.None));
+    }
+
+    /// <summary>Asks the kernel to forget a file once it is closed. RELEASE is sent while the program that closes it still holds the name, by which a request that comes at once is in vain: it is made again until FORGET shows that it was not.</summary>
+    private async Task PruneClosedAsync(NodeId node)
+    {
+        for (var wait = Limits.FirstPruneAgain; wait <= Limits.LastPruneAgain && _outdated.ContainsKey(node) && Notifier?.TryPrune(node) == true; wait *= 2)
+            await Task.Delay(wait, TimeProvider.System);
     }
 
     public override ValueTask<FuseResult<CreateReply>> Create(FuseContext context, CreateRequest request)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using OrleansFs.Fuse;
 using OrleansFs.Model;
 using Errno = OrleansFs.Fuse.Errno;
@@ -18,6 +19,13 @@ namespace OrleansFs.Mount;
 internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
 {
     private readonly LookupCounts _known = new();
+
+    /// <summary>
+    /// Files whose change time the kernel has wrong: with the write-back cache it believes its own (fs/fuse/inode.c, fuse_get_cache_mask), and a change of flags is no change to it. It has to forget such a file, which it can when
+    /// nobody has it open: each close asks for that, until FORGET comes.
+    /// </summary>
+    private readonly ConcurrentDictionary<NodeId, byte> _outdated = new();
+
     private readonly MountPolicy _policy;
     private readonly IVolumeAccess _volume;
     private readonly ICachedAccess? _cached;
@@ -78,6 +86,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
             if (!_known.Forget(forget.Node, forget.Lookups))
                 continue;
             _fresh.TryRemove(forget.Node, out _);
+            _outdated.TryRemove(forget.Node, out _);
             _volume.Forget(Translate.Inode(forget.Node));
         }
     }

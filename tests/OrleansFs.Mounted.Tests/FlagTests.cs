@@ -71,6 +71,24 @@ public sealed class FlagTests(MountPool mounts)
         await OrleansFsCommand.SucceedAsync("fsck", "--data", data);
     }
 
+    /// <summary>What chattr(1) changes is a change of the file (xfstests generic/277): a kernel that keeps times itself shows it when the close of chattr's own file is over.</summary>
+    private const string ChangeTime = """
+        tick() { touch tick; local now=$(stat -c %y tick); while touch tick; [ "$(stat -c %y tick)" = "$now" ]; do :; done; }
+        later() { while [ "$(stat -c %z file)" = "$1" ]; do :; done; }
+        cd "$1"; echo content > file
+        for flag in +d -d +A -A; do
+            before=$(stat -c %z file); tick; chattr $flag file; later "$before"
+            [ "$(cat file)" = content ]
+        done
+        """;
+
+    [Theory, OnEveryMount]
+    public async Task The_change_time_after_chattr_is_shown(string kind)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/chattr"), "chattr is not installed");
+        await RunAsync(ChangeTime, await mounts.EnterAsync(kind));
+    }
+
     private static async Task RunAsync(string script, string folder)
     {
         var outcome = await OrleansFsCommand.RunAsync(new ProcessStartInfo("bash", ["-euc", script, "bash", folder]));
