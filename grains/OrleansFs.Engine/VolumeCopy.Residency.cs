@@ -99,7 +99,7 @@ public sealed partial class VolumeCopy
             {
                 // As if it were read: what is wanted now is not the first to go.
                 _evictor?.Note(hash);
-                if (!_blocks.Files.Exists(hash) && !await FetchAsync(hash, cancellation))
+                if (!_blocks.Files.Exists(hash) && !await FetchAndKeepAsync(hash, cancellation))
                     return Errno.EIO;
             }
         }
@@ -121,7 +121,7 @@ public sealed partial class VolumeCopy
                 while (!TryKeep(hash, Residency.Kept, ref changed))
                 {
                     // In a full cache what has just come may have gone again before it was pinned.
-                    if (!await FetchAsync(hash, cancellation))
+                    if (!await FetchAndKeepAsync(hash, cancellation))
                         return Errno.EIO;
                     // It came, and there is no room to keep it.
                     if (++attempt > Limits.PinAttempts)
@@ -151,8 +151,8 @@ public sealed partial class VolumeCopy
         return absent.Length;
     }
 
-    private async ValueTask<bool> FetchAsync(BlockHash hash, CancellationToken cancellation) =>
-        _blocks.Source is { IsAlone: false } source && await source.FetchAsync(hash, cancellation) is not null;
+    private async ValueTask<bool> FetchAndKeepAsync(BlockHash hash, CancellationToken cancellation) =>
+        _blocks.Source is { IsAlone: false } source && await source.FetchAndKeepAsync(hash, cancellation);
 
     /// <remarks>A file whose row says absent is one that the evictor has in hand: it looks at the row again, under the same lock, before it deletes the file.</remarks>
     /// <returns>Whether the block is here, and stays so.</returns>

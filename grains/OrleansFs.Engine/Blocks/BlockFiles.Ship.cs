@@ -66,24 +66,45 @@ internal sealed partial class BlockFiles
         return read;
     }
 
-    /// <summary>Unpacks a block that came from elsewhere. The content is in the first <see cref="ShippedBlock.Length"/> bytes of an array that the caller gives back to the shared pool; null where it is not the block that its
-    /// name says.</summary>
-    public static byte[]? Unpack(in ShippedBlock block)
+    /// <summary>The content of a block that came from elsewhere; null where it is not the block that its name says.</summary>
+    public static ReadOnlyMemory<byte>? Unpack(in ShippedBlock block)
     {
-        if (block.Length is < 1 or > BlockLimits.MaxContent || (!block.IsCompressed && block.Payload.Length != block.Length))
+        if (!HasLength(block))
             return null;
+        var content = block.Payload;
+        if (block.IsCompressed)
+        {
+            byte[] decoded = GC.AllocateUninitializedArray<byte>(block.Length);
+            if (!BlockCompressor.TryDecode(block.Payload.Span, decoded))
+                return null;
+            content = decoded;
+        }
+        return BlockHash.Of(content.Span) == block.Hash ? content : null;
+    }
+
+    /// <summary>Whether a block that came from elsewhere is the one that its name says.</summary>
+    public static bool IsWhole(in ShippedBlock block)
+    {
+        if (!HasLength(block))
+            return false;
+        if (!block.IsCompressed)
+            return BlockHash.Of(block.Payload.Span) == block.Hash;
         byte[] content = ArrayPool<byte>.Shared.Rent(block.Length);
         var span = content.AsSpan(0, block.Length);
-        bool good = true;
-        if (block.IsCompressed)
-            good = BlockCompressor.TryDecode(block.Payload.Span, span);
-        else
-            block.Payload.Span.CopyTo(span);
-        if (good && BlockHash.Of(span) == block.Hash)
-            return content;
+        bool isWhole = BlockCompressor.TryDecode(block.Payload.Span, span) && BlockHash.Of(span) == block.Hash;
         ArrayPool<byte>.Shared.Return(content);
-        return null;
+        return isWhole;
     }
+
+    /// <summary>Stores a block that came from elsewhere and <see cref="IsWhole"/>, with its payload as it is: as <see cref="Write(BlockHash, ReadOnlySpan{byte})"/> does.</summary>
+    /// <exception cref="BlockStoreException">ENOSPC, EDQUOT, EIO …: the name is as it was before, nothing is left behind.</exception>
+    public StoredBlock Write(in ShippedBlock block)
+    {
+        _sync.Admit();
+        return Put(block.Hash, block.IsCompressed ? BlockCodec.Lz4 : BlockCodec.Raw, block.Length, block.Payload.Span);
+    }
+
+    private static bool HasLength(in ShippedBlock block) => block.Length is >= 1 and <= BlockLimits.MaxContent && (block.IsCompressed || block.Payload.Length == block.Length);
 
     /// <summary>Brings to disk whatever earlier runs left unsynced: files that no row speaks of may be among them.</summary>
     /// <exception cref="BlockStoreException">The disk fails.</exception>

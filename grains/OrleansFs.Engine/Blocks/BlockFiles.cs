@@ -144,13 +144,18 @@ internal sealed partial class BlockFiles : IDisposable
         LinuxFile.Close(_root);
     }
 
-    [SkipLocalsInit]
     private StoredBlock Put(BlockHash hash, ReadOnlySpan<byte> content)
     {
         ArgumentOutOfRangeException.ThrowIfZero(content.Length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(content.Length, BlockLimits.MaxContent);
         var codec = BlockCompressor.Encode(content, out var payload);
-        var head = BlockFormat.HeadOf(hash, codec, content.Length, payload, stackalloc byte[BlockFormat.HeadBytes]);
+        return Put(hash, codec, content.Length, payload);
+    }
+
+    [SkipLocalsInit]
+    private StoredBlock Put(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload)
+    {
+        var head = BlockFormat.HeadOf(hash, codec, length, payload, stackalloc byte[BlockFormat.HeadBytes]);
         var temporary = BlockNames.Unfinished(hash, Interlocked.Increment(ref _unfinished), stackalloc byte[BlockNames.MaxPath]);
         int fd = LinuxFile.Open(_root, temporary, LinuxFile.O_WRONLY | LinuxFile.O_CREAT | LinuxFile.O_EXCL, 0x180 /* 0600 */);
         if (fd < 0)
@@ -168,7 +173,7 @@ internal sealed partial class BlockFiles : IDisposable
         if (payload.Length >= BlockLimits.EarlyWriteBack)
             LinuxFile.BeginWriteBack(fd);
         int stored = BlockFormat.DiskBytes(head.Length + payload.Length);
-        return new StoredBlock(content.Length, stored, codec, _sync.Add(hash, payload.Length, fd));
+        return new StoredBlock(length, stored, codec, _sync.Add(hash, payload.Length, fd));
     }
 
     /// <summary>Renames an unfinished file to its hash. The folders are made when the name finds none: that costs nothing where they are there, and needs no memory of which are.</summary>

@@ -11,6 +11,9 @@ internal interface IBlockSource
     /// <summary>The whole content of a block; null where it cannot be had. Waits, within a bound.</summary>
     ValueTask<ReadOnlyMemory<byte>?> FetchAsync(BlockHash hash, CancellationToken cancellation);
 
+    /// <summary>The same, and waits until the block is kept here, where it can be. False where it cannot be had.</summary>
+    ValueTask<bool> FetchAndKeepAsync(BlockHash hash, CancellationToken cancellation);
+
     /// <summary>Blocks that will be wanted soon and are not here. A hint.</summary>
     void FetchAhead(IReadOnlyList<BlockHash> hashes);
 }

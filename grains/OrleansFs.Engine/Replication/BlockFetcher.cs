@@ -1,4 +1,3 @@
-using System.Buffers;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
@@ -9,7 +8,7 @@ namespace OrleansFs.Engine.Replication;
 /// <summary>Has blocks that are not here from replicas: each once, however many wait for it; checked by SHA-256; kept.</summary>
 /// <remarks>
 /// Invariant: while a block is on its way there is one entry of it in <see cref="_fetching"/>, which whoever else wants it waits for. A reader gets the content whether or not it could be stored. Of fetches
-/// ahead of readers so many are under way at most, and what they cannot get is nobody's error.
+/// ahead of readers so many are under way at most, and what they cannot get is nobody's error. It stays until the block is in a file, or cannot be: who asks meanwhile is given the content from memory.
 /// </remarks>
 internal sealed class BlockFetcher : IBlockSource, IDisposable
 {
@@ -19,7 +18,8 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
-    private readonly Dictionary<BlockHash, TaskCompletionSource<ReadOnlyMemory<byte>?>> _fetching = [];
+    private readonly Dictionary<BlockHash, Fetch> _fetching = [];
+    private readonly SemaphoreSlim _keeping = new(ReplicationLimits.KeptAtOnce);
     private readonly CancellationTokenSource _stop = new();
     private readonly CancellationToken _stopped;
 
@@ -54,29 +54,39 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
 
     public long FetchedBytes => Interlocked.Read(ref _fetchedBytes);
 
-    /// <summary>The whole content of a block; null where no replica could give it within the time-out, or the volume has no such block.</summary>
-    public async ValueTask<ReadOnlyMemory<byte>?> FetchAsync(BlockHash hash, CancellationToken cancellation)
+    /// <summary>The whole content of a block; null where no replica could give it within the time-out, or the volume has no such block. It is kept behind that.</summary>
+    public async ValueTask<ReadOnlyMemory<byte>?> FetchAsync(BlockHash hash, CancellationToken cancellation) =>
+        await ComeAsync(hash, cancellation) is { } fetch ? await fetch.Content.Task : null;
+
+    public async ValueTask<bool> FetchAndKeepAsync(BlockHash hash, CancellationToken cancellation)
+    {
+        if (await ComeAsync(hash, cancellation) is not { } fetch)
+            return false;
+        await fetch.Ended.Task.WaitAsync(cancellation);
+        return true;
+    }
+
+    /// <summary>A fetch that has brought the content; null where none could.</summary>
+    private async ValueTask<Fetch?> ComeAsync(BlockHash hash, CancellationToken cancellation)
     {
         while (true)
         {
             if (!_volume.Metadata.TryGetBlock(hash, out _))
                 return null;
-            TaskCompletionSource<ReadOnlyMemory<byte>?>? other;
-            var mine = new TaskCompletionSource<ReadOnlyMemory<byte>?>(TaskCreationOptions.RunContinuationsAsynchronously);
+            Fetch? fetch;
+            bool isMine;
             lock (_lock)
             {
-                if (!_fetching.TryGetValue(hash, out other))
-                    _fetching.Add(hash, mine);
+                isMine = !_fetching.TryGetValue(hash, out fetch);
+                if (isMine)
+                    _fetching.Add(hash, fetch = new Fetch(isAhead: false));
             }
-            if (other is null)
-            {
-                // Not the reader's own: others may wait for it when this one has given up.
-                _ = Task.Run(() => FetchUntilAsync(hash), CancellationToken.None);
-                return await mine.Task.WaitAsync(cancellation);
-            }
-            if (await other.Task.WaitAsync(cancellation) is { } content)
-                return content;
-            if (other.Task.AsyncState is not Ahead.Hint)
+            // Not the reader's own: others may wait for it when this one has given up.
+            if (isMine)
+                _ = Task.Run(() => FetchUntilAsync(hash, fetch!), CancellationToken.None);
+            if (await fetch!.Content.Task.WaitAsync(cancellation) is not null)
+                return fetch;
+            if (isMine || !fetch.IsAhead)
                 return null;
         }
     }
@@ -84,15 +94,16 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
     /// <summary>Fetches blocks that a reader will want. A hint.</summary>
     public void FetchAhead(IReadOnlyList<BlockHash> hashes)
     {
-        var wanted = new List<BlockHash>();
+        var wanted = new List<(BlockHash Hash, Fetch Fetch)>();
         lock (_lock)
         {
             foreach (var hash in hashes)
             {
                 if (_aheadUnderWay + wanted.Count >= ReplicationLimits.FetchedAhead)
                     break;
-                if (_fetching.TryAdd(hash, new TaskCompletionSource<ReadOnlyMemory<byte>?>(Ahead.Hint, TaskCreationOptions.RunContinuationsAsynchronously)))
-                    wanted.Add(hash);
+                var fetch = new Fetch(isAhead: true);
+                if (_fetching.TryAdd(hash, fetch))
+                    wanted.Add((hash, fetch));
             }
             _aheadUnderWay += wanted.Count;
         }
@@ -110,7 +121,10 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
             return mended;
         foreach (var block in await _volume.Replication.FetchAsync(hashes, null, cancellation))
         {
-            if (await TakeAsync(block) is not null && _volume.BlockStore.Files.Exists(block.Hash))
+            if (Unpack(block) is null)
+                continue;
+            await KeepAsync(block);
+            if (_volume.BlockStore.Files.Exists(block.Hash))
                 mended.Add(block.Hash);
         }
         return mended;
@@ -123,18 +137,22 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         _stop.Dispose();
     }
 
-    private async Task FetchBatchAsync(BlockHash[] hashes)
+    private async Task FetchBatchAsync((BlockHash Hash, Fetch Fetch)[] batch)
     {
-        var missing = hashes.ToHashSet();
+        var fetches = batch.ToDictionary(b => b.Hash, b => b.Fetch);
         try
         {
-            foreach (var block in await _volume.Replication.FetchAsync(hashes, null, _stopped))
+            var came = new List<ShippedBlock>(batch.Length);
+            foreach (var block in await _volume.Replication.FetchAsync(fetches.Keys, null, _stopped))
             {
-                if (missing.Contains(block.Hash) && await TakeAsync(block) is { } content)
-                {
-                    missing.Remove(block.Hash);
-                    Complete(block.Hash, content);
-                }
+                if (fetches.TryGetValue(block.Hash, out var fetch) && Unpack(block) is { } content && fetch.Content.TrySetResult(content))
+                    came.Add(block);
+            }
+            // Readers go on with all of them meanwhile.
+            foreach (var block in came)
+            {
+                await KeepAsync(block);
+                Complete(block.Hash, fetches[block.Hash], null);
             }
         }
         catch (OperationCanceledException)
@@ -148,16 +166,17 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         finally
         {
             lock (_lock)
-                _aheadUnderWay -= hashes.Length;
-            foreach (var hash in missing)
-                Complete(hash, null);
+                _aheadUnderWay -= batch.Length;
+            foreach (var (hash, fetch) in fetches)
+                Complete(hash, fetch, null);
         }
     }
 
     /// <summary>Tries all replicas again and again, until one gives the block or the time is over.</summary>
-    private async Task FetchUntilAsync(BlockHash hash)
+    private async Task FetchUntilAsync(BlockHash hash, Fetch fetch)
     {
         ReadOnlyMemory<byte>? content = null;
+        ShippedBlock? came = null;
         long began = _time.GetTimestamp();
         var patience = PatienceFor(hash);
         try
@@ -166,7 +185,10 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
             while (content is null)
             {
                 foreach (var block in await _volume.Replication.FetchAsync([hash], null, _stopped))
-                    content ??= block.Hash == hash ? await TakeAsync(block) : null;
+                {
+                    if (content is null && block.Hash == hash && Unpack(block) is { } whole)
+                        (content, came) = (whole, block);
+                }
                 if (content is not null || _time.GetElapsedTime(began) >= patience || !_volume.Metadata.TryGetBlock(hash, out _))
                     break;
                 await Task.Delay(ReplicationLimits.FetchPause, _time, _stopped);
@@ -176,6 +198,8 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
             Trouble = content is null ? $"block {hash} is not here, and no replica could give it within {_patience.TotalSeconds:F0} s" : null;
             if (content is null)
                 NoteInVain(hash);
+            if (came is { } kept)
+                await DeliverAsync(fetch, kept, content);
         }
         catch (OperationCanceledException)
         {
@@ -187,7 +211,22 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         }
         finally
         {
-            Complete(hash, content);
+            Complete(hash, fetch, content);
+        }
+    }
+
+    /// <summary>Hands a block to those who wait for it, and keeps it behind that. With many to be kept readers wait: what they read is in memory until it is in a file.</summary>
+    private async Task DeliverAsync(Fetch fetch, ShippedBlock block, ReadOnlyMemory<byte>? content)
+    {
+        await _keeping.WaitAsync(_stopped);
+        try
+        {
+            fetch.Content.TrySetResult(content);
+            await KeepAsync(block);
+        }
+        finally
+        {
+            _keeping.Release();
         }
     }
 
@@ -227,54 +266,69 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         return _volume.BlockStore.Files.Read(hash, content) is { IsOk: true } read && read.Length == row.Length ? content : null;
     }
 
-    private void Complete(BlockHash hash, ReadOnlyMemory<byte>? content)
+    /// <summary>A fetch has ended: what is asked for from now on is looked up in files again.</summary>
+    private void Complete(BlockHash hash, Fetch fetch, ReadOnlyMemory<byte>? content)
     {
-        TaskCompletionSource<ReadOnlyMemory<byte>?>? waiting;
         lock (_lock)
-            _fetching.Remove(hash, out waiting);
-        waiting?.SetResult(content);
+        {
+            if (_fetching.TryGetValue(hash, out var known) && known == fetch)
+                _fetching.Remove(hash);
+        }
+        fetch.Content.TrySetResult(content);
+        fetch.Ended.TrySetResult();
     }
 
-    /// <summary>Checks a block that came, and keeps it where there is room. Null where it is not what its name says.</summary>
-    private async ValueTask<ReadOnlyMemory<byte>?> TakeAsync(ShippedBlock block)
+    /// <summary>Checks a block that came. Null where it is not what its name says.</summary>
+    private ReadOnlyMemory<byte>? Unpack(in ShippedBlock block)
     {
-        if (BlockFiles.Unpack(block) is not { } rented)
+        if (BlockFiles.Unpack(block) is not { } content)
         {
             _logger.LogWarning("a replica gave something else for block {Hash}; the next is asked", block.Hash);
             return null;
         }
-        byte[] content = rented.AsSpan(0, block.Length).ToArray();
-        ArrayPool<byte>.Shared.Return(rented);
         Interlocked.Increment(ref _fetchedBlocks);
         Interlocked.Add(ref _fetchedBytes, content.Length);
+        return content;
+    }
+
+    /// <summary>Keeps a block that came and is whole, where there is room.</summary>
+    private async ValueTask KeepAsync(ShippedBlock block)
+    {
         try
         {
             if (MakeRoom is not { } makeRoom || await makeRoom(BlockFormat.DiskBytes(BlockHeader.Size + block.Payload.Length), _stopped))
-                Keep(block.Hash, content);
+                Keep(block);
         }
         catch (Exception e) when (e is BlockStoreException or MetadataException)
         {
             _logger.LogInformation("block {Hash} was fetched and cannot be kept: {Reason}", block.Hash, e.Message);
         }
-        return content;
     }
 
-    private void Keep(BlockHash hash, byte[] content)
+    private void Keep(in ShippedBlock block)
     {
-        lock (_locks.For(hash))
+        lock (_locks.For(block.Hash))
         {
-            if (!_volume.Metadata.TryGetBlock(hash, out var row))
+            if (!_volume.Metadata.TryGetBlock(block.Hash, out var row))
                 return;
-            var stored = _volume.BlockStore.Files.Write(hash, content);
+            var stored = _volume.BlockStore.Files.Write(block);
             // One that is mended may be pinned.
-            _volume.Metadata.SetResidency(hash, row.Residency == Residency.Absent ? Residency.Local : row.Residency, stored.WriteSequence);
-            _volume.Metadata.Decompose(hash, stored.StoredBytes, stored.WriteSequence);
+            _volume.Metadata.SetResidency(block.Hash, row.Residency == Residency.Absent ? Residency.Local : row.Residency, stored.WriteSequence);
+            _volume.Metadata.Decompose(block.Hash, stored.StoredBytes, stored.WriteSequence);
         }
-        Stored?.Invoke(hash);
+        Stored?.Invoke(block.Hash);
     }
 
-    private enum Ahead
+    /// <summary>A block on its way.</summary>
+    private sealed class Fetch(bool isAhead)
     {
-        Hint,
+        /// <summary>For readers who have not asked for it yet: what it cannot get they ask for by themselves.</summary>
+        public bool IsAhead { get; } = isAhead;
+
+        /// <summary>What came; null where nothing did.</summary>
+        public TaskCompletionSource<ReadOnlyMemory<byte>?> Content { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>It is kept, or cannot be.</summary>
+        public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

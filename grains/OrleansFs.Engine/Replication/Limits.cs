@@ -69,6 +69,9 @@ internal static class ReplicationLimits
     /// <summary>Blocks that are fetched ahead of readers at a time: 8 MiB of default blocks, over all files.</summary>
     public const int FetchedAhead = 64;
 
+    /// <summary>Blocks that readers were given and that are being kept, besides those that came ahead: 8 MiB of default blocks. Readers of more wait.</summary>
+    public const int KeptAtOnce = 64;
+
     /// <summary>Blocks whose reading is noted between two times that it is written down: 1 GiB of default blocks in ten seconds, 80 ms of SQLite.</summary>
     public const int UsedHashes = 8192;
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
@@ -59,23 +58,16 @@ internal sealed class ReplicaBlocks
     /// <exception cref="BlockStoreException">The disk is full or fails.</exception>
     public bool Store(in ShippedBlock block)
     {
-        if (BlockFiles.Unpack(block) is not { } content)
+        if (!BlockFiles.IsWhole(block))
             return false;
-        try
+        lock (_locks.For(block.Hash))
         {
-            lock (_locks.For(block.Hash))
-            {
-                bool isThere = !_files.IsSuspect(block.Hash) && !_damaged.ContainsKey(block.Hash) && (_received.ContainsKey(block.Hash) || HasFile(block.Hash));
-                if (!isThere)
-                    _files.Write(block.Hash, content.AsSpan(0, block.Length));
-                Remember(block.Hash);
-            }
-            return true;
+            bool isThere = !_files.IsSuspect(block.Hash) && !_damaged.ContainsKey(block.Hash) && (_received.ContainsKey(block.Hash) || HasFile(block.Hash));
+            if (!isThere)
+                _files.Write(block);
+            Remember(block.Hash);
         }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(content);
-        }
+        return true;
     }
 
     /// <summary>Of blocks just stored and synced, those that were damaged are no more.</summary>

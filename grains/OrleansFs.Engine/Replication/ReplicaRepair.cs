@@ -25,6 +25,8 @@ internal sealed class ReplicaRepair(VolumeCopy volume, TimeSpan patience, TimePr
         return null;
     }
 
+    public async ValueTask<bool> FetchAndKeepAsync(BlockHash hash, CancellationToken cancellation) => await FetchAsync(hash, cancellation) is not null;
+
     public void FetchAhead(IReadOnlyList<BlockHash> hashes)
     {
         // A replica has everything, and what is damaged comes by itself.
