@@ -105,7 +105,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var reply = await _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
         if (reply.Inode is { } created)
             _session.Behind?.Taken(created.Inode);
-        return Named(begun, directory, sent, reply);
+        return Named(begun, directory, sent, reply, isNew: true);
     }
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
@@ -202,6 +202,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     public async ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
+        if (name.Span.SequenceEqual("security.capability"u8) && Cache.LacksCapabilities(inode))
+            return Errno.ENODATA;
         var sent = Copied(name);
         // Some tell of the content.
         await _session.WaitForWritesAsync(inode);
@@ -214,6 +216,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var sentValue = Copied(value);
         // One of them is a flag.
         _session.Behind?.Doubt([inode]);
+        Cache.DoubtCapabilities(inode);
         var result = await _session.ChangeAsync((request, token) => _names.SetXattrAsync(request, inode, sent, sentValue, flags, token), cancellation);
         Cache.Changed(inode);
         return result;
@@ -250,7 +253,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     private SessionCache Cache => _session.Cache;
 
     /// <summary>A name was made, or that failed.</summary>
-    private FsResult<Attributes> Named(long begun, InodeNumber directory, ReadOnlyMemory<byte> name, NameReply reply)
+    private FsResult<Attributes> Named(long begun, InodeNumber directory, ReadOnlyMemory<byte> name, NameReply reply, bool isNew = false)
     {
         if (reply.Error != Errno.None || reply.Inode is not { } attributes)
         {
@@ -258,7 +261,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             return reply.Error != Errno.None ? reply.Error : Errno.EIO;
         }
         Cache.NameChanged(begun, new(directory, name, reply.Directory), attributes.Inode);
-        Cache.KeepChanged(begun, attributes);
+        Cache.KeepChanged(begun, attributes, isNew);
         return attributes;
     }
 

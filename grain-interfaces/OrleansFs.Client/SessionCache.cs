@@ -95,6 +95,25 @@ internal sealed class SessionCache(TimeProvider time)
         }
     }
 
+    /// <summary>
+    /// Whether a file is known to have no capabilities (capabilities(7)): this session has made it, and nobody has set an extended attribute of it since. The kernel asks before the first write to each file, to take them away.
+    /// </summary>
+    public bool LacksCapabilities(InodeNumber inode)
+    {
+        lock (_lock)
+            return Rest() > TimeSpan.Zero && _known.TryGetValue(inode, out var known) && known.LacksCapabilities;
+    }
+
+    /// <summary>This session sets an extended attribute.</summary>
+    public void DoubtCapabilities(InodeNumber inode)
+    {
+        lock (_lock)
+        {
+            if (_known.TryGetValue(inode, out var known))
+                known.LacksCapabilities = false;
+        }
+    }
+
     /// <summary>A look-up was answered: with attributes, or <c>ENOENT</c>.</summary>
     public void KeepLookup(long begun, InodeNumber directory, ReadOnlySpan<byte> name, FsResult<Attributes> answer)
     {
@@ -155,15 +174,18 @@ internal sealed class SessionCache(TimeProvider time)
         }
     }
 
-    /// <summary>This session has changed an inode, and was answered what it is like now.</summary>
-    public void KeepChanged(long begun, in Attributes attributes)
+    /// <summary>This session has changed an inode, or made it, and was answered what it is like now.</summary>
+    public void KeepChanged(long begun, in Attributes attributes, bool isNew = false)
     {
         lock (_lock)
         {
             bool isNewest = IsUntouched(attributes.Inode, begun);
             Mark(attributes.Inode);
-            if (isNewest && attributes.LinkCount > 0 && IsBehind?.Invoke(attributes.Inode) != true)
-                Of(attributes.Inode).Attributes = attributes;
+            if (!isNewest || attributes.LinkCount == 0 || IsBehind?.Invoke(attributes.Inode) == true)
+                return;
+            var known = Of(attributes.Inode);
+            known.Attributes = attributes;
+            known.LacksCapabilities |= isNew;
         }
     }
 
@@ -317,6 +339,9 @@ internal sealed class SessionCache(TimeProvider time)
         private int _taken;
 
         public Attributes? Attributes { get; set; }
+
+        /// <summary>Stays where the inode is changed by this session; goes with everything else where others change it.</summary>
+        public bool LacksCapabilities { get; set; }
 
         public int NameCount => _names?.Count ?? 0;
 

@@ -63,6 +63,27 @@ public sealed class LeaseTests : IAsyncLifetime
         Assert.Equal(Errno.ENOENT, (await LookupAsync(mine, "b")).Error);
     }
 
+    /// <summary>Before the first write to a file the kernel asks whether it has capabilities. Of one that this session made that costs no message, until somebody sets one.</summary>
+    [Fact]
+    public async Task A_new_file_is_known_to_have_no_capabilities_until_somebody_sets_one()
+    {
+        var (mine, other) = (await _silo.MountAsync(_connection), await _silo.MountAsync(_connection));
+        Assert.Equal(Errno.ENOENT, (await LookupAsync(mine, "a")).Error);
+        byte[] capability = "security.capability"u8.ToArray();
+        byte[] value = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        foreach (var setter in new[] { mine, other })
+        {
+            var made = (await CreateAsync(mine, $"of {setter.GetHashCode()}")).Value.Inode;
+            var asking = mine.GetXattrAsync(made, capability, Cancellation);
+            Assert.True(asking.IsCompleted);
+            Assert.Equal(Errno.ENODATA, (await asking).Error);
+            Assert.True((await mine.WriteAsync(made, 0, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+            Assert.True(mine.GetXattrAsync(made, capability, Cancellation).IsCompleted);
+            Assert.True((await setter.SetXattrAsync(made, capability, value, XattrFlags.None, Cancellation)).IsOk);
+            Assert.Equal(value, (await mine.GetXattrAsync(made, capability, Cancellation)).Value.ToArray());
+        }
+    }
+
     /// <summary>The mount in the silo's process is told too, before the answer.</summary>
     [Fact]
     public async Task The_mount_beside_the_silo_is_told_and_tells()
