@@ -12,12 +12,12 @@ internal sealed class LockTable
     private readonly Lock _lock = new();
     private readonly Dictionary<InodeNumber, FileLocks> _files = [];
 
-    /// <summary>The first lock in the way of a wanted one, or one of kind Unlock.</summary>
+    /// <summary>Of the locks in the way of a wanted one the first in the file, or one of kind Unlock: who asks walks from one to the next behind it.</summary>
     public FileLock Get(Guid session, InodeNumber inode, FileLock wanted)
     {
         lock (_lock)
         {
-            var blocker = _files.TryGetValue(inode, out var file) ? file.Held.Find(h => h.Blocks(session, wanted)) : null;
+            var blocker = _files.TryGetValue(inode, out var file) ? file.Held.Where(h => h.Blocks(session, wanted)).MinBy(h => h.Lock.Start) : null;
             return blocker?.Lock ?? wanted with { Kind = LockKind.Unlock };
         }
     }

@@ -10,8 +10,8 @@ public sealed partial class MemoryVolume
 
     private FileLock? Conflict(InodeNumber inode, FileLock wanted) =>
         _locks.TryGetValue(inode, out var held)
-            ? held.Cast<FileLock?>().FirstOrDefault(other => other!.Value.WholeFile == wanted.WholeFile && other.Value.Owner != wanted.Owner && Overlap(other.Value, wanted)
-                && (other.Value.Kind == LockKind.Write || wanted.Kind == LockKind.Write))
+            ? held.Cast<FileLock?>().Where(other => other!.Value.WholeFile == wanted.WholeFile && other.Value.Owner != wanted.Owner && Overlap(other.Value, wanted)
+                && (other.Value.Kind == LockKind.Write || wanted.Kind == LockKind.Write)).MinBy(other => other!.Value.Start)
             : null;
 
     private static bool Overlap(FileLock a, FileLock b) => a.Start <= b.End && b.Start <= a.End;

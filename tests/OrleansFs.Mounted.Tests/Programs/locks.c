@@ -38,6 +38,25 @@ static int other(const char *path, short type, long start, long length)
     return WEXITSTATUS(status);
 }
 
+/* Whether another process that wants to write everything from a byte on is told of this lock. */
+static int in_the_way(const char *path, long from, short type, long start, long length)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        struct flock probe = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = from };
+        int fd = open(path, O_RDWR);
+        if (fcntl(fd, F_GETLK, &probe))
+            _exit(2);
+        if (probe.l_type == type && (type == F_UNLCK || (probe.l_start == start && probe.l_len == length)))
+            _exit(0);
+        fprintf(stderr, "locks: told of kind %d, %ld + %ld\n", probe.l_type, (long)probe.l_start, (long)probe.l_len);
+        _exit(1);
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+}
+
 int main(int argc, char **argv)
 {
     int status, pipes[2];
@@ -58,6 +77,23 @@ int main(int argc, char **argv)
     expect(set(fd, F_SETLK, F_RDLCK, 100, 40), 0, "make 100-139 shared");
     expect(other(path, F_RDLCK, 100, 40), 0, "another shares 100-139");
     expect(other(path, F_WRLCK, 100, 1), EAGAIN, "another takes 100");
+
+    /* Of several the first in the file is told, in whatever order they were taken. */
+    expect(set(fd, F_SETLK, F_WRLCK, 50, 10), 0, "take 50-59");
+    expect(set(fd, F_SETLK, F_WRLCK, 20, 10), 0, "take 20-29");
+    expect(in_the_way(path, 0, F_WRLCK, 20, 10), 0, "20-29 is the first");
+    expect(in_the_way(path, 25, F_WRLCK, 20, 10), 0, "20-29 is the first from 25 on");
+    expect(in_the_way(path, 30, F_WRLCK, 50, 10), 0, "50-59 is the first from 30 on");
+    expect(in_the_way(path, 60, F_RDLCK, 100, 40), 0, "100-139 is the first from 60 on");
+    /* What reaches to the end is one with what touches it. */
+    expect(set(fd, F_SETLK, F_WRLCK, 1000, 0), 0, "take 1000 to the end");
+    expect(set(fd, F_SETLK, F_WRLCK, 900, 100), 0, "take 900-999");
+    expect(in_the_way(path, 890, F_WRLCK, 900, 0), 0, "900 to the end is one");
+    expect(set(fd, F_SETLK, F_WRLCK, 700, 100), 0, "take 700-799");
+    expect(set(fd, F_SETLK, F_WRLCK, 800, 0), 0, "take 800 to the end");
+    expect(in_the_way(path, 690, F_WRLCK, 700, 0), 0, "700 to the end is one");
+    expect(set(fd, F_SETLK, F_UNLCK, 700, 0), 0, "give up 700 to the end");
+    expect(in_the_way(path, 690, F_UNLCK, 0, 0), 0, "nothing is in the way");
 
     struct flock probe = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 160, .l_len = 1 };
     if (pipe(pipes))
