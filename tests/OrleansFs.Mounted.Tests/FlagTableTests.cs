@@ -38,6 +38,7 @@ public sealed class FlagTableTests(MountPool mounts)
         file: chown: EPERM EPERM
         file: utimes: EPERM EPERM
         file: utimes, now: ok EPERM
+        file: utimes, access now: EPERM EPERM
         file: setxattr: EPERM EPERM
         file: removexattr: EPERM EPERM
         file: getxattr: ok ok

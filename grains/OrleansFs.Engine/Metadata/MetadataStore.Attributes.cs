@@ -72,7 +72,11 @@ internal sealed partial class MetadataStore
         var guarded = isPresent ? Guarded & ~AttributeMask.ModifyTime : Guarded;
         if ((flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0 && (change.Mask & (guarded | AttributeMask.Size)) != 0)
             return Errno.EPERM;
-        return (flags & InodeFlags.Immutable) != 0 && (change.Mask & PresentTimes) != 0 ? Errno.EPERM : Errno.None;
+        if ((change.Mask & PresentTimes) == 0)
+            return Errno.None;
+        // Both times to the present is what a write does, too. One of them alone is a choice of times (vfs_utimes in fs/utimes.c, ATTR_TIMES_SET).
+        bool isAccess = (change.Mask & (AttributeMask.AccessTime | AttributeMask.AccessTimeNow)) != 0, isModify = (change.Mask & (AttributeMask.ModifyTime | AttributeMask.ModifyTimeNow)) != 0;
+        return (flags & InodeFlags.Immutable) != 0 || ((flags & InodeFlags.AppendOnly) != 0 && isAccess != isModify) ? Errno.EPERM : Errno.None;
     }
 
     private static uint NewMode(in Attributes shown, in AttributeChange change)
