@@ -74,11 +74,11 @@ public sealed class LeaseTests : IAsyncLifetime
         foreach (var setter in new[] { mine, other })
         {
             var made = (await CreateAsync(mine, $"of {setter.GetHashCode()}")).Value.Inode;
-            var asking = mine.GetXattrAsync(made, capability, Cancellation);
+            var asking = mine.GetXattrAsync(made, capability, Cancellation).AsTask();
             Assert.True(asking.IsCompleted);
             Assert.Equal(Errno.ENODATA, (await asking).Error);
             Assert.True((await mine.WriteAsync(made, 0, new byte[100], WriteFlags.None, Cancellation)).IsOk);
-            Assert.True(mine.GetXattrAsync(made, capability, Cancellation).IsCompleted);
+            Assert.True(mine.GetXattrAsync(made, capability, Cancellation).AsTask().IsCompleted);
             Assert.True((await setter.SetXattrAsync(made, capability, value, XattrFlags.None, Cancellation)).IsOk);
             Assert.Equal(value, (await mine.GetXattrAsync(made, capability, Cancellation)).Value.ToArray());
         }
