@@ -27,7 +27,7 @@ trap 'rm -rf "$report"' EXIT
 run() {
     for project in "$@"; do
         echo "== $project"
-        timeout 1500 dotnet run --no-build --project "tests/$project" -- -noColor -noLogo -parallelMode none -result-xml "$report/$project.xml"
+        timeout 1650 dotnet run --no-build --project "tests/$project" -- -noColor -noLogo -parallelMode none -result-xml "$report/$project.xml"
         echo $? >"$report/$project.status"
     done
 }
