@@ -98,6 +98,9 @@ public readonly record struct ReplicaReply
 
     /// <summary>How the verification of its block files stands.</summary>
     [Id(16)] public VerificationReport? Verification { get; init; }
+
+    /// <summary>Of the blocks that it was told to build those that it could not, by their place in the message; null where there are none.</summary>
+    [Id(17)] public int[]? Unbuilt { get; init; }
 }
 
 /// <summary>A block on its way: the payload as it is stored, so that what is compressed on disk is so on the wire.</summary>

@@ -6,11 +6,14 @@ namespace OrleansFs.Engine.Delta;
 
 // A message that tells how to build blocks. DeltaWriter writes it, DeltaProgram.TryRead reads it, nothing else knows it; an old sample stays in the tests for ever.
 //
-//   version        1 byte: 1
+//   version        1 byte: 1, or 2
 //   short sources  varint count, 8 bytes each: the first of a block's name. The builder has one block whose name begins so, or does not build: the result is checked by its SHA-256 in any case
 //   long sources   varint count, 32 bytes each: blocks that the builder has and knows no row of yet. They count on from the short ones
 //   literals       varint bytes, varint bytes as packed (0: as they are)
-//   targets        varint count; each: 32 bytes of name, varint length, varint number of copies; each copy:
+//   targets        varint count; each: its name, its length, varint number of copies, and the copies.
+//                  Version 1: 32 bytes of name, varint length. Version 2: the first 8 bytes of the name, and the length less that of the target before (0 at first), zigzag: the builder computes the SHA-256 in any case,
+//                  and stores what it has built under that. Whether it is what was meant is seen when the journal names it: a message that costs 8 bytes a block may be wrong, a block that is stored may not
+//                  each copy:
 //                    varint  literal bytes before it
 //                    varint  bytes copied
 //                    varint  source, less the source of the copy before (of any target; 0 at first), zigzag
@@ -26,14 +29,18 @@ namespace OrleansFs.Engine.Delta;
 /// <param name="Literals">What their literals are taken from, in order.</param>
 internal sealed record DeltaProgram(IReadOnlyList<DeltaSource> Sources, IReadOnlyList<DeltaTarget> Targets, ReadOnlyMemory<byte> Literals)
 {
-    /// <summary>What this program writes, and the newest that it reads.</summary>
-    public const byte Version = 1;
+    /// <summary>The newest form that this program writes and reads.</summary>
+    public const byte Version = 2;
+
+    /// <summary>Its targets are named in full: what is kept on disk, and what goes to a builder that reads no other.</summary>
+    public const byte FullVersion = 1;
 
     /// <summary>Reads a message; null where it makes no sense. What it gives is within its bounds, but for the offsets, as the lengths of the sources are not known here.</summary>
     public static DeltaProgram? TryRead(ReadOnlySpan<byte> message)
     {
         var reader = new DeltaReader(message);
-        if (reader.Byte() != Version)
+        byte version = reader.Byte();
+        if (version is not (FullVersion or Version))
             return null;
         var sources = new List<DeltaSource>();
         for (int left = reader.Count(DeltaLimits.MessageBytes / 8); left > 0 && !reader.Failed; left--)
@@ -45,7 +52,7 @@ internal sealed record DeltaProgram(IReadOnlyList<DeltaSource> Sources, IReadOnl
         }
         int literals = reader.Count(DeltaLimits.MessageLiterals);
         int packed = reader.Count(DeltaLimits.MessageLiterals);
-        var targets = ReadTargets(ref reader, sources.Count, literals);
+        var targets = ReadTargets(ref reader, version, sources.Count, literals);
         if (targets is null || reader.Rest.Length != (packed == 0 ? literals : packed))
             return null;
         byte[] content = GC.AllocateUninitializedArray<byte>(literals);
@@ -56,38 +63,45 @@ internal sealed record DeltaProgram(IReadOnlyList<DeltaSource> Sources, IReadOnl
         return new DeltaProgram(sources, targets, content);
     }
 
-    private static List<DeltaTarget>? ReadTargets(ref DeltaReader reader, int sources, int literals)
+    private static List<DeltaTarget>? ReadTargets(ref DeltaReader reader, byte version, int sources, int literals)
     {
         var targets = new List<DeltaTarget>();
         int source = 0, end = 0, literal = 0;
+        long length = 0;
         for (int left = reader.Count(DeltaLimits.MessageBlocks); left > 0 && !reader.Failed; left--)
         {
-            var hash = new BlockHash(reader.Bytes(BlockHash.Size));
-            int length = reader.Count(Blocks.BlockLimits.MaxContent);
-            if (length == 0)
+            BlockHash? hash = version == FullVersion ? new BlockHash(reader.Bytes(BlockHash.Size)) : null;
+            ulong prefix = hash?.Prefix ?? BinaryPrimitives.ReadUInt64BigEndian(reader.Bytes(8));
+            length = version == FullVersion ? reader.Count(Blocks.BlockLimits.MaxContent) : length + reader.Signed();
+            if (length is <= 0 or > Blocks.BlockLimits.MaxContent || ReadCopies(ref reader, (int)length, sources, ref source, ref end) is not { } copies)
                 return null;
-            var copies = new List<DeltaPiece>();
-            int position = 0, first = literal;
-            for (int more = reader.Count(length); more > 0 && !reader.Failed; more--)
-            {
-                int start = position + reader.Count(length - position);
-                int copied = reader.Count(length - start);
-                long step = reader.Signed();
-                long offset = (step == 0 ? end : 0) + reader.Signed();
-                long next = source + step;
-                if (next < 0 || next >= sources || offset < 0 || offset > Blocks.BlockLimits.MaxContent)
-                    return null;
-                (source, end) = ((int)next, (int)offset + copied);
-                literal += start - position;
-                position = start + copied;
-                copies.Add(new DeltaPiece(start, copied, source, (int)offset));
-            }
-            literal += length - position;
+            int first = literal;
+            literal += (int)length - copies.Sum(c => c.Length);
             if (literal > literals)
                 return null;
-            targets.Add(new DeltaTarget(hash, length, first, copies));
+            targets.Add(new DeltaTarget(prefix, hash, (int)length, first, copies));
         }
         return reader.Failed || literal != literals ? null : targets;
+    }
+
+    private static List<DeltaPiece>? ReadCopies(ref DeltaReader reader, int length, int sources, ref int source, ref int end)
+    {
+        var copies = new List<DeltaPiece>();
+        int position = 0;
+        for (int more = reader.Count(length); more > 0 && !reader.Failed; more--)
+        {
+            int start = position + reader.Count(length - position);
+            int copied = reader.Count(length - start);
+            long step = reader.Signed();
+            long offset = (step == 0 ? end : 0) + reader.Signed();
+            long next = source + step;
+            if (next < 0 || next >= sources || offset < 0 || offset > Blocks.BlockLimits.MaxContent)
+                return null;
+            (source, end) = ((int)next, (int)offset + copied);
+            position = start + copied;
+            copies.Add(new DeltaPiece(start, copied, source, (int)offset));
+        }
+        return copies;
     }
 }
 
@@ -97,11 +111,12 @@ internal sealed record DeltaProgram(IReadOnlyList<DeltaSource> Sources, IReadOnl
 internal readonly record struct DeltaSource(ulong Prefix, BlockHash? Hash);
 
 /// <summary>A block to build.</summary>
-/// <param name="Hash">Its name.</param>
+/// <param name="Prefix">The first eight bytes of its name.</param>
+/// <param name="Hash">Its name, where the message has it whole.</param>
 /// <param name="Length">Bytes of content.</param>
 /// <param name="Literals">Where its literals begin, among those of the message.</param>
 /// <param name="Copies">What is copied, in order; what is between is literal.</param>
-internal sealed record DeltaTarget(BlockHash Hash, int Length, int Literals, IReadOnlyList<DeltaPiece> Copies)
+internal sealed record DeltaTarget(ulong Prefix, BlockHash? Hash, int Length, int Literals, IReadOnlyList<DeltaPiece> Copies)
 {
     /// <summary>Builds the content. False where a source is too short; the content is then anything.</summary>
     /// <param name="content">As long as <see cref="Length"/>.</param>

@@ -39,10 +39,11 @@ internal sealed class DeltaWriter
 
     /// <summary>The message; the writer is empty afterwards.</summary>
     /// <param name="isKnownByPrefix">Whether the first bytes of a source's name are enough for the builder.</param>
-    public byte[] Take(Func<BlockHash, bool> isKnownByPrefix)
+    /// <param name="version">The form: <see cref="DeltaProgram.FullVersion"/> names its targets in full.</param>
+    public byte[] Take(Func<BlockHash, bool> isKnownByPrefix, byte version)
     {
         var written = new ArrayBufferWriter<byte>(256);
-        Put(written, [DeltaProgram.Version]);
+        Put(written, [version]);
         var numbers = PutSources(written, isKnownByPrefix);
         var literals = _literals.WrittenSpan;
         byte[] packed = ArrayPool<byte>.Shared.Rent(LZ4Codec.MaximumOutputSize(literals.Length));
@@ -51,7 +52,7 @@ internal sealed class DeltaWriter
             packedBytes = 0;
         Varint(written, (ulong)literals.Length);
         Varint(written, (ulong)packedBytes);
-        PutTargets(written, numbers);
+        PutTargets(written, numbers, version);
         Put(written, packedBytes > 0 ? packed.AsSpan(0, packedBytes) : literals);
         ArrayPool<byte>.Shared.Return(packed);
         Clear();
@@ -84,16 +85,25 @@ internal sealed class DeltaWriter
         return numbers;
     }
 
-    private void PutTargets(ArrayBufferWriter<byte> written, Dictionary<BlockHash, int> numbers)
+    private void PutTargets(ArrayBufferWriter<byte> written, Dictionary<BlockHash, int> numbers, byte version)
     {
         Varint(written, (ulong)_targets.Count);
         Span<byte> name = stackalloc byte[BlockHash.Size];
-        int source = 0, end = 0, next = 0;
+        int source = 0, end = 0, next = 0, length = 0;
         foreach (var target in _targets)
         {
             target.Hash.CopyTo(name);
-            Put(written, name);
-            Varint(written, (ulong)target.Length);
+            if (version == DeltaProgram.FullVersion)
+            {
+                Put(written, name);
+                Varint(written, (ulong)target.Length);
+            }
+            else
+            {
+                Put(written, name[..8]);
+                Signed(written, target.Length - length);
+                length = target.Length;
+            }
             Varint(written, (ulong)target.Copies);
             int position = 0;
             for (int left = target.Copies; left > 0; left--)

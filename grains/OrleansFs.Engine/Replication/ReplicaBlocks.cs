@@ -56,7 +56,7 @@ internal sealed class ReplicaBlocks
 
     /// <summary>Stores a block. Not on disk before the files are synced. False where it is not what its name says.</summary>
     /// <exception cref="BlockStoreException">The disk is full or fails.</exception>
-    public bool Store(in ShippedBlock block)
+    public bool Store(ShippedBlock block)
     {
         if (!BlockFiles.IsWhole(block))
             return false;
@@ -68,6 +68,19 @@ internal sealed class ReplicaBlocks
             Remember(block.Hash);
         }
         return true;
+    }
+
+    /// <summary>Stores a block whose SHA-256 has just been computed from its content. Not on disk before the files are synced.</summary>
+    /// <exception cref="BlockStoreException">The disk is full or fails.</exception>
+    public void Store(BlockHash hash, ReadOnlySpan<byte> content)
+    {
+        lock (_locks.For(hash))
+        {
+            bool isThere = !_files.IsSuspect(hash) && !_damaged.ContainsKey(hash) && (_received.ContainsKey(hash) || HasFile(hash));
+            if (!isThere)
+                _files.Write(hash, content);
+            Remember(hash);
+        }
     }
 
     /// <summary>Of blocks just stored and synced, those that were damaged are no more.</summary>

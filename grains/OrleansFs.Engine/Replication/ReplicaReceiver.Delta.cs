@@ -17,12 +17,18 @@ public sealed partial class ReplicaReceiver
             byte[] buffer = ArrayPool<byte>.Shared.Rent(Blocks.BlockLimits.MaxContent);
             try
             {
-                var reply = await TakeAsync(volume, builder.Build(buffer), cancellation);
-                return reply with { Hashes = [.. reply.Hashes, .. builder.Failed] };
+                var reply = await TakeAsync(volume, builder.Build(buffer), Store, cancellation);
+                return reply with { Hashes = [.. reply.Hashes, .. builder.Failed.Select(i => parsed.Targets[i].Hash).OfType<BlockHash>()], Unbuilt = builder.Failed.Count == 0 ? null : [.. builder.Failed] };
             }
             finally
             {
                 ArrayPool<byte>.Shared.Return(buffer);
+            }
+
+            bool Store(ShippedBlock block)
+            {
+                volume.ReplicaBlocks.Store(block.Hash, block.Payload.Span);
+                return true;
             }
         });
 
@@ -30,20 +36,22 @@ public sealed partial class ReplicaReceiver
     {
         private readonly SourceContents _contents = new(volume.Metadata, volume.BlockStore.Files, volume.BlockSize);
 
-        /// <summary>Those of which a source is missing, too short, or not to be told from another.</summary>
-        public List<BlockHash> Failed { get; } = [];
+        /// <summary>Those of which a source is missing, too short, or not to be told from another, by their place in the message; and what did not become what its name says.</summary>
+        public List<int> Failed { get; } = [];
 
         /// <summary>Builds the blocks that are not here yet, one after the other, each in the same buffer.</summary>
         public IEnumerable<ShippedBlock> Build(byte[] buffer)
         {
-            foreach (var target in program.Targets)
+            for (int i = 0; i < program.Targets.Count; i++)
             {
-                if (volume.ReplicaBlocks.Has(target.Hash))
+                var target = program.Targets[i];
+                if ((target.Hash ?? Resolve(target.Prefix)) is { } known && volume.ReplicaBlocks.Has(known))
                     continue;
-                if (!target.TryBuild(buffer.AsSpan(0, target.Length), program.Literals.Span, Read))
-                    Failed.Add(target.Hash);
+                var content = buffer.AsMemory(0, target.Length);
+                if (target.TryBuild(content.Span, program.Literals.Span, Read) && BlockHash.Of(content.Span) is var hash && hash.Prefix == target.Prefix && hash == (target.Hash ?? hash))
+                    yield return new ShippedBlock { Hash = hash, Length = target.Length, IsCompressed = false, Payload = content };
                 else
-                    yield return new ShippedBlock { Hash = target.Hash, Length = target.Length, IsCompressed = false, Payload = buffer.AsMemory(0, target.Length) };
+                    Failed.Add(i);
             }
         }
 

@@ -111,7 +111,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         Run(epoch, volume => Answer(volume, ReplicaOutcome.Ok) with { Hashes = [.. hashes.Where(h => !volume.ReplicaBlocks.Has(h))] });
 
     public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) =>
-        RunAsync(epoch, volume => TakeAsync(volume, blocks, cancellation));
+        RunAsync(epoch, volume => TakeAsync(volume, blocks, volume.ReplicaBlocks.Store, cancellation));
 
     public async ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation)
     {
@@ -135,7 +135,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         return new(new FetchReply { Blocks = [.. volume.ReadForOthers(hashes, cancellation)] });
     }
 
-    private async ValueTask<ReplicaReply> TakeAsync(VolumeCopy volume, IEnumerable<ShippedBlock> blocks, CancellationToken cancellation)
+    private async ValueTask<ReplicaReply> TakeAsync(VolumeCopy volume, IEnumerable<ShippedBlock> blocks, Func<ShippedBlock, bool> store, CancellationToken cancellation)
     {
         var refused = new List<BlockHash>();
         var mended = new List<BlockHash>();
@@ -145,7 +145,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             if (!volume.AdmitsBlock(block.Payload.Length))
                 throw new BlockStoreException(Errno.ENOSPC, $"the disk of the replica '{volume.Copy}' is full");
             bool wasDamaged = volume.ReplicaBlocks.IsDamaged(block.Hash);
-            if (!volume.ReplicaBlocks.Store(block))
+            if (!store(block))
                 refused.Add(block.Hash);
             else if (wasDamaged)
                 mended.Add(block.Hash);

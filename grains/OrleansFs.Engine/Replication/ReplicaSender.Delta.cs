@@ -17,7 +17,10 @@ internal sealed partial class ReplicaSender
     private long _deltaFailed;
 
     /// <summary>Whether the replica can build, and this master wants it to. In a full copy nothing is known of what it has.</summary>
-    private bool Builds => _volume.Delta.Mode != DeltaMode.Off && State != ReplicaState.Copying && _last?.Reply.BuildVersion >= DeltaProgram.Version;
+    private bool Builds => _volume.Delta.Mode != DeltaMode.Off && State != ReplicaState.Copying && BuildVersion > 0;
+
+    /// <summary>The form of instructions that both sides know.</summary>
+    private byte BuildVersion => (byte)Math.Clamp(_last?.Reply.BuildVersion ?? 0, 0, DeltaProgram.Version);
 
     /// <summary>Has the replica build what it can build out of what it has, where that saves enough.</summary>
     /// <returns>The blocks that it has not built.</returns>
@@ -117,7 +120,7 @@ internal sealed partial class ReplicaSender
                 return;
             PlacedBlock[] blocks = [.. _written];
             _written.Clear();
-            byte[] message = sender._writer.Take(h => sender._volume.Metadata.TryGetBlock(h, out var row) && row.Birth <= sender._acked);
+            byte[] message = sender._writer.Take(h => sender._volume.Metadata.TryGetBlock(h, out var row) && row.Birth <= sender._acked, sender.BuildVersion);
             _sending = Task.Run(() => SendAsync(message, blocks), cancellation);
         }
 
@@ -131,7 +134,7 @@ internal sealed partial class ReplicaSender
         private async Task SendAsync(byte[] message, PlacedBlock[] blocks)
         {
             var reply = await sender.AskAsync(token => sender._link.BuildAsync(sender.Epoch, message, token), cancellation);
-            var failed = reply.Outcome == ReplicaOutcome.Lacking ? blocks.Select(b => b.Hash).ToHashSet() : [.. reply.Hashes];
+            var failed = reply.Outcome == ReplicaOutcome.Lacking ? blocks.Select(b => b.Hash).ToHashSet() : [.. reply.Hashes, .. (reply.Unbuilt ?? []).Where(i => i < blocks.Length).Select(i => blocks[i].Hash)];
             long saved = -message.Length;
             foreach (var block in blocks.Where(b => !failed.Contains(b.Hash)))
             {

@@ -12,6 +12,11 @@ public sealed class DeltaProgramTests
         "01 01 1111111111111111 01 2222222222222222222222222222222222222222222222222222222222222222 05 00 01"
         + " 3333333333333333333333333333333333333333333333333333333333333333 28 02 02 14 00 0e 01 0f 02 0a" + " 6162636465";
 
+    /// <summary>A message of format 2: the same block, and one that is a part of the second source.</summary>
+    private const string Sample2 =
+        "02 01 1111111111111111 01 2222222222222222222222222222222222222222222222222222222222222222 05 00 02"
+        + " 3333333333333333 50 02 02 14 00 0e 01 0f 02 0a  4444444444444444 00 01 00 28 00 00 6162636465";
+
     [Fact]
     public void A_message_of_format_1_is_read_for_ever()
     {
@@ -20,7 +25,7 @@ public sealed class DeltaProgramTests
         Assert.NotNull(program);
         Assert.Equal([new DeltaSource(0x1111111111111111, null), new DeltaSource(0x2222222222222222, Hash(0x22))], program.Sources);
         var target = Assert.Single(program.Targets);
-        Assert.Equal((Hash(0x33), 40, 0), (target.Hash, target.Length, target.Literals));
+        Assert.Equal((0x3333333333333333ul, Hash(0x33), 40, 0), (target.Prefix, target.Hash, target.Length, target.Literals));
         Assert.Equal([new DeltaPiece(2, 20, 0, 7), new DeltaPiece(23, 15, 1, 5)], target.Copies);
         byte[] built = new byte[40];
         Assert.True(target.TryBuild(built, program.Literals.Span, source => Enumerable.Range(source * 100, 60).Select(i => (byte)i).ToArray()));
@@ -29,14 +34,32 @@ public sealed class DeltaProgramTests
 
         var writer = new DeltaWriter();
         writer.Add(Hash(0x33), built, 1000, [new DeltaCopy(1002, 20, Hash(0x11), 7), new DeltaCopy(1023, 15, Hash(0x22), 5)]);
-        Assert.Equal(message, writer.Take(h => h == Hash(0x11)));
+        Assert.Equal(message, writer.Take(h => h == Hash(0x11), DeltaProgram.FullVersion));
         Assert.Equal(0, writer.Count);
     }
 
     [Fact]
-    public void Every_beginning_and_every_flipped_byte_of_a_message_is_read_or_refused_without_harm()
+    public void A_message_of_format_2_is_read_for_ever_and_names_targets_by_eight_bytes()
     {
-        byte[] message = Convert.FromHexString(Sample.Replace(" ", ""));
+        byte[] message = Convert.FromHexString(Sample2.Replace(" ", ""));
+        var program = DeltaProgram.TryRead(message);
+        Assert.NotNull(program);
+        Assert.Equal([(0x3333333333333333ul, null, 40, 0), (0x4444444444444444ul, null, 40, 5)], program.Targets.Select(t => (t.Prefix, t.Hash, t.Length, t.Literals)));
+        Assert.Equal([new DeltaPiece(0, 40, 1, 20)], program.Targets[1].Copies);
+
+        var writer = new DeltaWriter();
+        byte[] content = [.. "ab"u8, .. new byte[20], (byte)'c', .. new byte[15], .. "de"u8];
+        writer.Add(Hash(0x33), content, 1000, [new DeltaCopy(1002, 20, Hash(0x11), 7), new DeltaCopy(1023, 15, Hash(0x22), 5)]);
+        writer.Add(Hash(0x44), content, 1040, [new DeltaCopy(1040, 40, Hash(0x22), 20)]);
+        Assert.Equal(message, writer.Take(h => h == Hash(0x11), DeltaProgram.Version));
+    }
+
+    [Theory]
+    [InlineData(Sample)]
+    [InlineData(Sample2)]
+    public void Every_beginning_and_every_flipped_byte_of_a_message_is_read_or_refused_without_harm(string sample)
+    {
+        byte[] message = Convert.FromHexString(sample.Replace(" ", ""));
         for (int i = 0; i < message.Length; i++)
         {
             Assert.Null(DeltaProgram.TryRead(message.AsSpan(0, i)));
@@ -52,7 +75,7 @@ public sealed class DeltaProgramTests
 
     [Fact]
     public void Any_bytes_are_read_or_refused_without_harm() =>
-        Gen.Byte.Array[0, 200].Sample(bytes => Use([1, .. bytes]), iter: 20_000, threads: 1);
+        Gen.Select(Gen.Byte[1, 2], Gen.Byte.Array[0, 200]).Sample((version, bytes) => Use([version, .. bytes]), iter: 20_000, threads: 1);
 
     private static void Use(byte[] message)
     {

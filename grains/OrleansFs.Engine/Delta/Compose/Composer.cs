@@ -212,7 +212,7 @@ internal sealed class Composer
         _writer.Clear();
         _writer.Add(block.Hash, content, start, copies);
         BlockHash[] sources = [.. _writer.Sources];
-        byte[] program = _writer.Take(_ => false);
+        byte[] program = _writer.Take(_ => false, DeltaProgram.FullVersion);
         return program.Length + sources.Length * ComposedOverhead <= block.StoredBytes / 2
             && _volume.Metadata.Compose(new ComposedRow(block.Hash, XxHash3.HashToUInt64(content), program), sources, program.Length);
     }
