@@ -36,7 +36,9 @@ internal sealed partial class MetadataStore
     /// <returns>What it said. Nobody sees a state between that before it and that after it.</returns>
     /// <exception cref="MetadataException">Nothing has changed.</exception>
     /// <exception cref="InvalidDataException">It does not follow what this copy has, or cannot be read; nothing has changed.</exception>
-    public JournalContent ApplyJournal(JournalRow row)
+    /// <param name="row">The transaction.</param>
+    /// <param name="absent">Blocks that are not here: where the transaction names them, or has named them before, their rows say so from its commit on. Who starts after a kill has nothing but the rows to go by.</param>
+    public JournalContent ApplyJournal(JournalRow row, IReadOnlyCollection<BlockHash>? absent = null)
     {
         lock (Lock)
         {
@@ -51,6 +53,9 @@ internal sealed partial class MetadataStore
                 if (!Replay(EffectReader.OfJournal(row.Effects.Span)))
                     throw new InvalidDataException("a transaction of the journal is not whole");
                 content = JournalContent.Of(row.Effects.Span);
+                // With the counters that this changes.
+                if ((absent ?? []).Count(hash => ApplyResidency(hash, Residency.Absent)) > 0)
+                    ApplyState(content.State!.Value);
                 AppendJournal(row.Lsn, row.Count, row.Time, row.Effects.Span);
                 journal = _journalBytes + row.Effects.Length;
                 journal -= CutJournal(journal);

@@ -106,17 +106,18 @@ internal sealed class ReplicaBlocks
                 return;
             string? moved = read.Status == BlockReadStatus.Corrupt ? _files.Quarantine(hash) : null;
             _received.TryRemove(hash, out _);
-            if (row.Residency == Residency.Local)
-                _metadata.SetResidency(hash, Residency.Absent);
+            // Committed at once: who starts after a kill has nothing but the rows to go by. Where that fails it goes with the next.
+            if (row.Residency == Residency.Local && _metadata.SetResidency(hash, Residency.Absent))
+                _metadata.Commit();
             _logger.LogWarning("block {Hash} is damaged and will be had from another copy: {Reason}{Moved}", hash, read.Reason, moved is null ? "" : $"; moved to {moved}");
         }
     }
 
-    /// <summary>A row came of a block that nobody has any more.</summary>
+    /// <summary>A row came of a block that nobody had: it says so, and the block is asked for until it has come or is collected.</summary>
     public void NoteGone(BlockHash hash)
     {
-        if (!Has(hash))
-            _metadata.SetResidency(hash, Residency.Absent);
+        if (_damaged.Count < ReplicationLimits.DamagedRemembered && _metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent)
+            _damaged.TryAdd(hash, 0);
     }
 
     /// <summary>Some of the damaged blocks, others each time.</summary>

@@ -111,7 +111,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         Run(epoch, volume => Answer(volume, ReplicaOutcome.Ok) with { Hashes = [.. hashes.Where(h => !volume.ReplicaBlocks.Has(h))] });
 
     public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) =>
-        RunAsync(epoch, volume => TakeAsync(volume, blocks, volume.ReplicaBlocks.Store, cancellation));
+        RunAsync(epoch, volume => TakeAsync(volume, blocks, cancellation));
 
     public async ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation)
     {
@@ -134,6 +134,8 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             return new(new FetchReply { Blocks = [] });
         return new(new FetchReply { Blocks = [.. volume.ReadForOthers(hashes, cancellation)] });
     }
+
+    private ValueTask<ReplicaReply> TakeAsync(VolumeCopy volume, IEnumerable<ShippedBlock> blocks, CancellationToken cancellation) => TakeAsync(volume, blocks, volume.ReplicaBlocks.Store, cancellation);
 
     private async ValueTask<ReplicaReply> TakeAsync(VolumeCopy volume, IEnumerable<ShippedBlock> blocks, Func<ShippedBlock, bool> store, CancellationToken cancellation)
     {
@@ -181,8 +183,9 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             return Answer(volume, ReplicaOutcome.Lacking) with { Hashes = lacking };
         await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
         volume.Metadata.JournalNeeded = shipment.Needed;
+        gone.RemoveWhere(volume.ReplicaBlocks.Has);
         foreach (var row in rows)
-            volume.Metadata.ApplyJournal(row);
+            volume.Metadata.ApplyJournal(row, gone);
         foreach (var hash in gone)
             volume.ReplicaBlocks.NoteGone(hash);
         await volume.Metadata.DurableAsync(cancellation);

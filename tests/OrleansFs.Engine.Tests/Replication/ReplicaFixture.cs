@@ -142,7 +142,14 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
         return CallAsync(t => t.BuildAsync(epoch, message, cancellation));
     }
 
-    public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation) => CallAsync(t => t.ApplyAsync(shipment, cancellation));
+    /// <summary>Told of each shipment of the journal; what it gives goes on in its place.</summary>
+    public Func<JournalShipment, JournalShipment>? Applying { get; set; }
+
+    public ValueTask<ReplicaReply> ApplyAsync(JournalShipment shipment, CancellationToken cancellation)
+    {
+        var message = Applying?.Invoke(shipment) ?? shipment;
+        return CallAsync(t => t.ApplyAsync(message, cancellation));
+    }
 
     public ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation) => CallAsync(t => t.PulseAsync(epoch, cancellation));
 

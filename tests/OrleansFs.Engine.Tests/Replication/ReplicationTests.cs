@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansFs.Engine.Check;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Model;
@@ -215,6 +216,47 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
         Assert.Equal(8, replica.Volume.Metadata.Counters.Blocks);
         Assert.Equal(0, replica.Volume.Metadata.Counters.DeadBlocks);
+        await AssertCleanAsync(replica);
+    }
+
+    /// <summary>The row of such a block must say so from the first moment on: who starts after a kill believes what the rows say.</summary>
+    [Fact]
+    public async Task A_kill_after_a_row_came_of_blocks_that_nobody_has_any_more_leaves_no_row_that_says_they_are_here()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "before", 1, 2);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        replica.Link.Target = null;
+        await WriteFileAsync(master, "short-lived", 2, 8);
+        await master.Volume.SyncAllAsync(Cancellation);
+        await master.Volume.UnlinkAsync(InodeNumber.Root, "short-lived"u8.ToArray(), Cancellation);
+        await EventuallyAsync(async () => (await master.StatusAsync()).DeadBlocks == 8);
+        Assert.Equal(8, (await master.Copy.CollectAsync(TimeSpan.Zero, false, null, Cancellation)).Blocks);
+
+        // Killed when it has applied the row that names them, and not the one that deletes theirs.
+        var named = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var receiver = replica.Receiver;
+        replica.Link.Applying = shipment =>
+        {
+            int naming = Array.FindIndex(shipment.Entries, e => JournalContent.Of(e.Effects.Span).Blocks.Count > 0);
+            if (naming < 0 || shipment.Gone.Length == 0)
+                return shipment;
+            receiver.ApplyAsync(shipment with { Entries = shipment.Entries[..(naming + 1)] }, Cancellation).AsTask().GetAwaiter().GetResult();
+            replica.Link.Target = null;
+            named.TrySetResult();
+            return shipment;
+        };
+        replica.Link.Target = receiver;
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await named.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+        replica.Link.Applying = null;
+        await replica.KillAsync();
+        Assert.Equal(8, replica.Volume.Metadata.AbsentBlocks(100).Count);
+        Assert.Equal(8, replica.Volume.ReplicaBlocks.DamagedCount);
+        await DrainAsync(master);
+        Assert.Equal(0, replica.Volume.ReplicaBlocks.DamagedCount);
         await AssertCleanAsync(replica);
     }
 
