@@ -59,6 +59,7 @@ internal static class WorkKinds
         ["names"] = new NameWork(),
         ["library"] = new LibraryWork(inPlace: false),
         ["library-in-place"] = new LibraryWork(inPlace: true),
+        ["versions"] = new VersionWork(),
         ["sqlite-wal"] = new SqliteWork("wal"),
         ["sqlite-journal"] = new SqliteWork("delete"),
     };
