@@ -7,7 +7,7 @@
 # plain and composed: the bytes that a second version takes beside the first, how many blocks are composed then, and how fast the second version is read, with nothing in any cache and again.
 set -euo pipefail
 if [ "${TRANSFER_INSIDE:-}" = "" ]; then
-    TRANSFER_INSIDE=1 exec unshare --net --mount -- "$0" "$@"
+    TRANSFER_INSIDE=1 exec unshare --net --mount --propagation slave -- "$0" "$@"
 fi
 ip link set lo up
 scratch=$1 old=$2 new=$3
