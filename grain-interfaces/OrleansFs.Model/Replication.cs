@@ -20,6 +20,9 @@ public readonly record struct MasterHello
 
     /// <summary>Mutations there were before that epoch.</summary>
     [Id(5)] public required Lsn EpochStart { get; init; }
+
+    /// <summary>What the replica is sent as instructions it is to keep as pieces of other blocks, where that saves at least half.</summary>
+    [Id(6)] public bool Composes { get; init; }
 }
 
 /// <summary>What a replica says to whatever it is asked.</summary>

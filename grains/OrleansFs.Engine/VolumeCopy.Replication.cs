@@ -45,8 +45,10 @@ public sealed partial class VolumeCopy
     /// <summary>For building blocks out of others. Of no use on a replica.</summary>
     internal VolumeDelta Delta { get; }
 
-    /// <summary>Of a master.</summary>
     internal Composer Composer { get; }
+
+    /// <summary>Runs a task for as long as this copy is open.</summary>
+    internal void RunBeside(string name, Func<CancellationToken, Task> work) => _tasks.Run(name, work);
 
     internal long RoomOnDisk => _space.Room;
 
@@ -172,6 +174,7 @@ public sealed partial class VolumeCopy
     {
         _replicaBlocks = new ReplicaBlocks(_metadata, _blocks.Files, Locks, Holds, _time, _logger);
         _blocks.Source = new ReplicaRepair(this, _options.FetchTimeout, _time);
+        _composed.Hot = Composer.NoteHot;
         _tasks.Run("tidy", TidyLoopAsync);
         _tasks.Run("verify", _verification.RunAsync);
     }

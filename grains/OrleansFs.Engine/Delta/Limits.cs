@@ -87,6 +87,12 @@ internal static class DeltaLimits
     /// <summary>Composed blocks whose reads are counted, 5 MiB.</summary>
     public const int ReadsCounted = 65_536;
 
+    /// <summary>Blocks built on a replica of which it is remembered how, until a transaction names them: those of four shipments of the default size.</summary>
+    public const int ReceivedCompositions = 8192;
+
+    /// <summary>What their instructions may take in memory, bytes.</summary>
+    public const int ReceivedBytes = 8 << 20;
+
     /// <summary>Such blocks that wait for that.</summary>
     public const int HotQueue = 1024;
 

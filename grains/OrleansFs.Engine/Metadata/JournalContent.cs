@@ -25,6 +25,9 @@ internal sealed class JournalContent
     /// <summary>Where each of <see cref="Blocks"/> is named first.</summary>
     public List<JournalPlace> Places { get; } = [];
 
+    /// <summary>Of <see cref="Blocks"/> those that were written to a file for it.</summary>
+    public HashSet<BlockHash> Stored { get; } = [];
+
     /// <summary>Blocks whose rows go: their files may go too, where no later transaction has made a row again.</summary>
     public List<BlockHash> Collected { get; } = [];
 
@@ -117,6 +120,8 @@ internal sealed class JournalContent
 
     private void Name(ulong manifest, in ManifestBlock block)
     {
+        if (block.WriteSequence > 0 && !block.Hash.IsHole)
+            Stored.Add(block.Hash);
         if (block.Hash.IsHole || !_seen.Add(block.Hash))
             return;
         Blocks.Add(new BlockReference(block.Hash, block.Length));

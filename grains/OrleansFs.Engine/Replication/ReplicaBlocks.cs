@@ -100,6 +100,9 @@ internal sealed class ReplicaBlocks
     /// <summary>A block that should be here is not, or not whole. What is there of it is moved out of the way.</summary>
     public void NoteDamaged(BlockHash hash, BlockReadResult read)
     {
+        // What is made of it cannot be read either, and would keep it from being absent.
+        foreach (var made in _metadata.MadeOf(hash, int.MaxValue))
+            NoteDamaged(made, BlockReadResult.Missing);
         lock (_locks.For(hash))
         {
             if (!_metadata.TryGetBlock(hash, out var row) || _damaged.Count >= ReplicationLimits.DamagedRemembered || !_damaged.TryAdd(hash, 0))

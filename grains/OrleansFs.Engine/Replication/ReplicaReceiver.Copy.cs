@@ -63,6 +63,7 @@ public sealed partial class ReplicaReceiver
             {
                 if (_copy is not { Database: { } database } incoming || incoming.Offer.Copy != copy)
                     return Answer(volume, ReplicaOutcome.Gap);
+                await MakeAllPlainAsync(volume, incoming, cancellation);
                 await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
                 incoming.MarkAbsent();
                 await Task.Run(() => volume.Metadata.ReplaceWith(database), CancellationToken.None);

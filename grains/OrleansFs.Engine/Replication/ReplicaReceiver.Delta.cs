@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using OrleansFs.Engine.Delta;
 using OrleansFs.Model;
 
@@ -28,6 +29,8 @@ public sealed partial class ReplicaReceiver
             bool Store(ShippedBlock block)
             {
                 volume.ReplicaBlocks.Store(block.Hash, block.Payload.Span);
+                if (_composes && builder.TryCompose(block) is { } composition)
+                    _received.Add(composition);
                 return true;
             }
         });
@@ -35,6 +38,9 @@ public sealed partial class ReplicaReceiver
     private sealed class BlockBuilder(VolumeCopy volume, DeltaProgram program)
     {
         private readonly SourceContents _contents = new(volume.Metadata, volume.BlockStore.Files, volume.BlockSize);
+        private readonly CompositionWriter _compositions = new();
+        private readonly List<DeltaCopy> _copies = [];
+        private DeltaTarget? _built;
 
         /// <summary>Those of which a source is missing, too short, or not to be told from another, by their place in the message; and what did not become what its name says.</summary>
         public List<int> Failed { get; } = [];
@@ -49,16 +55,53 @@ public sealed partial class ReplicaReceiver
                     continue;
                 var content = buffer.AsMemory(0, target.Length);
                 if (target.TryBuild(content.Span, program.Literals.Span, Read) && BlockHash.Of(content.Span) is var hash && hash.Prefix == target.Prefix && hash == (target.Hash ?? hash))
+                {
+                    _built = target;
                     yield return new ShippedBlock { Hash = hash, Length = target.Length, IsCompressed = false, Payload = content };
+                }
                 else
+                {
                     Failed.Add(i);
+                }
             }
         }
 
+        /// <summary>How the block that was just built can be kept as pieces of others; null where that saves too little. What is copied from a composed block is copied from what that is made of: depth stays one.</summary>
+        public Composition? TryCompose(in ShippedBlock block)
+        {
+            _copies.Clear();
+            foreach (var piece in _built!.Copies)
+            {
+                if (HashOf(piece.Source) is not { } source)
+                    return null;
+                if (!volume.Metadata.TryGetComposed(source, out var row))
+                    _copies.Add(new DeltaCopy(piece.Start, piece.Length, source, piece.Offset));
+                else if (DeltaProgram.TryRead(row.Program) is { Targets: [var made] } inner)
+                    AddPieces(piece, made, inner);
+                else
+                    return null;
+                if (_copies.Count > DeltaLimits.ComposePieces)
+                    return null;
+            }
+            long stored = volume.BlockStore.Files.DiskBytes(block.Hash) ?? block.Length;
+            return _compositions.TryMake(block.Hash, block.Payload.Span, 0, CollectionsMarshal.AsSpan(_copies), stored);
+        }
+
+        private void AddPieces(in DeltaPiece piece, DeltaTarget made, DeltaProgram inner)
+        {
+            foreach (var copy in made.Copies)
+            {
+                int from = Math.Max(copy.Start, piece.Offset), to = Math.Min(copy.Start + copy.Length, piece.Offset + piece.Length);
+                if (from < to && inner.Sources[copy.Source].Hash is { } source)
+                    _copies.Add(new DeltaCopy(piece.Start + from - piece.Offset, to - from, source, copy.Offset + from - copy.Start));
+            }
+        }
+
+        private BlockHash? HashOf(int source) => program.Sources[source].Hash ?? Resolve(program.Sources[source].Prefix);
+
         private ReadOnlyMemory<byte> Read(int source)
         {
-            var (prefix, whole) = program.Sources[source];
-            if ((whole ?? Resolve(prefix)) is not { } hash || volume.ReplicaBlocks.IsDamaged(hash))
+            if (HashOf(source) is not { } hash || volume.ReplicaBlocks.IsDamaged(hash))
                 return default;
             var content = _contents.Get(hash);
             if (_contents.Fault is { } fault)

@@ -93,6 +93,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             if (hello.Epoch.Value > Threshold(volume).By.Value)
                 await NoteEpochAsync(volume, new Fence(hello.Epoch, hello.EpochStart), cancellation);
             _master = hello.Epoch;
+            _composes = hello.Composes;
             await volume.Metadata.DurableAsync(cancellation);
             return Answer(volume, ReplicaOutcome.Ok);
         }
@@ -167,6 +168,8 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         var volume = await VolumeCopy.OpenAsync(options, _loggers, _time, cancellation);
         // What an earlier run received and did not acknowledge is verified when it is offered; here it is brought to disk.
         volume.BlockStore.Files.SyncEarlierRuns();
+        await Task.Run(() => volume.Composer.TidyAfterKill(cancellation), cancellation);
+        volume.RunBeside("flatten", token => FlattenAsync(volume, token));
         Volatile.Write(ref _volume, volume);
         _opened.TrySetResult(volume);
     }
@@ -178,6 +181,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             return Answer(volume, ReplicaOutcome.Gap);
         var gone = shipment.Gone.ToHashSet();
         var contents = rows.ConvertAll(r => JournalContent.Of(r.Effects.Span));
+        await ReleaseAsync(volume, contents, cancellation);
         BlockHash[] lacking = [.. contents.SelectMany(c => c.Blocks).Select(b => b.Hash).Where(h => !gone.Contains(h) && !volume.ReplicaBlocks.Has(h)).Distinct()];
         if (lacking.Length > 0)
             return Answer(volume, ReplicaOutcome.Lacking) with { Hashes = lacking };
@@ -188,7 +192,9 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             volume.Metadata.ApplyJournal(row, gone);
         foreach (var hash in gone)
             volume.ReplicaBlocks.NoteGone(hash);
+        var composed = Compose(volume, contents);
         await volume.Metadata.DurableAsync(cancellation);
+        volume.Composer.DeleteFiles(composed);
         foreach (var content in contents)
             volume.ReplicaBlocks.Applied(content);
         if (contents.Count > 0)

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.IO.Hashing;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
@@ -15,7 +14,7 @@ namespace OrleansFs.Engine.Delta;
 /// transaction that waits for the file's sync. Killed in between, or without power: a file and a row, of which the row is good, and the file may be one that was not synced. The next start writes it anew and syncs it.</para>
 /// <para>Sources are blocks that some file has and that are in a file here: what nothing refers to is collected soon, and would have to be written again for that.</para>
 /// </remarks>
-internal sealed class Composer
+internal sealed partial class Composer
 {
     private readonly VolumeCopy _volume;
     private readonly BlockLocks _locks;
@@ -28,7 +27,7 @@ internal sealed class Composer
 
     /// <summary>Those whose files go when their rows are on disk.</summary>
     private readonly List<BlockHash> _composed = [];
-    private readonly DeltaWriter _writer = new();
+    private readonly CompositionWriter _writer = new();
     private readonly Channel<PlacedBlock> _new = Channel.CreateBounded<PlacedBlock>(new BoundedChannelOptions(DeltaLimits.ComposeQueue) { FullMode = BoundedChannelFullMode.DropOldest });
     private readonly Channel<BlockHash> _hot = Channel.CreateBounded<BlockHash>(new BoundedChannelOptions(DeltaLimits.HotQueue) { FullMode = BoundedChannelFullMode.DropOldest });
 
@@ -195,30 +194,8 @@ internal sealed class Composer
     private bool IsSource(BlockRow row) =>
         row.References > 0 && row.Residency != Residency.Absent && !_volume.BlockStore.Files.IsSuspect(row.Hash) && !_volume.Metadata.IsComposed(row.Hash);
 
-    private bool TryCompose(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies)
-    {
-        int pieces = copies.Length;
-        int position = start;
-        foreach (var copy in copies)
-        {
-            if (copy.Source == block.Hash)
-                return false;
-            pieces += copy.Start > position ? 1 : 0;
-            position = copy.End;
-        }
-        pieces += start + content.Length > position ? 1 : 0;
-        if (copies.Length == 0 || pieces > DeltaLimits.ComposePieces)
-            return false;
-        _writer.Clear();
-        _writer.Add(block.Hash, content, start, copies);
-        BlockHash[] sources = [.. _writer.Sources];
-        byte[] program = _writer.Take(_ => false, DeltaProgram.FullVersion);
-        return program.Length + sources.Length * ComposedOverhead <= block.StoredBytes / 2
-            && _volume.Metadata.Compose(new ComposedRow(block.Hash, XxHash3.HashToUInt64(content), program), sources, program.Length);
-    }
-
-    /// <summary>What a source takes in the tables besides the program, bytes.</summary>
-    private const int ComposedOverhead = 2 * 2 * BlockHash.Size;
+    private bool TryCompose(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies) =>
+        _writer.TryMake(block.Hash, content, start, copies, block.StoredBytes) is { } made && _volume.Metadata.Compose(made.Row, made.Sources, made.Row.Program.Length);
 
     /// <summary>The file of a block that is composed now goes; where somebody relies on it, it stays, and the block is plain again.</summary>
     private void DeleteFile(BlockHash hash)
