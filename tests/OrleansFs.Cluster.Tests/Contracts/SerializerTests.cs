@@ -160,13 +160,13 @@ public sealed class SerializerTests : IDisposable
         var entry = new JournalEntry { Lsn = new Lsn(7), Count = 2, Time = new Timestamp(-9), Effects = new byte[] { 1, 9 } };
         return
         [
-            new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), EpochStart = new Lsn(5) },
+            new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), EpochStart = new Lsn(5), Composes = true },
             ReplicaOutcome.Refused, ReplicaState.Ahead, block, entry,
             new ReplicaReply { Outcome = ReplicaOutcome.Ok, Hashes = [], Damaged = [] },
             new ReplicaReply
             {
                 Outcome = ReplicaOutcome.Lacking, Epoch = new Epoch(3), EpochStart = new Lsn(5), Position = new Lsn(long.MaxValue), Hashes = [Hash, BlockHash.Hole], Damaged = [Hash],
-                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4, BuildVersion = 5, Verification = Verified,
+                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4, BuildVersion = 5, Verification = Verified, Unbuilt = [6, 7],
             },
             new JournalShipment { Epoch = new Epoch(3), Entries = [entry], Gone = [Hash], Needed = new Lsn(6) },
             new CopyOffer { Copy = Guid.NewGuid(), Epoch = new Epoch(3), Bytes = long.MaxValue, Sha256 = Hash, Lsn = new Lsn(8), Discard = true },

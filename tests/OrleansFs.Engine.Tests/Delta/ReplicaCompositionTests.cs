@@ -35,7 +35,7 @@ public sealed class ReplicaCompositionTests(ITestOutputHelper output)
     [Fact]
     public async Task Without_the_option_blocks_stay_in_files()
     {
-        await using var pair = await Pair.CreateAsync(o => o with { Compose = false });
+        await using var pair = await Pair.CreateAsync(composes: false);
         await pair.SecondVersionAsync();
         Assert.Equal(0, pair.Composed);
         await pair.ExpectEqualAndCleanAsync();
@@ -166,7 +166,7 @@ public sealed class ReplicaCompositionTests(ITestOutputHelper output)
         int seed = Environment.TickCount;
         output.WriteLine($"seed {seed}");
         var random = new Random(seed);
-        await using var pair = await Pair.CreateAsync();
+        await using var pair = await Pair.CreateAsync(o => o with { Compose = true });
         var contents = new Dictionary<string, byte[]> { ["first"] = pair.Old };
         long most = 0;
         for (int round = 0; round < 40; round++)
@@ -235,9 +235,12 @@ public sealed class ReplicaCompositionTests(ITestOutputHelper output)
         public int FilesOfReplica => Directory.EnumerateFiles(Path.Combine(Replica.Folder, "blocks"), "*", SearchOption.AllDirectories).Count(f => Path.GetFileName(f).Length == 2 * BlockHash.Size);
 
         /// <summary>A file on both.</summary>
-        public static async Task<Pair> CreateAsync(Func<VolumeOptions, VolumeOptions>? configure = null)
+        /// <param name="configure">Options of the master. With <see cref="VolumeOptions.Compose"/> it composes, too, when it has the time; without it is left to the replica.</param>
+        /// <param name="composes">The replica is told to keep what comes as instructions so.</param>
+        public static async Task<Pair> CreateAsync(Func<VolumeOptions, VolumeOptions>? configure = null, bool composes = true)
         {
-            var pair = new Pair(await VolumeFixture.CreateAsync(S, configure: o => (configure ?? (x => x))(o with { Compose = true })), await ReplicaFixture.CreateAsync());
+            var pair = new Pair(await VolumeFixture.CreateAsync(S, configure: configure), await ReplicaFixture.CreateAsync());
+            pair.Master.Copy.Composer.IsOn = composes;
             await pair.Master.Copy.Replication.AttachAsync(pair.Replica.Name, pair.Replica.Link);
             await pair.WriteAsync("first", pair.Old);
             return pair;
