@@ -62,8 +62,7 @@ internal sealed class ReplicaBlocks
             return false;
         lock (_locks.For(block.Hash))
         {
-            bool isThere = !_files.IsSuspect(block.Hash) && !_damaged.ContainsKey(block.Hash) && (_received.ContainsKey(block.Hash) || HasFile(block.Hash));
-            if (!isThere)
+            if (!IsThere(block.Hash))
                 _files.Write(block);
             Remember(block.Hash);
         }
@@ -76,8 +75,7 @@ internal sealed class ReplicaBlocks
     {
         lock (_locks.For(hash))
         {
-            bool isThere = !_files.IsSuspect(hash) && !_damaged.ContainsKey(hash) && (_received.ContainsKey(hash) || HasFile(hash));
-            if (!isThere)
+            if (!IsThere(hash))
                 _files.Write(hash, content);
             Remember(hash);
         }
@@ -195,6 +193,8 @@ internal sealed class ReplicaBlocks
             return _files.Delete(hash) ? bytes : null;
         }
     }
+
+    private bool IsThere(BlockHash hash) => !_files.IsSuspect(hash) && !_damaged.ContainsKey(hash) && (_received.ContainsKey(hash) || HasFile(hash));
 
     private bool HasFile(BlockHash hash)
     {
