@@ -13,7 +13,7 @@ public sealed class ComposeKillTests
     /// <summary>After so many rounds, and the last, the replica is to show what the master shows.</summary>
     private const int CompareEvery = 5;
 
-    private static readonly Assignment[] s_work = [new("versions", "some", 1), new("versions", "others", 2), new("library-in-place", "in-place", 3)];
+    private static readonly Assignment[] s_work = [new("versions", "some", 1), new("versions", "others", 2), new("pages", "in-place", 3)];
 
     [Fact]
     public async Task Composed_and_built_blocks_survive_kills_of_the_master_and_of_the_replica()
