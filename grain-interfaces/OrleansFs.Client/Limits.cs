@@ -60,6 +60,9 @@ internal static class Limits
     /// <summary>Messages with gathered writes under way: enough that the wire is busy while the copy works, few enough that a close does not wait behind a long row.</summary>
     public const int WritesUnderWay = 8;
 
+    /// <summary>Pieces of 1 MiB of one file that are compared with what is kept of it: four times what a session keeps, when it is written here and there.</summary>
+    public const int ComparedPieces = 512;
+
     /// <summary>How long a change is kept before a sync is asked for. The copy itself brings content to blocks after 5 s.</summary>
     public static readonly TimeSpan UnstableAge = TimeSpan.FromSeconds(5);
 

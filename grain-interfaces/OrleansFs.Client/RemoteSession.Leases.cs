@@ -59,6 +59,7 @@ internal sealed partial class RemoteSession
         {
             // Nobody waited for this session to let go: it was not heard of for too long.
             Forget();
+            CatchUp();
             _term = pulse.Term == 0 ? null : pulse.Term;
         }
         if (_term is not null)
@@ -76,13 +77,13 @@ internal sealed partial class RemoteSession
     private static partial void LogNotSubscribed(ILogger logger, CopyName copy, Errno error);
 
     /// <summary>Hears of recalls. Orleans holds it weakly, so the session holds it.</summary>
-    private sealed class Observer(SessionCache cache, WriteBehind? behind, IInodeHolder holder) : ISessionObserver
+    private sealed class Observer(RemoteSession session, SessionCache cache, WriteBehind? behind, IInodeHolder holder) : ISessionObserver
     {
         public async Task RecallAsync(InodeNumber[] inodes)
         {
             cache.Recall(inodes);
             behind?.Doubt(inodes);
-            await holder.InvalidateAsync(inodes);
+            await Task.WhenAll(holder.InvalidateAsync(inodes).AsTask(), session.SettleKeptAsync(inodes));
         }
     }
 }

@@ -201,25 +201,38 @@ internal sealed partial class RemoteSession
         if (grant.Run == _attachment.Grant.Run)
         {
             _attachment = new Attachment(grant);
+            CatchUp();
             return;
         }
         bool isDone = false;
+        long? settled = null;
+        IReadOnlyList<UnstableChange> changes = [];
+        var places = new Dictionary<InodeNumber, InodeNumber?>();
         try
         {
-            var changes = _unstable.Freeze();
+            changes = _unstable.Freeze();
             foreach (var change in changes)
-                await MakeAgainAsync(grant.Ticket, change);
+            {
+                if (!places.TryGetValue(change.Inode, out var place))
+                    places.Add(change.Inode, place = await PlaceAsync(grant, [.. changes.Where(c => c.Inode == change.Inode)]));
+                if (place is { } inode)
+                    await MakeAgainAsync(grant.Ticket, change with { Inode = inode });
+            }
+            // On disk before anybody changes anything: it is not made again a second time, over that.
+            bool isOnDisk = changes.Count == 0 || await SyncAgainAsync(grant.Ticket);
             // Others may be bringing back theirs: what they were answered is there before anything new is asked.
             if (await AnsweredAsync(t => _grain.RecoveredAsync(grant.Ticket, t), default) is { IsOk: false })
                 throw new CopyAwayException(Copy.Copy);
             if (changes.Count > 0)
                 LogWrittenAgain(_logger, changes.Count, Copy.Copy);
             isDone = true;
+            settled = isOnDisk ? changes.LastOrDefault()?.Sequence : null;
         }
         finally
         {
             _unstable.Thaw(() => _attachment = isDone ? new Attachment(grant) : _attachment);
         }
+        Settle(changes, places, settled);
         // What was asked of the run before is not answered any more.
         Interlocked.Exchange(ref _moved, NewMove()).SetResult();
     }
@@ -259,7 +272,9 @@ internal sealed partial class RemoteSession
             try
             {
                 await WaitAsync(_stabilize, Limits.UnstableAge);
-                if (_unstable.Newest is not null || Behind is { IsEmpty: false })
+                if (Volatile.Read(ref _isBehind) != 0)
+                    await TryCatchUpAsync();
+                else if (_unstable.Newest is not null || Behind is { IsEmpty: false })
                     await SyncAllAsync(_ended.Token);
             }
             catch (OperationCanceledException) when (_ended.IsCancellationRequested)

@@ -45,7 +45,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _logger = connection.Loggers.CreateLogger<RemoteSession>();
         Behind = options.WriteBehind ? new WriteBehind(this) : null;
         Cache = new SessionCache(_time) { IsBehind = Behind is { } behind ? behind.Has : null };
-        _observer = new Observer(Cache, Behind, holder);
+        _observer = new Observer(this, Cache, Behind, holder);
         _observed = Grains.CreateObjectReference<ISessionObserver>(_observer);
     }
 

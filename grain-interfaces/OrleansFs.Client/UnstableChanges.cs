@@ -45,11 +45,14 @@ internal enum UnstableKind
 /// 2. Made again in their order from any state in between, all changes of a file that are here lead to the state after the last: writes have their place (an append is kept with the offset that
 ///    it was answered), a truncation and an allocation say what is to be.
 /// 3. Bytes kept are bounded: who would pass the bound waits for a sync.
+/// 4. What is here of a file is newer than what others have written to it: they are answered when it is on disk (<see cref="RemoteSession.SettleKeptAsync"/>), or the file is doubted.
 /// </remarks>
 internal sealed class UnstableChanges
 {
     private readonly Lock _lock = new();
     private readonly LinkedList<UnstableChange> _kept = new();
+    private readonly Dictionary<InodeNumber, int> _files = [];
+    private readonly HashSet<InodeNumber> _doubted = [];
     private readonly HashSet<InodeNumber> _lost = [];
     private bool _isFrozen;
     private long _sequence;
@@ -110,6 +113,7 @@ internal sealed class UnstableChanges
             if (_isFrozen || !isCurrent())
                 return false;
             _kept.AddLast(change with { Sequence = ++_sequence });
+            _files[change.Inode] = _files.GetValueOrDefault(change.Inode) + 1;
             _reserved -= change.Bytes;
             _bytes += change.Bytes;
             return true;
@@ -154,10 +158,63 @@ internal sealed class UnstableChanges
                     if (node.Value is { IsLent: false, Buffer: { } buffer })
                         ArrayPool<byte>.Shared.Return(buffer);
                     _kept.Remove(node);
+                    if (--_files[node.Value.Inode] == 0)
+                    {
+                        _files.Remove(node.Value.Inode);
+                        _doubted.Remove(node.Value.Inode);
+                    }
                 }
                 node = next;
             }
             MakeRoom();
+        }
+    }
+
+    /// <summary>Those of some files of which something is kept.</summary>
+    public InodeNumber[] Among(ReadOnlySpan<InodeNumber> inodes)
+    {
+        lock (_lock)
+        {
+            var kept = new List<InodeNumber>();
+            foreach (var inode in inodes)
+            {
+                if (_files.ContainsKey(inode))
+                    kept.Add(inode);
+            }
+            return [.. kept];
+        }
+    }
+
+    /// <summary>Others have changed a file, and what is kept of it could not be brought to disk before.</summary>
+    public void Doubt(InodeNumber inode)
+    {
+        lock (_lock)
+        {
+            if (_files.ContainsKey(inode))
+                _doubted.Add(inode);
+        }
+    }
+
+    public bool IsDoubted(InodeNumber inode)
+    {
+        lock (_lock)
+            return _doubted.Contains(inode);
+    }
+
+    /// <summary>What is kept of a file was made in another one.</summary>
+    public void Move(InodeNumber from, InodeNumber to)
+    {
+        lock (_lock)
+        {
+            if (!_files.Remove(from, out int count))
+                return;
+            _files[to] = _files.GetValueOrDefault(to) + count;
+            _doubted.Remove(from);
+            for (var node = _kept.First; node is not null; node = node.Next)
+            {
+                if (node.Value.Inode == from)
+                    node.Value = node.Value with { Inode = to };
+            }
         }
     }
 

@@ -76,7 +76,24 @@ public interface INamespaceGrain : IGrainWithStringKey
     [Alias("SyncAll"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult> SyncAllAsync(SessionTicket session, CancellationToken cancellation);
 
+    /// <summary>
+    /// Makes a copy of a file beside it, <c>name.conflict-CLIENT-TIME.ext</c>, for what the session has still to write to the file as it was before others changed it (<see cref="SessionGrant.Lapsed"/>). One that is there
+    /// under the name is begun anew. <c>ENOENT</c> for a file without a name.
+    /// </summary>
+    /// <param name="request">The request.</param>
+    /// <param name="inode">The file.</param>
+    /// <param name="since">From when on others changed it.</param>
+    /// <param name="cancellation">Cancels the wait.</param>
+    [Alias("SetAside"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<AsideFile>> SetAsideAsync(ChangeRequest request, InodeNumber inode, Timestamp since, CancellationToken cancellation);
+
     /// <summary>Asked by tools too, which have no session.</summary>
     [Alias("GetStatus"), ReadOnly]
     ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation);
 }
+
+/// <summary>A copy of a file beside it.</summary>
+/// <param name="Inode">The copy.</param>
+/// <param name="Name">Its name in the directory of the file.</param>
+[GenerateSerializer, Immutable, Alias("ofs.AsideFile")]
+public readonly record struct AsideFile([property: Id(0)] InodeNumber Inode, [property: Id(1)] byte[] Name);

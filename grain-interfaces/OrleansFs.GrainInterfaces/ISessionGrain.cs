@@ -24,7 +24,8 @@ public interface ISessionGrain : IGrainWithStringKey
 
     /// <summary>
     /// The session was attached to a copy that was started anew, and has claimed its locks and made its unsynced content again. Completes when every other session of before has done so too, or
-    /// <see cref="Limits.Grace"/> is over: until then nobody may see, or build upon, a state that lacks what another was answered.
+    /// <see cref="Limits.Grace"/> is over: until then nobody may see, or build upon, a state that lacks what another was answered. Also said by a session without which others went on
+    /// (<see cref="SessionGrant.Lapsed"/>), when nothing that it wrote before is in memory only.
     /// </summary>
     [Alias("Recovered")]
     ValueTask<FsResult> RecoveredAsync(SessionTicket session, CancellationToken cancellation);
@@ -64,7 +65,10 @@ public interface ISessionGrain : IGrainWithStringKey
 [Alias("ofs.ISessionObserver")]
 public interface ISessionObserver : IGrainObserver
 {
-    /// <summary>Lets go of everything that is cached of these inodes: attributes, content and, of directories, names. Completes when that is done; only then may the copy answer who changed them.</summary>
+    /// <summary>
+    /// Lets go of everything that is cached of these inodes: attributes, content and, of directories, names; and brings to disk at the copy what was written to them, so that it is not written again over the change.
+    /// Completes when that is done; only then may the copy answer who changed them.
+    /// </summary>
     [Alias("Recall")]
     Task RecallAsync([Immutable] InodeNumber[] inodes);
 }

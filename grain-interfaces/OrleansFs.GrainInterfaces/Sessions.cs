@@ -59,6 +59,12 @@ public readonly record struct SessionGrant
     /// COMMIT.
     /// </summary>
     [Id(4)] public required Guid Run { get; init; }
+
+    /// <summary>
+    /// The session was not told what others changed from then on, by the volume's time: they went on without it. Where the copy is another run, content that the session still has to write to a file that was changed
+    /// since does not go over that. Null: it was told everything.
+    /// </summary>
+    [Id(5)] public Timestamp? Lapsed { get; init; }
 }
 
 /// <summary>What a copy asks of a session that showed itself.</summary>

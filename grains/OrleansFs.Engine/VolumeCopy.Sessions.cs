@@ -6,7 +6,7 @@ namespace OrleansFs.Engine;
 /// <content>What outlives this process of the sessions in other processes: see <see cref="MetadataStore.KeepReply"/>.</content>
 public sealed partial class VolumeCopy
 {
-    /// <summary>Sessions that had not ended when the volume was closed or the process was killed.</summary>
+    /// <summary>Sessions that had not ended when the volume was closed or the process was killed, and such as had whose replies are kept.</summary>
     public IReadOnlyList<KeptSession> KeptSessions { get; private set; } = [];
 
     /// <summary>Inodes without a name at the opening that such a session may have open. They live until <see cref="LocalSession.Forget"/> finds that nobody holds them.</summary>
@@ -25,11 +25,27 @@ public sealed partial class VolumeCopy
         }
     }
 
-    /// <summary>A session begins: it is known after a restart from the next commit on.</summary>
-    public FsResult KeepSession(Guid session, string client) => ReadOnly ? FsResult.Ok : _metadata.PutSession(session, client);
+    /// <summary>The volume's time: what is changed from now on is not stamped with an earlier one.</summary>
+    public Timestamp Now => _metadata.Clock.Now();
+
+    /// <summary>A session begins, or something of it is another: known after a restart from the next commit on.</summary>
+    public FsResult KeepSession(KeptSession session) => ReadOnly ? FsResult.Ok : _metadata.PutSession(session);
 
     /// <summary>A session has ended: its replies go.</summary>
     public FsResult DropSession(Guid session) => ReadOnly ? FsResult.Ok : _metadata.DeleteSession(session);
+
+    /// <summary>One of the names of an inode. <c>ENOENT</c> where it has none.</summary>
+    public FsResult<(InodeNumber Directory, byte[] Name)> NameOf(InodeNumber inode)
+    {
+        try
+        {
+            return _metadata.NamesOf(inode, 1) is [var name] ? name : Errno.ENOENT;
+        }
+        catch (MetadataException)
+        {
+            return Errno.EIO;
+        }
+    }
 
     internal FsResult SetXattr(InodeNumber inode, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, XattrFlags flags, ChangeRecord? record)
     {
@@ -56,8 +72,9 @@ public sealed partial class VolumeCopy
     private void TakeUpOrphans()
     {
         KeptSessions = _metadata.Sessions();
-        // A session of before may have any of them open.
-        QueueOrphans(keepAll: KeptSessions.Count > 0);
-        KeptOrphans = KeptSessions.Count > 0 ? _orphansFound : [];
+        // A session of before may have any of them open; one whose lease was over has given them up.
+        bool isHeld = KeptSessions.Any(s => s.Ended is null);
+        QueueOrphans(keepAll: isHeld);
+        KeptOrphans = isHeld ? _orphansFound : [];
     }
 }

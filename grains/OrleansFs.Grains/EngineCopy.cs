@@ -32,7 +32,9 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, IS
 
     public IReadOnlyList<KeptReply> RepliesOf(SessionId session) => volume.RepliesOf(session.Value);
 
-    public FsResult Keep(SessionId session, string client) => volume.KeepSession(session.Value, client);
+    public Timestamp Now => volume.Now;
+
+    public FsResult Keep(KeptSession session) => volume.KeepSession(session);
 
     public FsResult Drop(SessionId session) => volume.DropSession(session.Value);
 
@@ -43,6 +45,8 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, IS
     }
 
     public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => volume.CommitAsync(cancellation);
+
+    public FsResult<FileName> NameOf(InodeNumber inode) => volume.NameOf(inode).TryGet(out var name, out var error) ? new FileName(name.Directory, name.Name) : error;
 
     public FsResult<BlockInfo> GetBlock(BlockHash hash)
     {

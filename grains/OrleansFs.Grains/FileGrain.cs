@@ -84,8 +84,8 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     private ValueTask<FsResult<long>> AppendAsync(ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
         RecalledAsync(request, _inode, _sessions.RunOnceAsync(
             request,
-            s => _sessions.Writes.RunAsync(() => s.ChangeContentAsync(request, _inode, () => RecordedAsync(s, request, data, flags, cancellation)), cancellation),
-            (s, reply) => _sessions.Writes.RunAsync(() => WriteAgainAsync(s, reply, data, (flags & ~WriteFlags.Append) | WriteFlags.Again, cancellation), cancellation)));
+            s => _sessions.Writes.RunAsync(() => Leased(s).ChangeContentAsync(request, _inode, () => RecordedAsync(s, request, data, flags, cancellation)), cancellation),
+            (s, reply) => _sessions.Writes.RunAsync(() => WriteAgainAsync(Leased(s), reply, data, (flags & ~WriteFlags.Append) | WriteFlags.Again, cancellation), cancellation)));
 
     private async ValueTask<FsResult<long>> RecordedAsync(ClientSession session, ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
@@ -127,7 +127,14 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     }
 
     private ValueTask<TResult> Change<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> change, CancellationToken cancellation)
-        where TResult : struct, IFsResult<TResult> => RecalledAsync(request, _inode, _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => s.ChangeContentAsync(request, _inode, () => change(s)), cancellation)));
+        where TResult : struct, IFsResult<TResult> => RecalledAsync(request, _inode, _sessions.RunOnceAsync(request, s => _sessions.Writes.RunAsync(() => Leased(s).ChangeContentAsync(request, _inode, () => change(s)), cancellation)));
+
+    /// <summary>The client keeps what it wrote until that is on disk here, and has to hear of a change by another before: it would go over it if it were made again.</summary>
+    private ClientSession Leased(ClientSession session)
+    {
+        session.Lease(_sessions.Leases, _inode);
+        return session;
+    }
 
     /// <summary>Content is changed: answered when no other session holds to what was before.</summary>
     private async ValueTask<TResult> RecalledAsync<TResult>(ChangeRequest request, InodeNumber changed, ValueTask<TResult> call)

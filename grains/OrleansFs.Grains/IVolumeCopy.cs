@@ -21,6 +21,9 @@ public interface IVolumeCopy
     /// <summary>What this copy keeps of sessions beyond the end of the process; null where it keeps nothing, for no session changes it.</summary>
     ISessionStore? Sessions => null;
 
+    /// <summary>One of the names of an inode. <c>ENOENT</c> where it has none.</summary>
+    FsResult<FileName> NameOf(InodeNumber inode) => Errno.ENOENT;
+
     /// <summary><c>ENOENT</c> for a hash that names no block here.</summary>
     FsResult<BlockInfo> GetBlock(BlockHash hash);
 
@@ -39,11 +42,17 @@ public interface IVolumeCopy
     ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation);
 }
 
+/// <summary>A name in a directory.</summary>
+public readonly record struct FileName(InodeNumber Directory, byte[] Name);
+
 /// <summary>What outlives a process of the sessions that it served. Thread-safe.</summary>
 public interface ISessionStore
 {
-    /// <summary>Sessions that had not ended when the copy was opened.</summary>
+    /// <summary>Sessions that had not ended when the copy was opened, and such as had whose replies are kept.</summary>
     IReadOnlyList<KeptSession> Sessions { get; }
+
+    /// <summary>The volume's time.</summary>
+    Timestamp Now { get; }
 
     /// <summary>Inodes without a name that these may have open.</summary>
     IReadOnlyList<InodeNumber> Orphans { get; }
@@ -51,7 +60,7 @@ public interface ISessionStore
     IReadOnlyList<KeptReply> RepliesOf(SessionId session);
 
     /// <summary>Known after a restart from the next commit on.</summary>
-    FsResult Keep(SessionId session, string client);
+    FsResult Keep(KeptSession session);
 
     FsResult Drop(SessionId session);
 }

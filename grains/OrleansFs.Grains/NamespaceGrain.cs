@@ -124,6 +124,18 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     public ValueTask<FsResult> SyncAllAsync(SessionTicket session, CancellationToken cancellation) =>
         Find(session) is { } s ? new(Task.Run(() => s.Access.SyncAllAsync(cancellation).AsTask(), cancellation)) : new(Unknown);
 
+    public async ValueTask<FsResult<AsideFile>> SetAsideAsync(ChangeRequest request, InodeNumber inode, Timestamp since, CancellationToken cancellation)
+    {
+        if (Find(request.Ticket) is not { } session)
+            return Unknown;
+        if (!_sessions.Copy.NameOf(inode).TryGet(out var at, out var error))
+            return error;
+        byte[] name = ConflictName.Of(at.Name, session.Client, since);
+        var made = await Once(request, (s, access) => _sessions.Writes.RunAsync(() => CopyAsync(s.Access, access, inode, at.Directory, name, cancellation), cancellation));
+        return made.TryGet(out var copy, out error) ? new AsideFile(copy.Inode, name) : error;
+    }
+
+
     public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => _isOfThisVolume ? _sessions.GetStatusAsync(cancellation) : new(Errno.ESTALE);
 
     private static Errno Unknown => Errno.ENOTCONN;
@@ -147,6 +159,30 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     {
         var result = await change;
         return result.IsOk ? new NameReply { Directory = await LeasedAsync(request.Ticket, directory, cancellation) } : new NameReply { Error = result.Error };
+    }
+
+    /// <summary>Makes a copy of a file. One that is there under the name was begun before, and cut short.</summary>
+    private static async ValueTask<FsResult<Attributes>> CopyAsync(IVolumeAccess volume, IVolumeAccess naming, InodeNumber inode, InodeNumber directory, byte[] name, CancellationToken cancellation)
+    {
+        if (!(await volume.GetAttributesAsync(inode, cancellation)).TryGet(out var source, out var error))
+            return error;
+        var owner = new Caller(source.Uid, source.Gid, 0, 0);
+        var made = await naming.CreateAsync(directory, name, new NewInode { Mode = source.Mode }, owner, cancellation);
+        if (made.Error == Errno.EEXIST)
+            made = await volume.LookupAsync(directory, name, cancellation);
+        if (!made.TryGet(out var target, out error))
+            return error;
+        if (target.Size > 0 && await volume.SetAttributesAsync(target.Inode, new AttributeChange { Mask = AttributeMask.Size }, owner, cancellation) is { IsOk: false, Error: var refused })
+            return refused;
+        for (long done = 0; done < source.Size;)
+        {
+            if (!(await volume.CopyRangeAsync(inode, done, target.Inode, done, source.Size - done, cancellation)).TryGet(out long copied, out error))
+                return error;
+            if (copied == 0)
+                break;
+            done += copied;
+        }
+        return made;
     }
 
     /// <summary>Attributes for a session that keeps them; null for one that keeps nothing, and where the inode is gone.</summary>

@@ -42,8 +42,9 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
 
     public async ValueTask<FsResult> RecoveredAsync(SessionTicket session, CancellationToken cancellation)
     {
-        if (_sessions.Find(session) is null)
+        if (_sessions.Find(session) is not { } s)
             return Errno.ENOTCONN;
+        _sessions.CaughtUp(s, CopySessions.LapsesOf(s));
         _sessions.NoteRecovered(_id);
         await _sessions.Recovered.WaitAsync(cancellation);
         return FsResult.Ok;

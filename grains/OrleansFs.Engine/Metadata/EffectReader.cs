@@ -110,6 +110,13 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
 
     public Guid Session() => new(Bytes());
 
+    public KeptSession KeptSession()
+    {
+        var (id, client) = (Session(), Encoding.UTF8.GetString(Bytes()));
+        var lapsed = OptionalTime();
+        return new KeptSession(id, client, lapsed, OptionalTime());
+    }
+
     public ReplyKey Reply() => new(Session(), (int)Number(), (long)Number());
 
     public Lsn Lsn() => new((long)Number());
@@ -119,6 +126,13 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
     public BlockHash Hash() => new(Take(BlockHash.Size));
 
     public Timestamp Time() => new(Eight());
+
+    private Timestamp? OptionalTime()
+    {
+        bool isThere = Byte() != 0;
+        var time = Time();
+        return isThere ? time : null;
+    }
 
     public ulong Number()
     {

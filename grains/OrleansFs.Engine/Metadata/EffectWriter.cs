@@ -302,12 +302,20 @@ internal sealed class EffectWriter
         _local.Add((start, Length));
     }
 
-    public void PutSession(Guid session, string client)
+    public void PutSession(KeptSession session)
     {
         int start = BeginLocal(EffectKind.PutSession);
-        Put(session.ToByteArray());
-        Put(Encoding.UTF8.GetBytes(client));
+        Put(session.Id.ToByteArray());
+        Put(Encoding.UTF8.GetBytes(session.Client));
+        PutOptional(session.Lapsed);
+        PutOptional(session.Ended);
         _local.Add((start, Length));
+
+        void PutOptional(Timestamp? time)
+        {
+            Put((byte)(time is null ? 0 : 1));
+            Put(time ?? default);
+        }
     }
 
     public void DeleteSession(Guid session)

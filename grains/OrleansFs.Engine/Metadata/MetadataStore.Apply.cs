@@ -152,7 +152,7 @@ internal sealed partial class MetadataStore
                     Apply(reader.Fence());
                     break;
                 case EffectKind.PutSession:
-                    ApplyPutSession(reader.Session(), Encoding.UTF8.GetString(reader.Bytes()));
+                    ApplyPutSession(reader.KeptSession());
                     break;
                 case EffectKind.DeleteSession:
                     ApplyDeleteSession(reader.Session());

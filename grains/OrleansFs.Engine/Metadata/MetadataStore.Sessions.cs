@@ -56,8 +56,8 @@ internal sealed partial class MetadataStore
         return result;
     }
 
-    /// <summary>A session begins. Written with the next commit.</summary>
-    public FsResult PutSession(Guid session, string client)
+    /// <summary>A session begins, or something of it is another. Written with the next commit.</summary>
+    public FsResult PutSession(KeptSession session)
     {
         lock (Lock)
         {
@@ -65,8 +65,8 @@ internal sealed partial class MetadataStore
                 return error;
             try
             {
-                ApplyPutSession(session, client);
-                _effects.PutSession(session, client);
+                ApplyPutSession(session);
+                _effects.PutSession(session);
                 DoneLocal();
                 return FsResult.Ok;
             }
@@ -98,7 +98,7 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Sessions that have not ended.</summary>
+    /// <summary>Sessions whose replies are kept.</summary>
     /// <exception cref="MetadataException">They cannot be read.</exception>
     public IReadOnlyList<KeptSession> Sessions()
     {
@@ -106,9 +106,9 @@ internal sealed partial class MetadataStore
         {
             RequireReady();
             var sessions = new List<KeptSession>();
-            using var s = _database.Prepare("SELECT id, client FROM session");
+            using var s = _database.Prepare("SELECT id, client, lapsed, ended FROM session");
             while (s.Step())
-                sessions.Add(new KeptSession(new Guid(s.Blob(0)), s.Text(1)));
+                sessions.Add(new KeptSession(new Guid(s.Blob(0)), s.Text(1), s.IsNull(2) ? null : s.Time(2), s.IsNull(3) ? null : s.Time(3)));
             return sessions;
         }
     }
@@ -128,7 +128,7 @@ internal sealed partial class MetadataStore
         }
     }
 
-    private void ApplyPutSession(Guid session, string client) => _sql.PutSession.Bind(1, session.ToByteArray()).BindText(2, client).Run();
+    private void ApplyPutSession(KeptSession session) => _sql.PutSession.Bind(1, session.Id.ToByteArray()).BindText(2, session.Client).Bind(3, session.Lapsed).Bind(4, session.Ended).Run();
 
     private void ApplyDeleteSession(Guid session)
     {

@@ -28,8 +28,12 @@ public sealed class ChangeRecord(ReplyKey? reply)
 /// <summary>The reply of a slot's newest change, as it is kept.</summary>
 public sealed record KeptReply(int Slot, long Sequence, byte[] Value);
 
-/// <summary>A session that had not ended when the volume was closed or the process was killed.</summary>
-public sealed record KeptSession(Guid Id, string Client);
+/// <summary>A session whose replies are kept beyond the end of the process.</summary>
+/// <param name="Id">Its UUID.</param>
+/// <param name="Client">Where and what, for the log.</param>
+/// <param name="Lapsed">What others changed from then on, by the volume's time, it may not have been told; null where it was told everything.</param>
+/// <param name="Ended">When its lease was over; null where it runs.</param>
+public sealed record KeptSession(Guid Id, string Client, Timestamp? Lapsed, Timestamp? Ended);
 
 /// <summary>
 /// The successful reply to a change, as bytes (a failure changed nothing, and the change is made again instead). Version 1, one byte; kind, one byte: 0 nothing, 1 attributes, 2 a number. Attributes are 13 numbers of

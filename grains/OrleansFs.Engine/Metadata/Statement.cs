@@ -52,6 +52,8 @@ internal sealed class Statement : IDisposable
         return this;
     }
 
+    public Statement Bind(int parameter, Timestamp? value) => value is { } time ? Bind(parameter, time) : BindNull(parameter);
+
     public Statement BindNull(int parameter)
     {
         Check(raw.sqlite3_bind_null(_statement, parameter));

@@ -124,7 +124,8 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement SetEpoch = database.Prepare("UPDATE volume SET epoch = ?1");
     public readonly Statement AddEpoch = database.Prepare("INSERT OR REPLACE INTO epoch (epoch, start, time) VALUES (?1, ?2, ?3)");
 
-    public readonly Statement PutSession = database.Prepare("INSERT INTO session (id, client) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET client = excluded.client");
+    public readonly Statement PutSession = database.Prepare(
+        "INSERT INTO session (id, client, lapsed, ended) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET client = excluded.client, lapsed = excluded.lapsed, ended = excluded.ended");
     public readonly Statement DeleteSession = database.Prepare("DELETE FROM session WHERE id = ?1");
     public readonly Statement DeleteReplies = database.Prepare("DELETE FROM reply WHERE session = ?1");
     public readonly Statement PutReply = database.Prepare(

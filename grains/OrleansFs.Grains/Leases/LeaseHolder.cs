@@ -19,6 +19,7 @@ internal sealed partial class LeaseHolder
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly string _name;
+    private readonly Action<long> _lapsed;
     private readonly HashSet<InodeNumber> _held = [];
     private readonly Queue<InodeNumber> _order = new();
     private RecallBatch? _next;
@@ -28,8 +29,15 @@ internal sealed partial class LeaseHolder
     private long? _voidSince;
     private bool _isEnded;
 
-    public LeaseHolder(LeaseTable table, ISessionObserver client, string name, TimeProvider time, ILogger logger)
+    /// <param name="table">The table.</param>
+    /// <param name="client">The client.</param>
+    /// <param name="name">Where and what, for the log.</param>
+    /// <param name="time">The time.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="lapsed">Told before anybody goes on without the client, with the timestamp of when its leases were last renewed. May be told the same more than once.</param>
+    public LeaseHolder(LeaseTable table, ISessionObserver client, string name, TimeProvider time, ILogger logger, Action<long> lapsed)
     {
+        _lapsed = lapsed;
         _table = table;
         _client = client;
         _name = name;
@@ -126,6 +134,7 @@ internal sealed partial class LeaseHolder
 
     private void MakeVoid()
     {
+        _lapsed(Volatile.Read(ref _renewed));
         lock (_lock)
         {
             // Many wait for one client: what it held is void once.

@@ -44,6 +44,9 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
     /// <summary>The client has been heard of in this run of the copy.</summary>
     public bool IsAttached { get; init; } = true;
 
+    /// <summary>What the client was not told: guarded by <see cref="CopySessions"/>.</summary>
+    public Lapse Lapse { get; init; } = new();
+
     public SessionTicket Ticket { get; }
 
     /// <summary>Where and what, for the log.</summary>

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Metadata;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -10,7 +11,7 @@ namespace OrleansFs.Grains.Sessions;
 public sealed partial class CopySessions
 {
     private readonly HashSet<SessionId> _missing = [];
-    private readonly Dictionary<SessionId, EndedReplies> _ended = [];
+    private readonly Dictionary<SessionId, EndedSession> _ended = [];
     private readonly TaskCompletionSource _recovered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ITimer? _grace;
 
@@ -27,13 +28,18 @@ public sealed partial class CopySessions
         foreach (var kept in store.Sessions)
         {
             var id = new SessionId(kept.Id);
+            if (kept.Ended is { } ended && !_isExclusive)
+            {
+                _ended[id] = new EndedSession(kept, null, ended < _opened ? ended : _opened);
+                continue;
+            }
             if (_isExclusive)
             {
                 // Nobody else is let in, so nobody can come back.
                 store.Drop(id);
                 continue;
             }
-            var session = new ClientSession(NewTicket(id), kept.Client, _copy, _time.GetTimestamp(), RepliesOf(id), store.Orphans) { IsAttached = false };
+            var session = new ClientSession(NewTicket(id), kept.Client, _copy, _time.GetTimestamp(), RepliesOf(id), store.Orphans) { IsAttached = false, Lapse = new Lapse { Since = kept.Lapsed } };
             _sessions[id] = session;
             _missing.Add(id);
         }
@@ -76,16 +82,27 @@ public sealed partial class CopySessions
         lock (_attaching)
         {
             missing = _missing.Count;
+            // From now on others change what these may still have to write, and the next start does not wait for them again.
+            foreach (var id in _missing)
+            {
+                if (_sessions.TryGetValue(id, out var session))
+                    NoteLapsed(session, _opened, session.IsAttached ? null : Now);
+            }
             _missing.Clear();
         }
         if (_recovered.TrySetResult())
             LogGraceOver(_logger, missing);
     }
 
+    /// <summary>What is left of a session that has ended; of one that is new, nothing. <see cref="_attaching"/> is held.</summary>
+    private (ReplySlots Replies, Lapse Lapse) Ended(SessionId id)
+    {
+        _ended.Remove(id, out var ended);
+        return (ended?.Replies ?? RepliesOf(id), new Lapse { Since = ended?.Row.Lapsed });
+    }
+
     private ReplySlots RepliesOf(SessionId id)
     {
-        if (_ended.Remove(id, out var ended))
-            return ended.Replies;
         var replies = new ReplySlots(GrainInterfaces.Limits.MaxSlots);
         if (_copy.Sessions is { } store)
             replies.Restore(store.RepliesOf(id));
@@ -93,7 +110,12 @@ public sealed partial class CopySessions
     }
 
     /// <summary>A session has ended without having said so: should its client come back after all, what it was answered is still known. <see cref="_attaching"/> is held.</summary>
-    private void RememberEnded(SessionId id, ReplySlots replies) => _ended[id] = new EndedReplies(replies, _time.GetTimestamp());
+    private void RememberEnded(ClientSession session)
+    {
+        var now = Now;
+        NoteLapsed(session, TimeAt(session.LastSeen), now);
+        _ended[session.Ticket.Session] = new EndedSession(Row(session, now), session.Replies, now);
+    }
 
     private void ForgetEnded()
     {
@@ -101,7 +123,7 @@ public sealed partial class CopySessions
         {
             foreach (var (id, ended) in _ended)
             {
-                if (_time.GetElapsedTime(ended.Since) <= Limits.RepliesKept && _ended.Count <= Limits.MaxSessions)
+                if (Now.Nanoseconds - ended.Since.Nanoseconds <= Limits.RepliesKept.Ticks * 100 && _ended.Count <= Limits.MaxSessions)
                     continue;
                 _ended.Remove(id);
                 _copy.Sessions?.Drop(id);
@@ -109,7 +131,11 @@ public sealed partial class CopySessions
         }
     }
 
-    private sealed record EndedReplies(ReplySlots Replies, long Since);
+    /// <summary>A session whose lease is over.</summary>
+    /// <param name="Row">What is kept of it.</param>
+    /// <param name="Replies">Its replies; null where they have not been read in this run.</param>
+    /// <param name="Since">Since when, by the volume's time; no later than this run, whatever the clock was then.</param>
+    private sealed record EndedSession(KeptSession Row, ReplySlots? Replies, Timestamp Since);
 
     private sealed class EndOf(VolumeSession session) : IDisposable
     {

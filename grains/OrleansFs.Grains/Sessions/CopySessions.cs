@@ -30,6 +30,7 @@ public sealed partial class CopySessions : IDisposable
         _copy = copy;
         Commits = new SharedCommit(copy);
         _time = time;
+        _opened = Now;
         _isExclusive = exclusive;
         _logger = logger;
         _expired = _meter.CreateCounter<long>("orleansfs.sessions.expired", "{session}", "Sessions that ended because nothing was heard of their mount.");
@@ -73,11 +74,17 @@ public sealed partial class CopySessions : IDisposable
                     LogTooMany(_logger, start.Client, Limits.MaxSessions);
                     return Errno.EMFILE;
                 }
-                if (_copy.Sessions?.Keep(id, start.Client) is { IsOk: false, Error: var error })
-                    return error;
+            }
+            else if (earlier.IsAttached)
+            {
+                // Its leases go with the attachment, and it may keep content of files that others change from now on.
+                NoteLapsed(earlier, TimeAt(earlier.LastSeen));
             }
             // What it was answered, and what it may have open, stays its own; its locks it claims anew.
-            session = new ClientSession(NewTicket(id), start.Client, _copy, _time.GetTimestamp(), earlier?.Replies ?? RepliesOf(id), earlier?.Orphans ?? []);
+            var (replies, lapse) = earlier is null ? Ended(id) : (earlier.Replies, earlier.Lapse);
+            session = new ClientSession(NewTicket(id), start.Client, _copy, _time.GetTimestamp(), replies, earlier?.Orphans ?? []) { Lapse = lapse };
+            if (_copy.Sessions?.Keep(Row(session, ended: null)) is { IsOk: false, Error: var error })
+                return error;
             _sessions[id] = session;
         }
         earlier?.Dispose();
@@ -89,6 +96,7 @@ public sealed partial class CopySessions : IDisposable
             Slots = session.Replies.Count,
             Copy = _copy.Description,
             Run = _run,
+            Lapsed = session.Lapse.Since,
         };
     }
 
@@ -107,7 +115,7 @@ public sealed partial class CopySessions : IDisposable
             return Errno.ENOTCONN;
         if (_copy.Description is not { Role: CopyRole.Master, ReadOnly: false } || _copy.Sessions is null)
             return Errno.EOPNOTSUPP;
-        var holder = new LeaseHolder(Leases, client, session.Client, _time, _logger);
+        var holder = new LeaseHolder(Leases, client, session.Client, _time, _logger, renewed => NoteLapsed(session, TimeAt(renewed)));
         session.Leases = holder;
         return holder.Term;
     }
@@ -131,9 +139,17 @@ public sealed partial class CopySessions : IDisposable
     {
         if (Find(request.Ticket) is not { } session)
             return new(TResult.Failed(Errno.ENOTCONN));
-        var result = session.Replies.RunAsync(request.Slot, request.Sequence, () => operation(session), out bool replayed, again is null ? null : reply => again(session, reply));
+        var result = session.Replies.RunAsync(request.Slot, request.Sequence, () => SeenAfter(session, operation), out bool replayed, again is null ? null : reply => again(session, reply));
         if (replayed)
             _replayed.Add(1);
+        return result;
+    }
+
+    /// <summary>A change by a session is not later than when it was last heard of.</summary>
+    private async ValueTask<TResult> SeenAfter<TResult>(ClientSession session, Func<ClientSession, ValueTask<TResult>> operation)
+    {
+        var result = await operation(session);
+        session.Touch(_time.GetTimestamp());
         return result;
     }
 
@@ -196,7 +212,7 @@ public sealed partial class CopySessions : IDisposable
                 {
                     if (!_sessions.TryRemove(new(session.Ticket.Session, session)))
                         continue;
-                    RememberEnded(session.Ticket.Session, session.Replies);
+                    RememberEnded(session);
                 }
                 session.Dispose();
                 _expired.Add(1);

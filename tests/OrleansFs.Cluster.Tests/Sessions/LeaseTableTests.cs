@@ -112,7 +112,7 @@ public sealed class LeaseTableTests : IDisposable
 
     public void Dispose() => _log.Dispose();
 
-    private LeaseHolder Holder(Client client) => new(_table, client, "test", _time, _log.Factory.CreateLogger<LeaseTableTests>());
+    private LeaseHolder Holder(Client client) => new(_table, client, "test", _time, _log.Factory.CreateLogger<LeaseTableTests>(), _ => { });
 
     private sealed class Client : ISessionObserver
     {
