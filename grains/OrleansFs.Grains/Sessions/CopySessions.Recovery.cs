@@ -15,6 +15,9 @@ public sealed partial class CopySessions
     private readonly TaskCompletionSource _recovered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ITimer? _grace;
 
+    /// <summary>Clients can reach the copy: until then no lease runs, for none of them could have been heard of.</summary>
+    private volatile bool _serves;
+
     /// <summary>Completes when every session of before has made again what was lost, or their time is over.</summary>
     public Task Recovered => _recovered.Task;
 
@@ -57,6 +60,9 @@ public sealed partial class CopySessions
     /// <summary>The silo serves: from now on the sessions of before have their time to come back.</summary>
     public void BeginGrace()
     {
+        foreach (var session in _sessions.Values)
+            session.Touch(_time.GetTimestamp());
+        _serves = true;
         if (Recovered.IsCompleted)
             return;
         LogAwaiting(_logger, _missing.Count, GrainInterfaces.Limits.Grace.TotalSeconds);

@@ -206,7 +206,7 @@ public sealed partial class CopySessions : IDisposable
             foreach (var session in _sessions.Values)
             {
                 var silent = _time.GetElapsedTime(session.LastSeen);
-                if (silent <= GrainInterfaces.Limits.SessionLease)
+                if (silent <= GrainInterfaces.Limits.SessionLease || (!session.IsAttached && !_serves))
                     continue;
                 lock (_attaching)
                 {

@@ -36,9 +36,29 @@ public sealed class KeptSessionTests : IAsyncDisposable
         Assert.False(Sessions.Recovered.IsCompleted);
         Assert.True(Sessions.IsKnown(silent));
         Assert.False(Sessions.IsKnown(left));
+        Sessions.BeginGrace();
+        Attach(silent);
         _time.Advance(Lease);
         await RestartAsync();
         Assert.True(Sessions.Recovered.IsCompleted);
+    }
+
+    [Fact]
+    public async Task The_lease_of_a_session_of_before_runs_from_when_the_copy_can_be_reached()
+    {
+        await StartAsync();
+        var id = SessionId.New();
+        Attach(id);
+        await RestartAsync();
+        // A start may take long.
+        _time.Advance(Lease * 2);
+        Assert.True(Sessions.IsKnown(id));
+        Sessions.BeginGrace();
+        Assert.Null(Attach(id).Lapsed);
+        await RestartAsync();
+        Sessions.BeginGrace();
+        _time.Advance(Lease);
+        Assert.False(Sessions.IsKnown(id));
     }
 
     [Fact]
