@@ -110,7 +110,7 @@ internal sealed partial class RemoteSession
     {
         foreach (var (inode, place) in places)
         {
-            if (place is null && changes.LastOrDefault() is { } last)
+            if (place is null && changes is [.., var last])
                 _unstable.Drop(last.Sequence, inode);
             else if (place is { } other && other != inode)
                 _unstable.Move(inode, other);

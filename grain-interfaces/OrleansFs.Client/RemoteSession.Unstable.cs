@@ -226,7 +226,7 @@ internal sealed partial class RemoteSession
             if (changes.Count > 0)
                 LogWrittenAgain(_logger, changes.Count, Copy.Copy);
             isDone = true;
-            settled = isOnDisk ? changes.LastOrDefault()?.Sequence : null;
+            settled = isOnDisk && changes is [.., var newest] ? newest.Sequence : null;
         }
         finally
         {

@@ -53,8 +53,11 @@ internal sealed partial class MetadataStore
                 if (!Replay(EffectReader.OfJournal(row.Effects.Span)))
                     throw new InvalidDataException("a transaction of the journal is not whole");
                 content = JournalContent.Of(row.Effects.Span);
+                bool isAny = false;
+                foreach (var hash in absent ?? [])
+                    isAny |= ApplyResidency(hash, Residency.Absent);
                 // With the counters that this changes.
-                if ((absent ?? []).Count(hash => ApplyResidency(hash, Residency.Absent)) > 0)
+                if (isAny)
                     ApplyState(content.State!.Value);
                 AppendJournal(row.Lsn, row.Count, row.Time, row.Effects.Span);
                 journal = _journalBytes + row.Effects.Length;

@@ -35,7 +35,7 @@ public sealed partial class ReplicaReceiver
     }
 
     /// <summary>Another database is about to take the place of this one, and knows of no composed block.</summary>
-    private async ValueTask MakeAllPlainAsync(VolumeCopy volume, IncomingCopy incoming, CancellationToken cancellation)
+    private static async ValueTask MakeAllPlainAsync(VolumeCopy volume, IncomingCopy incoming, CancellationToken cancellation)
     {
         foreach (var lost in await volume.Composer.MakePlainAsync(volume.Metadata.ComposedAfter(BlockHash.Hole, int.MaxValue), cancellation))
             incoming.Outstanding[lost] = 0;
