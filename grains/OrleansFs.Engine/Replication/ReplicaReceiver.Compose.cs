@@ -37,8 +37,13 @@ public sealed partial class ReplicaReceiver
     /// <summary>Another database is about to take the place of this one, and knows of no composed block.</summary>
     private static async ValueTask MakeAllPlainAsync(VolumeCopy volume, IncomingCopy incoming, CancellationToken cancellation)
     {
-        foreach (var lost in await volume.Composer.MakePlainAsync(volume.Metadata.ComposedAfter(BlockHash.Hole, int.MaxValue), cancellation))
-            incoming.Outstanding[lost] = 0;
+        var after = BlockHash.Hole;
+        while (volume.Metadata.ComposedAfter(after, DeltaLimits.ComposeBatch) is [.., var last] hashes)
+        {
+            foreach (var lost in await volume.Composer.MakePlainAsync(hashes, cancellation))
+                incoming.Outstanding[lost] = 0;
+            after = last;
+        }
     }
 
     /// <summary>Puts blocks that are read often into files, for as long as this is a replica.</summary>

@@ -140,7 +140,7 @@ public sealed class GarbageCollectorTests : IDisposable
                 var random = new Random(worker);
                 for (int i = 0; i < 60; i++)
                 {
-                    byte[] content = [.. Enumerable.Range(0, 3).SelectMany(_ => Content(random.Next(4), Size))];
+                    byte[] content = [.. Enumerable.Range(0, 3).SelectMany(_ => Content(random.Next(24), Size))];
                     string name = $"{worker}-{i}";
                     var inode = await volume.CreateFileAsync(name);
                     await volume.WriteAsync(inode, 0, content);

@@ -79,7 +79,9 @@ public sealed class AttributeTests : IDisposable
         Assert.Equal(Errno.EPERM, Store.Set(file, new AttributeChange { Mask = AttributeMask.Mode, Mode = 0 }).Error);
         Assert.Equal(Errno.EPERM, Store.Set(file, new AttributeChange { Mask = AttributeMask.ModifyTime }).Error);
         Assert.Equal(Errno.EPERM, Store.SetXattr(file, "user.a"u8, [1], XattrFlags.None).Error);
-        Assert.True(Store.Set(file, new AttributeChange { Mask = AttributeMask.ModifyTimeNow }).IsOk);
+        Assert.Equal(Errno.EPERM, Store.Set(file, new AttributeChange { Mask = AttributeMask.ModifyTimeNow }).Error);
+        Assert.Equal(Errno.EPERM, Store.Set(file, new AttributeChange { Mask = AttributeMask.AccessTimeNow }).Error);
+        Assert.True(Store.Set(file, new AttributeChange { Mask = AttributeMask.AccessTimeNow | AttributeMask.ModifyTimeNow }).IsOk);
         Assert.True(Store.Set(file, new AttributeChange { Mask = AttributeMask.Flags }).IsOk);
         Store.Set(directory, new AttributeChange { Mask = AttributeMask.Flags, Flags = InodeFlags.AppendOnly });
         Assert.True(Store.Create(directory, "g").Inode.Value > 0);

@@ -74,18 +74,27 @@ internal sealed partial class Composer
     public void TidyAfterKill(CancellationToken cancellation)
     {
         var files = _volume.BlockStore.Files;
-        foreach (var hash in _volume.Metadata.ComposedAfter(BlockHash.Hole, int.MaxValue))
+        var after = BlockHash.Hole;
+        while (_volume.Metadata.ComposedAfter(after, DeltaLimits.ComposeBatch) is [.., var last] hashes)
         {
-            cancellation.ThrowIfCancellationRequested();
-            if (files.DiskBytes(hash) is null || !_volume.Metadata.TryGetBlock(hash, out var row))
-                continue;
-            byte[] content = new byte[row.Length];
-            if (files.ReadFile(hash, content) is { IsOk: true } read && read.Length == row.Length && BlockHash.Of(content) == hash)
+            foreach (var hash in hashes)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (files.DiskBytes(hash) is not null && _volume.Metadata.TryGetBlock(hash, out var row))
+                    KeepOne(hash, row.Length);
+            }
+            after = last;
+        }
+        _volume.Metadata.Commit();
+
+        void KeepOne(BlockHash hash, int length)
+        {
+            byte[] content = new byte[length];
+            if (files.ReadFile(hash, content) is { IsOk: true } read && read.Length == length && BlockHash.Of(content) == hash)
                 Decompose(hash);
             else
                 DeleteFile(hash);
         }
-        _volume.Metadata.Commit();
     }
 
     private void Decompose(BlockHash hash)
