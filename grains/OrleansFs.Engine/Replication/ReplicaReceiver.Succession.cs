@@ -26,15 +26,20 @@ public sealed partial class ReplicaReceiver
     {
         if (Volume is not { Role: VolumeRole.Replica } volume || volume.Epoch.Value == 0)
             throw new VolumeException("it is no replica, or has not been given its first full copy yet");
-        var (epoch, held) = await HoldAllAsync(volume, others, cancellation);
+        var givenUp = new HashSet<CopyName>();
         try
         {
-            foreach (var (name, reply) in held.Where(h => h.Reply.Outcome == ReplicaOutcome.Ok).OrderByDescending(h => h.Reply.Epoch.Value).ThenByDescending(h => h.Reply.Position))
+            while (true)
             {
-                if (IsFurther(volume, reply))
-                    await TakeFromAsync(volume, name, others[name], epoch, force, cancellation);
+                // Again after each that was further: taking much may have lasted longer than a hold.
+                var (epoch, held) = await HoldAllAsync(volume, others, cancellation);
+                var further = held.Where(h => h.Reply.Outcome == ReplicaOutcome.Ok && IsFurther(volume, h.Reply) && !givenUp.Contains(h.Name)).ToList();
+                if (further.Count == 0)
+                    return await volume.PromoteAsync(epoch, cancellation);
+                var (name, _) = further.MaxBy(h => (h.Reply.Epoch.Value, h.Reply.Position.Value));
+                if (!await TakeFromAsync(volume, name, others[name], epoch, force, cancellation))
+                    givenUp.Add(name);
             }
-            return await volume.PromoteAsync(epoch, cancellation);
         }
         finally
         {
@@ -121,7 +126,8 @@ public sealed partial class ReplicaReceiver
         }
     }
 
-    private async Task TakeFromAsync(VolumeCopy volume, CopyName name, IReplicaLink other, Epoch epoch, bool force, CancellationToken cancellation)
+    /// <returns>False: what it has more is given up.</returns>
+    private async Task<bool> TakeFromAsync(VolumeCopy volume, CopyName name, IReplicaLink other, Epoch epoch, bool force, CancellationToken cancellation)
     {
         var from = volume.Metadata.Durable;
         try
@@ -129,6 +135,7 @@ public sealed partial class ReplicaReceiver
             while (await TakeShipmentAsync(volume, other, epoch, cancellation))
                 _hold = new Hold(epoch, _time.GetTimestamp());
             _logger.LogInformation("taken from the replica '{Name}', which was further: mutations {From} to {To}", name, from.Value + 1, volume.Metadata.Durable);
+            return true;
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
         {
@@ -136,6 +143,7 @@ public sealed partial class ReplicaReceiver
             if (!force)
                 throw new NotNewestException(reason);
             _logger.LogWarning("{Reason}; it is given up", reason);
+            return false;
         }
     }
 
@@ -148,18 +156,23 @@ public sealed partial class ReplicaReceiver
         if (journal.Entries.Length == 0)
             return false;
         var shipment = new JournalShipment { Epoch = epoch, Entries = journal.Entries, Gone = [], Needed = volume.Metadata.JournalNeeded ?? Lsn.Zero };
+        var reply = await ApplyHeldAsync(volume, shipment, cancellation);
+        if (reply.Outcome == ReplicaOutcome.Lacking)
+        {
+            // Blocks that the other has not got either are asked for of all, once this is the master.
+            var gone = await TakeBlocksAsync(volume, other, epoch, reply.Hashes, cancellation);
+            reply = await ApplyHeldAsync(volume, shipment with { Gone = gone }, cancellation);
+        }
+        return reply.Outcome == ReplicaOutcome.Ok ? true : throw new ReplicaException($"its mutations cannot be applied here ({reply.Outcome})");
+    }
+
+    private async ValueTask<ReplicaReply> ApplyHeldAsync(VolumeCopy volume, JournalShipment shipment, CancellationToken cancellation)
+    {
         await _gate.WaitAsync(cancellation);
         try
         {
             ObjectDisposedException.ThrowIf(_closed, this);
-            var reply = await ApplyAsync(volume, shipment, cancellation);
-            if (reply.Outcome == ReplicaOutcome.Lacking)
-            {
-                // Blocks that the other has not got either are asked for of all, once this is the master.
-                var gone = await TakeBlocksAsync(volume, other, reply.Hashes, cancellation);
-                reply = await ApplyAsync(volume, shipment with { Gone = gone }, cancellation);
-            }
-            return reply.Outcome == ReplicaOutcome.Ok ? true : throw new ReplicaException($"its mutations cannot be applied here ({reply.Outcome})");
+            return await ApplyAsync(volume, shipment, cancellation);
         }
         finally
         {
@@ -168,7 +181,7 @@ public sealed partial class ReplicaReceiver
     }
 
     /// <returns>Those that could not be had.</returns>
-    private async Task<BlockHash[]> TakeBlocksAsync(VolumeCopy volume, IReplicaLink other, BlockHash[] hashes, CancellationToken cancellation)
+    private async Task<BlockHash[]> TakeBlocksAsync(VolumeCopy volume, IReplicaLink other, Epoch epoch, BlockHash[] hashes, CancellationToken cancellation)
     {
         var lacking = hashes.ToHashSet();
         foreach (var chunk in hashes.Chunk(Math.Max(1, ReplicationLimits.MessageBytes / volume.BlockSize)))
@@ -176,6 +189,7 @@ public sealed partial class ReplicaReceiver
             var reply = await other.FetchAsync(chunk, cancellation).AsTask().WaitAsync(ReplicationLimits.FetchTimeout, _time, cancellation);
             var refused = (await TakeAsync(volume, reply.Blocks, cancellation)).Hashes;
             lacking.ExceptWith(reply.Blocks.Select(b => b.Hash).Except(refused));
+            _hold = new Hold(epoch, _time.GetTimestamp());
         }
         return [.. lacking];
     }
