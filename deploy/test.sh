@@ -24,39 +24,42 @@ report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
 
 # Each project is a program that runs its own tests; a hung one is ended, and counts as failed.
+runs=()
 run() {
-    for project in "$@"; do
-        echo "== $project"
-        timeout 1650 dotnet run --no-build --project "tests/$project" -- -noColor -noLogo -parallelMode none -result-xml "$report/$project.xml"
-        echo $? >"$report/$project.status"
-    done
+    local name=$1 project=$2
+    shift 2
+    echo "== $name"
+    timeout 1500 dotnet run --no-build --project "tests/$project" -- -noColor -noLogo -parallelMode none -result-xml "$report/$name.xml" "$@"
+    echo $? >"$report/$name.status"
 }
 
-# The fault tests wait for disks, networks and processes most of their time, so the others run beside them.
-projects=()
+# The fault tests wait for disks, networks and processes most of their time, so they run beside the others, those with a network beside those without.
+runs+=(Faults Networks)
+run Faults OrleansFs.Fault.Tests -namespace- OrleansFs.Fault.Tests.Network >"$report/Faults.log" 2>&1 &
+run Networks OrleansFs.Fault.Tests -namespace OrleansFs.Fault.Tests.Network >"$report/Networks.log" 2>&1 &
 for project in tests/*.Tests; do
     project=$(basename "$project")
-    [ "$project" = OrleansFs.Fault.Tests ] || projects+=("$project")
+    [ "$project" = OrleansFs.Fault.Tests ] && continue
+    runs+=("$project")
+    run "$project" "$project"
 done
-run OrleansFs.Fault.Tests >"$report/faults.log" 2>&1 &
-run "${projects[@]}"
 wait
-cat "$report/faults.log"
+cat "$report/Networks.log" "$report/Faults.log"
 
 passed=0 failed=0 skipped=0 bad=0
-for project in OrleansFs.Fault.Tests "${projects[@]}"; do
-    status=$(cat "$report/$project.status")
-    counts=$(grep -o '<assembly [^>]*>' "$report/$project.xml" 2>/dev/null | head -n 1)
+for name in "${runs[@]}"; do
+    status=$(cat "$report/$name.status")
+    counts=$(grep -o '<assembly [^>]*>' "$report/$name.xml" 2>/dev/null | head -n 1)
     value() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$counts"; }
     p=$(value passed) f=$(value failed) s=$(value skipped) e=$(value errors)
     if [ -z "$p" ] || [ "$p" = 0 ]; then
-        echo "test.sh: $project ran no test to its end (status $status)" >&2
+        echo "test.sh: $name ran no test to its end (status $status)" >&2
         bad=$((bad + 1))
         continue
     fi
     passed=$((passed + p)) failed=$((failed + f + ${e:-0})) skipped=$((skipped + s))
     if [ "$status" -ne 0 ] && [ "$f" = 0 ] && [ "${e:-0}" = 0 ]; then
-        echo "test.sh: $project ended with status $status" >&2
+        echo "test.sh: $name ended with status $status" >&2
         bad=$((bad + 1))
     fi
 done

@@ -22,9 +22,13 @@ public sealed partial class VolumeCopy
             return refused;
         try
         {
-            if (action != ResidencyAction.Warm && await SettleAsync(inode, cancellation) is { IsOk: false, Error: var error })
+            if (action is ResidencyAction.Pin or ResidencyAction.Unpin && await SettleAsync(inode, cancellation) is { IsOk: false, Error: var error })
                 return error;
-            return await ChangeResidencyAsync(BlocksOf(inode, offset, length).ToHashSet(), action, cancellation);
+            var changed = await ChangeResidencyAsync(BlocksOf(inode, offset, length).ToHashSet(), action, cancellation);
+            // What is in flight cannot go yet. It is not settled for that: where the cache is full and no replica answers, which is when one asks for an eviction, it could wait for both.
+            return changed.IsOk && action == ResidencyAction.Evict && InFlightBlocks(inode, offset, length) is > 0 and var inFlight
+                ? changed.Value with { Blocks = changed.Value.Blocks + inFlight, Staying = changed.Value.Staying + inFlight }
+                : changed;
         }
         catch (OperationCanceledException)
         {
@@ -71,6 +75,19 @@ public sealed partial class VolumeCopy
         {
             return e.Error;
         }
+    }
+
+    /// <summary>Blocks of a part of a file that no commit has yet.</summary>
+    private long InFlightBlocks(InodeNumber number, long offset, long length)
+    {
+        if (_metadata.Acquire(number) is not { } inode)
+            return 0;
+        long first = offset / BlockSize, last = (length > long.MaxValue - offset ? long.MaxValue : offset + length - 1) / BlockSize;
+        long blocks;
+        lock (inode.Gate)
+            blocks = inode.Content?.Slots.Keys.Count(index => index >= first && index <= last) ?? 0;
+        _metadata.Release(inode);
+        return blocks;
     }
 
     /// <summary>What is in flight of a file becomes blocks.</summary>

@@ -8,10 +8,10 @@ namespace OrleansFs.Fault.Tests;
 /// <summary>SIGKILL of a master, of its replica, and of both, while the master keeps new blocks as pieces of others, puts them back into files, gives them up and collects them, and while the replica builds blocks out of what it has.</summary>
 public sealed class ComposeKillTests
 {
-    private const int UsualRounds = 15;
+    private const int UsualRounds = 9;
 
     /// <summary>After so many rounds, and the last, the replica is to show what the master shows.</summary>
-    private const int CompareEvery = 5;
+    private const int CompareEvery = 3;
 
     private static readonly Assignment[] s_work = [new("versions", "some", 1), new("versions", "others", 2), new("pages", "in-place", 3)];
 

@@ -76,7 +76,7 @@ internal static class ResidencyCommand
             ResidencyAction.Pin => $"pinned {what}, {done.Changed} of them newly",
             ResidencyAction.Unpin => $"unpinned {done.Changed} of {what}",
             ResidencyAction.Warm => $"fetched {done.Changed} of {what}",
-            _ => $"evicted {done.Changed} of {what}" + (done.Staying > 0 ? $"; {done.Staying} stay: pinned, or on fewer replicas than --copies says" : ""),
+            _ => $"evicted {done.Changed} of {what}" + (done.Staying > 0 ? $"; {done.Staying} stay: pinned, just written, or on fewer replicas than --copies says" : ""),
         };
     }
 

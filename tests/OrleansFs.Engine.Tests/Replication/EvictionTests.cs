@@ -291,6 +291,30 @@ public sealed class EvictionTests
     }
 
     [Fact]
+    public async Task An_eviction_that_is_asked_for_does_not_wait_for_what_is_in_flight()
+    {
+        await using var master = await CreateAsync(o => o with { FetchTimeout = TimeSpan.FromHours(1) });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var evicted = await EvictedFileAsync(master, replica);
+        await WriteFileAsync(master, 1);
+        await DrainAsync(master);
+        replica.Link.Target = null;
+        byte[] expected = Content(0);
+        expected.AsSpan(S + 100, 10).Fill(7);
+        await master.WriteAsync(evicted, S + 100, expected.AsSpan(S + 100, 10).ToArray());
+
+        var change = await master.Volume.ChangeResidencyAsync(evicted, ResidencyAction.Evict, 0, long.MaxValue, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        Assert.Equal(new ResidencyChange { Blocks = (FileSize / S) + 1, Changed = 0, Staying = 1 }, change.Value);
+        change = await master.Volume.ChangeResidencyAsync(await master.FindAsync("f1"), ResidencyAction.Evict, 0, long.MaxValue, Cancellation);
+        Assert.Equal(new ResidencyChange { Blocks = FileSize / S, Changed = FileSize / S, Staying = 0 }, change.Value);
+
+        replica.Link.Target = replica.Receiver;
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(expected, await master.ReadAllAsync(evicted));
+        await DrainAsync(master);
+    }
+
+    [Fact]
     public async Task A_drain_does_not_count_a_replica_that_lacks_what_only_another_had()
     {
         await using var master = await CreateAsync();
