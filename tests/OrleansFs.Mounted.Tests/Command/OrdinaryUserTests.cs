@@ -89,7 +89,7 @@ public sealed class OrdinaryUserTests(MountPool mounts)
         string scratch = mounts.Scratch("user");
         var start = new ProcessStartInfo("unshare", ["--mount", "bash", "-euc", $"{Prepare}\n{script}"]);
         start.Environment["SCRATCH"] = scratch;
-        start.Environment["ORLEANSFS"] = OrleansFsCommand.Path;
+        start.Environment["ORLEANSFS"] = PublicCommand.Path;
         start.Environment["CONF"] = conf;
         start.Environment["RING"] = ioUring;
         start.Environment["TRANSPORT"] = transport;

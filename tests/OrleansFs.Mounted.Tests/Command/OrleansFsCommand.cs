@@ -14,14 +14,14 @@ internal sealed record Outcome(int ExitCode, string Output, string Error)
     public string All => $"exit code {ExitCode}\n{Output}\n{Error}";
 }
 
-/// <summary>The program <c>orleansfs</c> that was built with these tests, run as a user runs it.</summary>
+/// <summary>The program <c>orleansfs</c>, run as a user runs it.</summary>
 internal static class OrleansFsCommand
 {
     /// <summary>Longer than anything here takes on a machine that is busy with other things; shorter than a run that hangs.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
-    /// <summary>Where it is.</summary>
-    public static string Path { get; } = System.IO.Path.Combine(
+    /// <summary>Where it is: built with these tests, or where ORLEANSFS_PROGRAM says.</summary>
+    public static string Path { get; } = Environment.GetEnvironmentVariable("ORLEANSFS_PROGRAM") ?? System.IO.Path.Combine(
         typeof(OrleansFsCommand).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "CommandFolder").Value!, "orleansfs");
 
     /// <summary>Runs it to its end.</summary>

@@ -252,7 +252,7 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
     private static async Task<string> HashAsync(string path) => Convert.ToHexString(SHA256.HashData(await File.ReadAllBytesAsync(path, Cancellation)));
 
     private static Task<Outcome> AsNobodyAsync(params string[] arguments) =>
-        OrleansFsCommand.RunAsync(new ProcessStartInfo("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", "env", "-u", "HOME", OrleansFsCommand.Path, .. arguments]));
+        OrleansFsCommand.RunAsync(new ProcessStartInfo("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", "env", "-u", "HOME", PublicCommand.Path, .. arguments]));
 
     private static async Task RefusedAsync(string says, params string[] arguments)
     {
