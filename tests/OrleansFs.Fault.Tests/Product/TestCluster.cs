@@ -152,6 +152,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
         if (_client is not null)
             all.Add(("client", _client.Lines));
         all.AddRange(_replicas.Select(r => (r.Key, r.Value.Lines)));
+        all.AddRange(_readers.Select(r => ($"mount of {r.Key}", r.Value.Lines)));
         return string.Concat(all.Select(one => $"\n{one.Name}: {string.Join(" | ", one.Lines.TakeLast(12))}"));
     }
 
@@ -170,10 +171,17 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
         await mount.DisposeAsync();
     }
 
-    private static async Task<string[]> DescribeAsync(string mountPoint)
+    private async Task<string[]> DescribeAsync(string mountPoint)
     {
-        var result = await Tool.TryRunAsync(Programs.Self, Limits.Verification, "describe", mountPoint);
-        Assert.True(result.ExitCode == 0, $"{mountPoint}: {result.Errors}");
-        return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        try
+        {
+            var result = await Tool.TryRunAsync(Programs.Self, Limits.Verification, "describe", mountPoint);
+            Assert.True(result.ExitCode == 0, $"{mountPoint}: {result.Errors}");
+            return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}; {Said()}", e);
+        }
     }
 }
