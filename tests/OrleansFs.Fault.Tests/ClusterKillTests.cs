@@ -58,7 +58,7 @@ public sealed class ClusterKillTests
     }
 
     /// <summary>
-    /// Who is killed in the next rounds. The mount is killed after the masters, mostly: a master that is started while it still has the session of a killed mount, which is ten minutes, waits ten seconds for that mount at each start.
+    /// Who is killed in the next rounds. The mount is killed after the masters, mostly: a master that is started while the lease of a killed mount runs waits ten seconds for that mount.
     /// </summary>
     private static List<string> Plan(Random random)
     {
@@ -127,8 +127,7 @@ public sealed class ClusterKillTests
         {
             await RestAsync();
             await cluster.ExpectEqualAsync();
-            await _onMaster.VerifyAsync(includesUntouched: true);
-            await _onClient.VerifyAsync(includesUntouched: true);
+            await Task.WhenAll(_onMaster.VerifyAsync(includesUntouched: true), _onClient.VerifyAsync(includesUntouched: true));
             Seed.Say("equal");
         }
 
@@ -154,9 +153,7 @@ public sealed class ClusterKillTests
 
         private async Task RestAsync()
         {
-            await _onMaster.StopAsync();
-            await _onClient.StopAsync();
-            await Task.WhenAll(_starting.Values);
+            await Task.WhenAll([_onMaster.StopAsync(), _onClient.StopAsync(), .. _starting.Values]);
             await Report.DrainAsync(cluster.MasterMount, 2);
         }
 

@@ -9,7 +9,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
 {
     private static readonly string[] s_replicas = ["nas", "usb"];
     private readonly ConcurrentDictionary<string, SiloProcess> _replicas = [];
-    private readonly Dictionary<string, MountProcess> _readers = [];
+    private readonly ConcurrentDictionary<string, MountProcess> _readers = [];
     private readonly Dictionary<string, string> _elsewhere = [];
     private MountProcess? _master;
     private MountProcess? _client;
@@ -26,16 +26,13 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     public async Task StartAsync(string ioUring)
     {
         await StartMasterAsync(ioUring);
-        foreach (string name in s_replicas)
-            await StartReplicaAsync(name);
-        await StartClientAsync();
+        await Task.WhenAll([.. s_replicas.Select(StartReplicaAsync), StartClientAsync()]);
     }
 
     /// <summary>A replica can be mounted when it has had its first copy.</summary>
     public async Task StartReadersAsync()
     {
-        foreach (string name in s_replicas)
-            await StartReaderAsync(name);
+        await Task.WhenAll(s_replicas.Select(StartReaderAsync));
     }
 
     public async Task StartReaderAsync(string name) =>
@@ -139,8 +136,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
 
     public async Task ExpectCleanAsync(params string[] copies)
     {
-        foreach (string name in copies)
-            await Check.CleanAsync(Folder(name), verifyData: true);
+        await Task.WhenAll(copies.Select(name => Check.CleanAsync(Folder(name), verifyData: true)));
     }
 
     /// <summary>The last lines of each, for who reads that something went wrong.</summary>
