@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using OrleansFs.Fault.Tests.Machine;
+using OrleansFs.Fault.Tests.Work;
 using Xunit;
 
 namespace OrleansFs.Fault.Tests.Product;
@@ -7,6 +8,8 @@ namespace OrleansFs.Fault.Tests.Product;
 /// <summary>A master that is smaller than its volume, two replicas, a mount over the network, and a mount of each replica: a process each, on one machine.</summary>
 internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
 {
+    private const int SIGCONT = 18;
+    private const int SIGSTOP = 19;
     private static readonly string[] s_replicas = ["nas", "usb"];
     private readonly ConcurrentDictionary<string, SiloProcess> _replicas = [];
     private readonly ConcurrentDictionary<string, MountProcess> _readers = [];
@@ -75,6 +78,12 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     }
 
     public async Task KillClientAsync() => await KillAsync(_client!);
+
+    /// <summary>SIGSTOP: the mount over the network is a machine that sleeps.</summary>
+    public void FreezeClient() => Assert.Equal(0, Native.kill(_client!.ProcessId, SIGSTOP));
+
+    /// <summary>SIGCONT.</summary>
+    public void ThawClient() => Assert.Equal(0, Native.kill(_client!.ProcessId, SIGCONT));
 
     public async Task KillReplicaAsync(string name)
     {
