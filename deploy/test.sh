@@ -38,10 +38,13 @@ run() {
     echo $? >"$report/$name.status"
 }
 
-# The fault tests wait for disks, networks and processes most of their time, so they run beside the others, those with a network beside those without.
-runs+=(Faults Networks)
-run Faults OrleansFs.Fault.Tests -namespace- OrleansFs.Fault.Tests.Network >"$report/Faults.log" 2>&1 &
-run Networks OrleansFs.Fault.Tests -namespace OrleansFs.Fault.Tests.Network >"$report/Networks.log" 2>&1 &
+# The fault tests wait for disks, networks and processes much of their time, so they run beside the others, in two lanes.
+runs+=(Faults Networks Clusters)
+run Faults OrleansFs.Fault.Tests -namespace- OrleansFs.Fault.Tests.Network -class- '*ClusterKillTests' >"$report/Faults.log" 2>&1 &
+{
+    run Networks OrleansFs.Fault.Tests -namespace OrleansFs.Fault.Tests.Network
+    run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
+} >"$report/Networks.log" 2>&1 &
 for project in tests/*.Tests; do
     project=$(basename "$project")
     [ "$project" = OrleansFs.Fault.Tests ] && continue

@@ -10,11 +10,11 @@ namespace OrleansFs.Client;
 /// for one, tells the next silo of the ring what it knows, and that silo may have been killed a moment ago. A machine that goes away is no error of this one, Orleans tries again by itself, and
 /// whoever asked for the lost silo's data is told by us. So what is logged with such an exception is information, to be seen with <c>--verbose</c>.
 /// </summary>
-/// <remarks>What is logged by us keeps its level, and so does whatever Orleans logs with any other exception, or with none. The factory inside is not owned.</remarks>
+/// <remarks>Polly is what Orleans tries again with. What is logged by us keeps its level, and so does whatever Orleans logs with any other exception, or with none. The factory inside is not owned.</remarks>
 public sealed class ExpectedLosses(ILoggerFactory inner) : ILoggerFactory
 {
     public ILogger CreateLogger(string categoryName) =>
-        categoryName.StartsWith("Orleans.", StringComparison.Ordinal) ? new Softened(inner.CreateLogger(categoryName)) : inner.CreateLogger(categoryName);
+        categoryName.StartsWith("Orleans.", StringComparison.Ordinal) || categoryName == "Polly" ? new Softened(inner.CreateLogger(categoryName)) : inner.CreateLogger(categoryName);
 
     public void AddProvider(ILoggerProvider provider) => inner.AddProvider(provider);
 
@@ -22,11 +22,11 @@ public sealed class ExpectedLosses(ILoggerFactory inner) : ILoggerFactory
     {
     }
 
-    /// <summary>Whether an exception says no more than that a peer cannot be reached, did not answer, or that this silo stops.</summary>
+    /// <summary>Whether an exception says no more than that a peer cannot be reached, did not answer, is gone, or that this silo stops.</summary>
     public static bool IsLoss(Exception exception) => exception switch
     {
         AggregateException many => many.InnerExceptions.Count > 0 && many.InnerExceptions.All(IsLoss),
-        OrleansMessageRejectionException or ConnectionFailedException or ConnectionAbortedException or ConnectionResetException => true,
+        OrleansMessageRejectionException or ClientNotAvailableException or ConnectionFailedException or ConnectionAbortedException or ConnectionResetException => true,
         TimeoutException or OperationCanceledException => true,
         _ => false,
     };

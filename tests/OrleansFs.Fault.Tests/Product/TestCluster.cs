@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using OrleansFs.Fault.Tests.Machine;
+using OrleansFs.Fault.Tests.Work;
 using Xunit;
 
 namespace OrleansFs.Fault.Tests.Product;
@@ -7,9 +8,11 @@ namespace OrleansFs.Fault.Tests.Product;
 /// <summary>A master that is smaller than its volume, two replicas, a mount over the network, and a mount of each replica: a process each, on one machine.</summary>
 internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
 {
+    private const int SIGCONT = 18;
+    private const int SIGSTOP = 19;
     private static readonly string[] s_replicas = ["nas", "usb"];
     private readonly ConcurrentDictionary<string, SiloProcess> _replicas = [];
-    private readonly Dictionary<string, MountProcess> _readers = [];
+    private readonly ConcurrentDictionary<string, MountProcess> _readers = [];
     private readonly Dictionary<string, string> _elsewhere = [];
     private MountProcess? _master;
     private MountProcess? _client;
@@ -26,16 +29,13 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     public async Task StartAsync(string ioUring)
     {
         await StartMasterAsync(ioUring);
-        foreach (string name in s_replicas)
-            await StartReplicaAsync(name);
-        await StartClientAsync();
+        await Task.WhenAll([.. s_replicas.Select(StartReplicaAsync), StartClientAsync()]);
     }
 
     /// <summary>A replica can be mounted when it has had its first copy.</summary>
     public async Task StartReadersAsync()
     {
-        foreach (string name in s_replicas)
-            await StartReaderAsync(name);
+        await Task.WhenAll(s_replicas.Select(StartReaderAsync));
     }
 
     public async Task StartReaderAsync(string name) =>
@@ -78,6 +78,12 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     }
 
     public async Task KillClientAsync() => await KillAsync(_client!);
+
+    /// <summary>SIGSTOP: the mount over the network is a machine that sleeps.</summary>
+    public void FreezeClient() => Assert.Equal(0, Native.kill(_client!.ProcessId, SIGSTOP));
+
+    /// <summary>SIGCONT.</summary>
+    public void ThawClient() => Assert.Equal(0, Native.kill(_client!.ProcessId, SIGCONT));
 
     public async Task KillReplicaAsync(string name)
     {
@@ -131,7 +137,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
             await replica.StopWellAsync();
             Troubles.AddRange(replica.Troubles);
         }
-        Assert.DoesNotContain(Troubles, t => !IsExpected(t));
+        Assert.True(Troubles.All(IsExpected), string.Join('\n', Troubles.Where(t => !IsExpected(t))));
     }
 
     /// <summary>What may be in the logs, because the test does it.</summary>
@@ -139,8 +145,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
 
     public async Task ExpectCleanAsync(params string[] copies)
     {
-        foreach (string name in copies)
-            await Check.CleanAsync(Folder(name), verifyData: true);
+        await Task.WhenAll(copies.Select(name => Check.CleanAsync(Folder(name), verifyData: true)));
     }
 
     /// <summary>The last lines of each, for who reads that something went wrong.</summary>
@@ -152,6 +157,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
         if (_client is not null)
             all.Add(("client", _client.Lines));
         all.AddRange(_replicas.Select(r => (r.Key, r.Value.Lines)));
+        all.AddRange(_readers.Select(r => ($"mount of {r.Key}", r.Value.Lines)));
         return string.Concat(all.Select(one => $"\n{one.Name}: {string.Join(" | ", one.Lines.TakeLast(12))}"));
     }
 
@@ -170,10 +176,17 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
         await mount.DisposeAsync();
     }
 
-    private static async Task<string[]> DescribeAsync(string mountPoint)
+    private async Task<string[]> DescribeAsync(string mountPoint)
     {
-        var result = await Tool.TryRunAsync(Programs.Self, Limits.Verification, "describe", mountPoint);
-        Assert.True(result.ExitCode == 0, $"{mountPoint}: {result.Errors}");
-        return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        try
+        {
+            var result = await Tool.TryRunAsync(Programs.Self, Limits.Verification, "describe", mountPoint);
+            Assert.True(result.ExitCode == 0, $"{mountPoint}: {result.Errors}");
+            return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}; {Said()}", e);
+        }
     }
 }

@@ -16,8 +16,9 @@ internal interface IWork
 /// <param name="Family">Which content it writes: workers of one family write the same.</param>
 /// <param name="Random">Its choices.</param>
 /// <param name="Log">Where it tells what it does.</param>
+/// <param name="Before">What the worker before it in this folder told, where that was compared with what is there since; null where nothing is known.</param>
 /// <param name="Stop">Ends the work between two steps.</param>
-internal sealed record WorkContext(string Folder, int Family, Random Random, OpLog Log, CancellationToken Stop)
+internal sealed record WorkContext(string Folder, int Family, Random Random, OpLog Log, History? Before, CancellationToken Stop)
 {
     public string Path(string name) => System.IO.Path.Combine(Folder, name);
 }
@@ -31,6 +32,9 @@ internal sealed class Findings
 
     /// <summary>Steps that had succeeded, were not synced, and are not there: allowed, and the proof that something was cut short.</summary>
     public int LostSteps { get; set; }
+
+    /// <summary>Whether files are read that no step of the history touched; without it their length is looked at, where a kind keeps many of them.</summary>
+    public bool IncludesUntouched { get; init; } = true;
 
     /// <summary>Files and databases that were compared.</summary>
     public int Checked { get; set; }
@@ -56,7 +60,8 @@ internal static class WorkKinds
         ["fill-large"] = new FillWork(FillStyle.Large),
         ["fill-small"] = new FillWork(FillStyle.Small),
         ["fill-sparse"] = new FillWork(FillStyle.Sparse),
-        ["names"] = new NameWork(),
+        ["names"] = new NameWork(syncEvery: 30),
+        ["names-synced"] = new NameWork(syncEvery: 3),
         ["library"] = new LibraryWork(inPlace: false),
         ["library-in-place"] = new LibraryWork(inPlace: true),
         ["versions"] = new VersionWork(),

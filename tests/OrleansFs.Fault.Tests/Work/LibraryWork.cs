@@ -20,9 +20,12 @@ internal sealed class LibraryWork(bool inPlace) : IWork
 
     public void Run(WorkContext context)
     {
-        var there = Found(context.Folder, context.Family);
-        context.Log.Found(there.Values.Select(c => c.Version).Append(0).Max(), $"base {Text(there)}");
+        var there = context.Before is { } before ? Left(context, before) : Found(context);
         using var folder = Sys.Open(context.Folder, Sys.O_RDONLY | Sys.O_DIRECTORY);
+        // What is not among the found has been deleted, and is not to come back.
+        if (folder.Sync() is var error and not Errno.None)
+            throw new WorkEndedException(error, "the folder that was found");
+        context.Log.Found(there.Values.Select(c => c.Version).Append(0).Max(), $"base {Text(there)}");
         while (!context.Stop.IsCancellationRequested)
         {
             string name = $"file{context.Random.Next(Names)}";
@@ -47,19 +50,14 @@ internal sealed class LibraryWork(bool inPlace) : IWork
     public void Verify(string folder, int family, History history, Findings findings)
     {
         findings.Checked++;
-        var expected = new Dictionary<string, Content>();
-        Op? cutShort = null;
-        foreach (var op in history.Ops)
-        {
-            if (!op.IsDone)
-                cutShort = op;
-            else
-                Apply(expected, op);
-        }
-        string? doubtful = cutShort is { Verb: "w" or "u" } ? cutShort.Words[1] : null;
+        var (expected, cutShort) = After(history);
+        string? doubtful = cutShort?.Words[1];
+        var touched = history.Ops.Where(o => o.Verb is "w" or "u").Select(o => o.Words[1]).ToHashSet();
         var names = Directory.Exists(folder) ? Directory.GetFiles(folder).Select(p => System.IO.Path.GetFileName(p)).Where(n => !n.StartsWith(Temporary, StringComparison.Ordinal)).ToHashSet() : [];
         foreach (string name in names.Union(expected.Keys))
         {
+            if (!findings.IncludesUntouched && !touched.Contains(name) && expected.TryGetValue(name, out var untouched) && names.Contains(name) && new FileInfo(System.IO.Path.Combine(folder, name)).Length == untouched.Length)
+                continue;
             byte[]? found = names.Contains(name) ? File.ReadAllBytes(System.IO.Path.Combine(folder, name)) : null;
             Content? wanted = expected.TryGetValue(name, out var content) ? content : null;
             if (Is(found, wanted, family) || (name == doubtful && (inPlace || Is(found, After(cutShort!), family))))
@@ -110,10 +108,35 @@ internal sealed class LibraryWork(bool inPlace) : IWork
         }
     }
 
-    private static Dictionary<string, Content> Found(string folder, int family)
+    /// <summary>The state after the steps that were done, and the step that was cut short, where it would have changed anything.</summary>
+    private static (Dictionary<string, Content> State, Op? CutShort) After(History history)
+    {
+        var state = new Dictionary<string, Content>();
+        foreach (var op in history.Ops.Where(o => o.IsDone))
+            Apply(state, op);
+        return (state, history.Ops is [.., { IsDone: false, Verb: "w" or "u" } last] ? last : null);
+    }
+
+    /// <summary>What the worker before left: that has been verified, so that only the file which it was at is looked at.</summary>
+    private Dictionary<string, Content> Left(WorkContext context, History before)
+    {
+        foreach (string path in Directory.GetFiles(context.Folder, $"{Temporary}*"))
+            File.Delete(path);
+        var (there, cutShort) = After(before);
+        if (cutShort is not null)
+        {
+            string name = cutShort.Words[1];
+            there.Remove(name);
+            if (File.Exists(context.Path(name)) && WholeIn(context.Path(name), context.Family) is { } content)
+                there[name] = content;
+        }
+        return there;
+    }
+
+    private Dictionary<string, Content> Found(WorkContext context)
     {
         var there = new Dictionary<string, Content>();
-        foreach (string path in Directory.GetFiles(folder))
+        foreach (string path in Directory.GetFiles(context.Folder))
         {
             string name = System.IO.Path.GetFileName(path);
             if (name.StartsWith(Temporary, StringComparison.Ordinal))
@@ -121,15 +144,21 @@ internal sealed class LibraryWork(bool inPlace) : IWork
                 File.Delete(path);
                 continue;
             }
-            byte[] found = File.ReadAllBytes(path);
-            // One that was cut short in place is written anew before it is read.
-            if (found.Length > 0 && Cell.VersionOf(found.AsSpan(0, Math.Min(PieceSize, found.Length)), family, 0) is { } version and > 0
-                && Is(found, new Content(version, found.Length), family))
-            {
-                there[name] = new Content(version, found.Length);
-            }
+            if (WholeIn(path, context.Family) is { } content)
+                there[name] = content;
         }
         return there;
+    }
+
+    /// <summary>What a file holds; null for one that was cut short in place, which is deleted: nothing says what it should be.</summary>
+    private Content? WholeIn(string path, int family)
+    {
+        byte[] found = File.ReadAllBytes(path);
+        if (found.Length > 0 && Cell.VersionOf(found.AsSpan(0, Math.Min(PieceSize, found.Length)), family, 0) is { } version and > 0 && Is(found, new Content(version, found.Length), family))
+            return new Content(version, found.Length);
+        if (inPlace)
+            File.Delete(path);
+        return null;
     }
 
     private static void Apply(Dictionary<string, Content> state, Op op)

@@ -7,7 +7,8 @@ namespace OrleansFs.Fault.Tests.Work;
 
 /// <summary>Names and attributes only: a small tree of folders, empty files, links and symbolic links that changes all the time.</summary>
 /// <remarks>After a crash the tree is as some one step left it, the last sync or a later one: mutations of names are committed in their order.</remarks>
-internal sealed class NameWork : IWork
+/// <param name="syncEvery">Steps for each sync, on the average.</param>
+internal sealed class NameWork(int syncEvery) : IWork
 {
     public const string AttributeName = "user.step";
 
@@ -23,7 +24,7 @@ internal sealed class NameWork : IWork
         using var folder = Sys.Open(context.Folder, Sys.O_RDONLY | Sys.O_DIRECTORY);
         while (!context.Stop.IsCancellationRequested)
         {
-            if (context.Random.Next(30) == 0)
+            if (context.Random.Next(syncEvery) == 0)
             {
                 context.Log.Do("s", _ => folder.Sync());
                 continue;

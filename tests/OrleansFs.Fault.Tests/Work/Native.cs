@@ -14,6 +14,9 @@ internal static unsafe partial class Native
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int msync(byte* address, nuint length, int flags);
 
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int kill(int process, int signal);
+
     [LibraryImport("libc")]
     internal static partial nint memcpy(byte* to, byte* from, nuint count);
 }

@@ -5,12 +5,12 @@ namespace OrleansFs.Fault.Tests.Work;
 /// <summary>A process that compares a volume with what the workers did: apart from the test, so that a volume that hangs hangs nothing else.</summary>
 internal static class VerifyProcess
 {
-    /// <summary>Arguments: the position of the cut, then for each worker KIND FOLDER LOG FAMILY. Prints a line for each violation, and the counts.</summary>
+    /// <summary>Arguments: the position of the cut, "all" or "touched" for the files that are read, then for each worker KIND FOLDER LOG FAMILY. Prints a line for each violation, and the counts.</summary>
     public static int Run(string[] arguments)
     {
         long position = long.Parse(arguments[0], CultureInfo.InvariantCulture);
-        var findings = new Findings();
-        for (int i = 1; i < arguments.Length; i += 4)
+        var findings = new Findings { IncludesUntouched = arguments[1] == "all" };
+        for (int i = 2; i < arguments.Length; i += 4)
         {
             try
             {

@@ -23,7 +23,8 @@ internal sealed partial class WorkerPool : IAsyncDisposable
     /// <param name="logs">Folder for what they tell.</param>
     /// <param name="seed">Of their choices.</param>
     /// <param name="clock">The disk's position; null where no disk is watched.</param>
-    public async Task<Round> StartAsync(IReadOnlyList<Assignment> assignments, string mountPoint, string logs, int seed, string? clock)
+    /// <param name="before">What was done in the folder of an assignment before, where that has been verified.</param>
+    public async Task<Round> StartAsync(IReadOnlyList<Assignment> assignments, string mountPoint, string logs, int seed, string? clock, Func<Assignment, WorkRecord?>? before = null)
     {
         var works = new List<WorkRecord>();
         for (int i = 0; i < assignments.Count; i++)
@@ -34,7 +35,7 @@ internal sealed partial class WorkerPool : IAsyncDisposable
             string token = (++_token).ToString(CultureInfo.InvariantCulture);
             var work = new WorkRecord(assignments[i], Path.Combine(mountPoint, assignments[i].Folder), Path.Combine(logs, $"{token}.log"));
             var ended = child.LineAsync(line => line.StartsWith($"ended {token} ", StringComparison.Ordinal), Timeout.InfiniteTimeSpan);
-            await child.TellAsync($"go {token} {work.Assignment.Kind} {work.Path} {work.Log} {work.Assignment.Family} {seed + i} {clock ?? "-"}");
+            await child.TellAsync($"go {token} {work.Assignment.Kind} {work.Path} {work.Log} {work.Assignment.Family} {seed + i} {clock ?? "-"} {before?.Invoke(assignments[i])?.Log ?? "-"}");
             works.Add(work);
             _slots[i].Ended = ended;
         }
@@ -143,10 +144,13 @@ internal sealed record Round(IReadOnlyList<WorkRecord> Works)
     public int Steps => Works.Sum(w => History.Read(w.Log, long.MaxValue).Ops.Count(o => o.IsDone));
 
     /// <summary>Compares the volume with what was done by a position of the disk.</summary>
-    public async Task<Verdict> VerifyAsync(string mountPoint, long position)
+    /// <param name="mountPoint">Where it is mounted.</param>
+    /// <param name="position">What was done later may be missing.</param>
+    /// <param name="includesUntouched">As <see cref="Findings.IncludesUntouched"/>.</param>
+    public async Task<Verdict> VerifyAsync(string mountPoint, long position, bool includesUntouched = true)
     {
         var arguments = Works.SelectMany(w => new[] { w.Assignment.Kind, System.IO.Path.Combine(mountPoint, w.Assignment.Folder), w.Log, $"{w.Assignment.Family}" });
-        var result = await Tool.TryRunAsync(Programs.Self, Limits.Verification, ["verify", position.ToString(CultureInfo.InvariantCulture), .. arguments]);
+        var result = await Tool.TryRunAsync(Programs.Self, Limits.Verification, ["verify", position.ToString(CultureInfo.InvariantCulture), includesUntouched ? "all" : "touched", .. arguments]);
         var counts = Regex.Match(result.Output, @"^checked (\d+) lost (\d+)", RegexOptions.Multiline);
         if (!counts.Success)
             return new Verdict([$"the verification ended with {result.ExitCode}: {result.Output}{result.Errors}"], 0, 0);

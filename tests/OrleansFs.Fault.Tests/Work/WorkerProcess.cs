@@ -5,7 +5,7 @@ namespace OrleansFs.Fault.Tests.Work;
 
 /// <summary>A process that works on the volume when it is told to: one line of input starts a work, another stops it.</summary>
 /// <remarks>
-/// <c>go TOKEN KIND FOLDER LOG FAMILY SEED CLOCK</c> starts, <c>stop</c> ends it between two steps. Answers <c>ended TOKEN None</c> or <c>ended TOKEN ERRNO</c>. Paths have no spaces: the tests choose
+/// <c>go TOKEN KIND FOLDER LOG FAMILY SEED CLOCK BEFORE</c> starts, <c>stop</c> ends it between two steps. Answers <c>ended TOKEN None</c> or <c>ended TOKEN ERRNO</c>. Paths have no spaces: the tests choose
 /// them. The process ends with its input.
 /// </remarks>
 internal static class WorkerProcess
@@ -42,7 +42,7 @@ internal static class WorkerProcess
             using var clock = words[7] == "-" ? null : Clock.Open(words[7]);
             using var log = new OpLog(words[4], clock);
             var random = new Random(int.Parse(words[6], CultureInfo.InvariantCulture));
-            WorkKinds.All[words[2]].Run(new WorkContext(words[3], int.Parse(words[5], CultureInfo.InvariantCulture), random, log, stop));
+            WorkKinds.All[words[2]].Run(new WorkContext(words[3], int.Parse(words[5], CultureInfo.InvariantCulture), random, log, words[8] == "-" ? null : History.Read(words[8], long.MaxValue), stop));
         }
         catch (WorkEndedException e)
         {
