@@ -91,7 +91,7 @@ internal sealed partial class MetadataStore
     /// <param name="composed">How it is made.</param>
     /// <param name="sources">What it is made of, each once.</param>
     /// <param name="storedBytes">What it takes from now on.</param>
-    /// <returns>False where it, or a source, cannot be used so: not local, composed, unused, or itself a source.</returns>
+    /// <returns>False where it cannot be kept so, being not local, composed, unused, or itself a source; or where a source is not local, or composed.</returns>
     public bool Compose(in ComposedRow composed, IReadOnlyList<BlockHash> sources, long storedBytes)
     {
         lock (Lock)
@@ -102,7 +102,7 @@ internal sealed partial class MetadataStore
                 return false;
             foreach (var source in sources)
             {
-                if (!TryGetBlock(source, out var known) || known.Residency == Residency.Absent || known.References == 0 || source == composed.Hash || IsComposed(source))
+                if (!TryGetBlock(source, out var known) || known.Residency == Residency.Absent || source == composed.Hash || IsComposed(source))
                     return false;
             }
             try

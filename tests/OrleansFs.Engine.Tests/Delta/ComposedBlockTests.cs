@@ -48,6 +48,33 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task What_only_a_copy_in_flight_names_is_a_source()
+    {
+        await using var volume = await CreateAsync();
+        byte[] old = Bytes(1, Blocks * S);
+        var first = await volume.CreateFileAsync("first");
+        await volume.WriteAsync(first, 0, old);
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(0, await volume.Copy.Composer.ComposeOnceAsync(Cancellation));
+        // cp first kept; then an editor, which writes a new file and renames it over the first.
+        var kept = await volume.CreateFileAsync("kept");
+        Assert.Equal(old.Length, (await volume.Volume.CopyRangeAsync(first, 0, kept, 0, old.Length, Cancellation)).Value);
+        byte[] content = [.. Bytes(2, 100), .. old];
+        var second = await volume.CreateFileAsync("second");
+        await volume.WriteAsync(second, 0, content);
+        Assert.Equal(Errno.None, (await volume.Volume.UnlinkAsync(InodeNumber.Root, "first"u8.ToArray(), Cancellation)).Error);
+        Assert.Equal(Errno.None, (await volume.Copy.ChangeResidencyAsync(second, ResidencyAction.Unpin, 0, long.MaxValue, Cancellation)).Error);
+        await EventuallyAsync(async () => (await volume.StatusAsync()).DeadBlocks > 0);
+        Assert.InRange(await volume.Copy.Composer.ComposeOnceAsync(Cancellation), Blocks - 1, Blocks + 1);
+
+        await volume.Copy.CollectAsync(TimeSpan.Zero, dryRun: false, progress: null, Cancellation);
+        Assert.Equal(content, await volume.ReadAllAsync(second));
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(old, await volume.ReadAllAsync(kept));
+        await AssertCleanAsync(volume);
+    }
+
+    [Fact]
     public async Task What_is_read_often_is_put_into_a_file()
     {
         await using var volume = await CreateAsync();

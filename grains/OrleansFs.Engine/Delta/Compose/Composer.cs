@@ -12,7 +12,7 @@ namespace OrleansFs.Engine.Delta;
 /// <remarks>
 /// <para>Composing: the row says how the block is made, and pins its sources; that is committed and on disk; then the file goes, under the block's lock, where the row still says so. Flattening: the file is written; the row goes in a
 /// transaction that waits for the file's sync. Killed in between, or without power: a file and a row, of which the row is good, and the file may be one that was not synced. The next start writes it anew and syncs it.</para>
-/// <para>Sources are blocks that some file has and that are in a file here: what nothing refers to is collected soon, and would have to be written again for that.</para>
+/// <para>Sources are blocks that some file has, or a copy of one that is still in flight, and that are in a block file here: what nothing refers to is collected soon, and would have to be written again for that.</para>
 /// </remarks>
 internal sealed partial class Composer
 {
@@ -192,7 +192,7 @@ internal sealed partial class Composer
     }
 
     private bool IsSource(BlockRow row) =>
-        row.References > 0 && row.Residency != Residency.Absent && !_volume.BlockStore.Files.IsSuspect(row.Hash) && !_volume.Metadata.IsComposed(row.Hash);
+        (row.References > 0 || _pending.Contains(row.Hash)) && row.Residency != Residency.Absent && !_volume.BlockStore.Files.IsSuspect(row.Hash) && !_volume.Metadata.IsComposed(row.Hash);
 
     private bool TryCompose(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies) =>
         _writer.TryMake(block.Hash, content, start, copies, block.StoredBytes) is { } made && _volume.Metadata.Compose(made.Row, made.Sources, made.Row.Program.Length);
