@@ -10,11 +10,16 @@ namespace OrleansFs.Client;
 /// for one, tells the next silo of the ring what it knows, and that silo may have been killed a moment ago. A machine that goes away is no error of this one, Orleans tries again by itself, and
 /// whoever asked for the lost silo's data is told by us. So what is logged with such an exception is information, to be seen with <c>--verbose</c>.
 /// </summary>
-/// <remarks>Polly is what Orleans tries again with. What is logged by us keeps its level, and so does whatever Orleans logs with any other exception, or with none. The factory inside is not owned.</remarks>
+/// <remarks>Polly is what Orleans tries again with. What is logged by us keeps its level, and so does whatever Orleans logs with any other exception, or with none, but for late messages to observers. The factory inside is not owned.</remarks>
 public sealed class ExpectedLosses(ILoggerFactory inner) : ILoggerFactory
 {
+    /// <summary>Says that a message is for an observer which is not there, with no exception: one that was sent before a session had ended, and arrived after it.</summary>
+    private const string ObserversOfClient = "Orleans.ClientGrainContext";
+
     public ILogger CreateLogger(string categoryName) =>
-        categoryName.StartsWith("Orleans.", StringComparison.Ordinal) || categoryName == "Polly" ? new Softened(inner.CreateLogger(categoryName)) : inner.CreateLogger(categoryName);
+        categoryName.StartsWith("Orleans.", StringComparison.Ordinal) || categoryName == "Polly"
+            ? new Softened(inner.CreateLogger(categoryName), categoryName == ObserversOfClient)
+            : inner.CreateLogger(categoryName);
 
     public void AddProvider(ILoggerProvider provider) => inner.AddProvider(provider);
 
@@ -31,7 +36,7 @@ public sealed class ExpectedLosses(ILoggerFactory inner) : ILoggerFactory
         _ => false,
     };
 
-    private sealed class Softened(ILogger inner) : ILogger
+    private sealed class Softened(ILogger inner, bool isExpected) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => inner.BeginScope(state);
@@ -40,7 +45,7 @@ public sealed class ExpectedLosses(ILoggerFactory inner) : ILoggerFactory
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (logLevel is LogLevel.Warning or LogLevel.Error && exception is not null && IsLoss(exception))
+            if (logLevel is LogLevel.Warning or LogLevel.Error && (exception is null ? isExpected : IsLoss(exception)))
                 logLevel = LogLevel.Information;
             inner.Log(logLevel, eventId, state, exception, formatter);
         }

@@ -49,6 +49,16 @@ public sealed class ExpectedLossesTests
         Assert.All(log.Lines, line => Assert.StartsWith($"Error {ClientDirectory}: ", line, StringComparison.Ordinal));
     }
 
+    /// <summary>As Orleans has it: with no exception.</summary>
+    [Fact]
+    public void What_an_observer_is_told_after_its_session_has_ended_is_no_error()
+    {
+        using var log = new TestLog();
+        using var losses = new ExpectedLosses(log.Factory);
+        losses.CreateLogger("Orleans.ClientGrainContext").LogError("Unexpected target grain in request");
+        Assert.Empty(log.Lines);
+    }
+
     [Fact]
     public void What_is_critical_and_what_is_ours_is_said_whatever_the_exception()
     {
