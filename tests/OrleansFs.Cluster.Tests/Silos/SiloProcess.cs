@@ -97,7 +97,9 @@ internal sealed class SiloProcess : IAsyncDisposable
 
     private static Process Start(string[] arguments)
     {
-        string folder = typeof(SiloProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "SiloFolder").Value!;
+        // Built with these tests, or beside the program that ORLEANSFS_PROGRAM names.
+        string folder = Path.GetDirectoryName(Environment.GetEnvironmentVariable("ORLEANSFS_PROGRAM"))
+            ?? typeof(SiloProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "SiloFolder").Value!;
         var start = new ProcessStartInfo(Path.Combine(folder, "orleansfs-silo"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         return Process.Start(start)!;
     }

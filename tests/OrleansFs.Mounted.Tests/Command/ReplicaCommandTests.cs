@@ -66,6 +66,22 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Evicting_does_not_wait_for_programs_that_wait_for_room()
+    {
+        string master = await MountAsync("master", "--data", $"{_folder}/master", "--name", "laptop", "--cluster", Conn, "--cache-size", "8MiB", "--cache-wait", "10min");
+        using var writer = OrleansFsCommand.Start(new ProcessStartInfo("dd", ["if=/dev/urandom", $"of={master}/big", "bs=1M", "count=40", "conv=fsync"]));
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        patience.CancelAfter(OrleansFsCommand.Patience);
+        while (!(await OrleansFsCommand.SucceedAsync("status", master)).Contains("attach a replica", StringComparison.Ordinal))
+            await Task.Delay(200, patience.Token);
+        Assert.Contains("of 1 file; ", await OrleansFsCommand.SucceedAsync("evict", master), StringComparison.Ordinal);
+        Assert.False(writer.HasExited, "nobody waited for room");
+        await ReplicaAsync("nas");
+        await writer.WaitForExitAsync(Cancellation).WaitAsync(OrleansFsCommand.Patience, Cancellation);
+        Assert.Equal(0, writer.ExitCode);
+    }
+
+    [Fact]
     public async Task A_master_smaller_than_its_volume_evicts_fetches_pins_and_says_why()
     {
         string master = await MountAsync("master", "--data", $"{_folder}/master", "--name", "laptop", "--cluster", Conn, "--cache-size", "16MiB", "--copies", "2", "--fetch-timeout", "5s");
