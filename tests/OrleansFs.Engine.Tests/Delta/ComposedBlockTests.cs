@@ -75,6 +75,22 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task Two_versions_that_are_both_new_are_composed_too()
+    {
+        await using var volume = await CreateAsync();
+        byte[] old = Bytes(1, Blocks * S), content = [.. Bytes(2, 100), .. old];
+        var first = await volume.CreateFileAsync("first");
+        await volume.WriteAsync(first, 0, old);
+        var second = await volume.CreateFileAsync("second");
+        await volume.WriteAsync(second, 0, content);
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
+        Assert.InRange(await volume.Copy.Composer.ComposeOnceAsync(Cancellation), Blocks - 1, Blocks + 1);
+        Assert.Equal(old, await volume.ReadAllAsync(first));
+        Assert.Equal(content, await volume.ReadAllAsync(second));
+        await AssertCleanAsync(volume);
+    }
+
+    [Fact]
     public async Task What_is_read_often_is_put_into_a_file()
     {
         await using var volume = await CreateAsync();

@@ -86,13 +86,15 @@ internal sealed partial class Composer
             return 0;
         var tables = await _volume.Delta.Index.GetAsync(cancellation);
         int before = _composed.Count;
-        // The index knows these already: none is to be made of itself, nor of what is about to go.
-        var targets = blocks.Select(b => b.Hash).ToHashSet();
-        using (var sources = new VolumeSources(_volume, tables, row => IsSource(row) && !targets.Contains(row.Hash)))
+        foreach (var file in blocks.GroupBy(b => b.Stream))
         {
+            // The index knows these already: none is to be made of itself. What another file has may be new, too: with pins it stays a source.
+            List<PlacedBlock> own = [.. file];
+            var targets = own.Select(b => b.Hash).ToHashSet();
+            using var sources = new VolumeSources(_volume, tables, row => IsSource(row) && !targets.Contains(row.Hash));
             var runs = new RunEncoder(_volume, sources, _gate, _trail);
-            for (int i = 0; i < blocks.Count;)
-                i = await runs.NextAsync(blocks, i, Take, cancellation);
+            for (int i = 0; i < own.Count;)
+                i = await runs.NextAsync(own, i, Take, cancellation);
         }
         int count = _composed.Count - before;
         if (_composed.Count > 0 && (await _committer.DurableAsync(cancellation)).IsOk)
