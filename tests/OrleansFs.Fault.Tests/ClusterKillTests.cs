@@ -165,7 +165,8 @@ public sealed class ClusterKillTests
                 () => (_onMaster.StepsOfRound >= master && _onClient.StepsOfRound >= client) || _onMaster.Failures.Count + _onClient.Failures.Count > 0,
                 Limits.Command,
                 "the programs get on",
-                () => $"{_onMaster.StepsOfRound} of {master} steps on the master's mount, {_onClient.StepsOfRound} of {client} over the network; {cluster.Said()}");
+                () => $"{_onMaster.StepsOfRound} of {master} steps on the master's mount, {_onClient.StepsOfRound} of {client} over the network; {cluster.Said()}",
+                Limits.DearLook / 4);
             string[] failures = [.. _onMaster.Failures, .. _onClient.Failures];
             Assert.True(failures.Length == 0, $"{string.Join('\n', failures)}\n{cluster.Said()}");
         }

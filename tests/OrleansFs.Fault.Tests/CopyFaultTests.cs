@@ -91,7 +91,7 @@ public sealed class CopyFaultTests
         var after = await WriteAsync(cluster.MasterMount, random, "after");
         // It holds up nobody: the other has everything.
         await Report.DrainAsync(cluster.MasterMount, 1);
-        await Usable.UntilAsync(() => State(cluster) == "unable", Limits.Mended, "the master knows that the replica takes nothing");
+        await Usable.UntilAsync(() => State(cluster) == "unable", Limits.Mended, "the master knows that the replica takes nothing", pause: Limits.DearLook);
         string replicas = await Report.OfAsync("replicas", cluster.MasterMount);
         Assert.True(Regex.IsMatch(replicas, "nas: .*(full|ENOSPC)"), replicas);
         var refused = await Tool.TryRunAsync(Programs.OrleansFs, Limits.Command, "drain", cluster.MasterMount, "--copies", "2", "--wait", "1s");
@@ -125,11 +125,11 @@ public sealed class CopyFaultTests
         foreach (var assignment in drained.Concat(going))
             Directory.CreateDirectory(Path.Combine(cluster.MasterMount, assignment.Folder));
         var kept = await pool.StartAsync(drained, cluster.MasterMount, scratch.Folder("logs"), random.Next(), clock: null);
-        await Usable.UntilAsync(() => kept.Steps > 200, Limits.Command, "the workers get on");
+        await Usable.UntilAsync(() => kept.Steps > 200, Limits.Command, "the workers get on", pause: Limits.DearLook);
         Assert.Empty(await pool.EndAsync(tell: true));
         await Report.DrainAsync(cluster.MasterMount, 2);
         var other = await pool.StartAsync(going, cluster.MasterMount, scratch.Folder("logs"), random.Next(), clock: null);
-        await Usable.UntilAsync(() => other.Steps > random.Next(20, 100), Limits.Command, "the workers get on");
+        await Usable.UntilAsync(() => other.Steps > random.Next(20, 100), Limits.Command, "the workers get on", pause: Limits.DearLook);
         await cluster.LoseMasterAsync();
         await pool.EndAsync(tell: false);
 

@@ -65,4 +65,10 @@ internal static class Limits
 
     /// <summary>Violations of which a verification tells; more say nothing new.</summary>
     public const int Violations = 40;
+
+    /// <summary>Between two looks at what costs nothing to look at.</summary>
+    public static readonly TimeSpan Look = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>At most between two looks for which a process is started, or all logs of workers are read.</summary>
+    public static readonly TimeSpan DearLook = TimeSpan.FromMilliseconds(500);
 }

@@ -78,7 +78,7 @@ internal sealed class NetworkVolume : IAsyncDisposable
             Directory.CreateDirectory(Path.Combine(MountPoint, assignment.Folder));
         var round = await _pool.StartAsync(assignments, MountPoint, _scratch.Folder("logs"), random.Next(), null);
         _works.AddRange(round.Works);
-        await Usable.UntilAsync(() => round.Works.All(w => new Round([w]).Steps > 1) || _pool.Failures.Count > 0, Limits.ProcessEnd, "programs work on the mount");
+        await Usable.UntilAsync(() => round.Works.All(w => new Round([w]).Steps > 1) || _pool.Failures.Count > 0, Limits.ProcessEnd, "programs work on the mount", pause: Limits.DearLook);
     }
 
     /// <summary>They end, and nothing has failed: the master serves its mount whatever the network is like.</summary>
@@ -107,13 +107,13 @@ internal sealed class NetworkVolume : IAsyncDisposable
     }
 
     /// <summary>Waits until the master says this of a replica.</summary>
-    public Task UntilAsync(string replica, string what, Func<JsonElement, bool> condition) => Usable.UntilAsync(() => condition(Replica(replica)), Limits.Noticed, $"{replica}: {what}");
+    public Task UntilAsync(string replica, string what, Func<JsonElement, bool> condition) => Usable.UntilAsync(() => condition(Replica(replica)), Limits.Noticed, $"{replica}: {what}", pause: Limits.DearLook);
 
     /// <summary>Waits until the master has noticed that it does not reach a replica.</summary>
     public Task UntilAwayAsync(string replica) => UntilAsync(replica, "away", r => r.GetProperty("state").GetString() == "away");
 
     /// <summary>Waits until the cluster has struck a silo from its membership.</summary>
-    public Task UntilStruckAsync(string name) => Usable.UntilAsync(() => NetworkLab.MembersAsync(_cluster).Result.All(m => m != name), Limits.Noticed, $"{name} is struck from the membership");
+    public Task UntilStruckAsync(string name) => Usable.UntilAsync(() => NetworkLab.MembersAsync(_cluster).Result.All(m => m != name), Limits.Noticed, $"{name} is struck from the membership", pause: Limits.DearLook);
 
     /// <summary>What the cluster says of the volume, asked on a host.</summary>
     public async Task<JsonElement> ReplicasOfClusterAsync(string askedOn)

@@ -35,7 +35,7 @@ public sealed class TakeOverTests(NetworkLab lab)
         await volume.VerifyWorkAsync(volume.MountPoint);
         Assert.Equal("of the laptop", await File.ReadAllTextAsync(only, TestContext.Current.CancellationToken));
         await Usable.UntilAsync(() => Newest() is (var master, "following") && master == "nas", Limits.Noticed, "the other replica follows the new master",
-            () => volume.ReplicasOfClusterAsync("usb").Result.ToString());
+            () => volume.ReplicasOfClusterAsync("usb").Result.ToString(), Limits.DearLook);
         await volume.StopMasterAsync();
         await Check.CleanAsync(volume.Data("laptop"), verifyData: true);
         string rescued = lab.Scratch.File($"rescued{Random.Shared.Next()}");

@@ -42,14 +42,17 @@ internal static class Usable
     /// <param name="patience">For how long.</param>
     /// <param name="what">What it is, for who reads that it did not come.</param>
     /// <param name="seen">What there is instead.</param>
-    public static async Task UntilAsync(Func<bool> condition, TimeSpan patience, string what, Func<string>? seen = null)
+    /// <param name="pause">The longest pause between two looks, where a look is dear: a process, say. Otherwise <see cref="Limits.Look"/>.</param>
+    public static async Task UntilAsync(Func<bool> condition, TimeSpan patience, string what, Func<string>? seen = null, TimeSpan? pause = null)
     {
         using var end = new CancellationTokenSource(patience);
+        var next = Limits.Look;
         // Nobody tells when a collection has made room: it is asked for.
         while (!condition())
         {
             Assert.False(end.IsCancellationRequested, $"{what}: not possible within {patience}; {seen?.Invoke()}");
-            await Task.Delay(TimeSpan.FromMilliseconds(20), TestContext.Current.CancellationToken);
+            await Task.Delay(next, TestContext.Current.CancellationToken);
+            next = pause is { } longest ? (2 * next < longest ? 2 * next : longest) : next;
         }
     }
 }
