@@ -42,6 +42,19 @@ public sealed class ReplicaCompositionTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task Nothing_is_made_of_what_no_file_has_any_more()
+    {
+        await using var pair = await Pair.CreateAsync();
+        byte[] content = [.. Bytes(2, 100), .. pair.Old];
+        // It comes as instructions, and the master will collect what these copy from.
+        await pair.WriteAsync("first", content);
+        Assert.True(pair.Replica.Link.BytesOfInstructions > 0, "nothing came as instructions");
+        Assert.Equal(0, pair.Composed);
+        Assert.Equal(content, await pair.ReadReplicaAsync("first"));
+        await pair.ExpectEqualAndCleanAsync();
+    }
+
+    [Fact]
     public async Task A_source_that_the_master_deletes_goes_after_what_is_made_of_it_is_in_files()
     {
         await using var pair = await Pair.CreateAsync();

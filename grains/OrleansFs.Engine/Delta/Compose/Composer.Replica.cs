@@ -21,10 +21,13 @@ internal sealed partial class Composer
         var composed = new List<BlockHash>();
         foreach (var (row, sources) in compositions)
         {
-            if (sources.Append(row.Hash).All(h => files.DiskBytes(h) is not null && !files.IsSuspect(h)) && _volume.Metadata.Compose(row, sources, row.Program.Length))
+            if (sources.Append(row.Hash).All(IsOfUse) && _volume.Metadata.Compose(row, sources, row.Program.Length))
                 composed.Add(row.Hash);
         }
         return composed;
+
+        // What no file has any more the master will delete, and what was made of it would be put into files before.
+        bool IsOfUse(BlockHash hash) => _volume.Metadata.TryGetBlock(hash, out var known) && known.References > 0 && files.DiskBytes(hash) is not null && !files.IsSuspect(hash);
     }
 
     public void DeleteFiles(IEnumerable<BlockHash> composed)
