@@ -32,7 +32,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     /// <param name="options">How.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="VolumeConnectionException">The copy is away or takes no more sessions.</exception>
-    public static async Task<GrainVolumeAccess> AttachAsync(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options,
+    public static async Task<GrainVolumeAccess> AttachAsync(VolumeConnection connection, CopyName copy, ICacheHolder holder, RemoteVolumeOptions options,
         CancellationToken cancellation) => new(await RemoteSession.AttachAsync(connection, copy, holder, options, cancellation));
 
     public TimeSpan AttributesHold(InodeNumber inode) => Cache.Holds(inode) >= Limits.KernelAttributes ? Limits.KernelAttributes : TimeSpan.Zero;

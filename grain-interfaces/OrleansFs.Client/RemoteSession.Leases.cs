@@ -77,7 +77,7 @@ internal sealed partial class RemoteSession
     private static partial void LogNotSubscribed(ILogger logger, CopyName copy, Errno error);
 
     /// <summary>Hears of recalls. Orleans holds it weakly, so the session holds it.</summary>
-    private sealed class Observer(RemoteSession session, SessionCache cache, WriteBehind? behind, IInodeHolder holder) : ISessionObserver
+    private sealed class Observer(RemoteSession session, SessionCache cache, WriteBehind? behind, ICacheHolder holder) : ISessionObserver
     {
         public async Task RecallAsync(InodeNumber[] inodes)
         {

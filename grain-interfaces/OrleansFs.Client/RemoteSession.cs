@@ -17,7 +17,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private readonly ISessionGrain _grain;
     private readonly VolumeConnection _connection;
     private readonly RemoteVolumeOptions _options;
-    private readonly IInodeHolder _holder;
+    private readonly ICacheHolder _holder;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly SlotPool _slots = new(GrainInterfaces.Limits.RecoverySlot);
@@ -33,7 +33,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private readonly Silence _silence = new();
     private int _isAway;
 
-    private RemoteSession(VolumeConnection connection, SessionId id, SessionGrant grant, IInodeHolder holder, RemoteVolumeOptions options)
+    private RemoteSession(VolumeConnection connection, SessionId id, SessionGrant grant, ICacheHolder holder, RemoteVolumeOptions options)
     {
         _attachment = new Attachment(grant);
         _connection = connection;
@@ -76,7 +76,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     private SessionTicket Ticket => _attachment.Grant.Ticket;
 
-    public static async Task<RemoteSession> AttachAsync(VolumeConnection connection, CopyName copy, IInodeHolder holder, RemoteVolumeOptions options, CancellationToken cancellation)
+    public static async Task<RemoteSession> AttachAsync(VolumeConnection connection, CopyName copy, ICacheHolder holder, RemoteVolumeOptions options, CancellationToken cancellation)
     {
         var id = SessionId.New();
         SessionGrant grant;

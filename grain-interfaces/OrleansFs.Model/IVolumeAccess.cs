@@ -117,15 +117,17 @@ public interface IInodeHolder
     void LetGo(InodeNumber inode)
     {
     }
+}
 
+/// <summary>A holder that keeps attributes and content, and so has to hear of what others change. Whoever stands between a session and its mount passes all of it on: there is no default to forget.</summary>
+public interface ICacheHolder : IInodeHolder
+{
     /// <summary>Others have changed these inodes: what is kept of their attributes and content is dropped. Completes when nobody is shown it any more. May be called at any moment, also while a call of the holder is
     /// under way that waits for just this; so it must not wait for one.</summary>
-    ValueTask InvalidateAsync(InodeNumber[] inodes) => default;
+    ValueTask InvalidateAsync(InodeNumber[] inodes);
 
     /// <summary>Whatever is kept may be wrong: the session was away for longer than anybody waits for it.</summary>
-    void InvalidateAll()
-    {
-    }
+    void InvalidateAll();
 }
 
 /// <summary>A session that is told what others change: what it answers may be kept by whoever asked, for some time.</summary>

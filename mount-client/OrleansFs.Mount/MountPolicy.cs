@@ -45,7 +45,7 @@ public sealed record MountPolicy
     /// <summary>How long the kernel keeps attributes. <see cref="TimeSpan.MaxValue"/> is for ever.</summary>
     public required TimeSpan AttributeTimeout { get; init; }
 
-    /// <summary>The session hears of what others change: see <see cref="IInodeHolder.InvalidateAsync"/>.</summary>
+    /// <summary>The session hears of what others change: see <see cref="ICacheHolder.InvalidateAsync"/>.</summary>
     public bool IsTold { get; init; }
 
     /// <summary>Writes are collected in the page cache; size and times of a file are the kernel's while they are.</summary>

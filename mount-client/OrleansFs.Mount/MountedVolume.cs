@@ -77,7 +77,7 @@ public sealed class MountedVolume : IAsyncDisposable
     /// <param name="cancellation">Gives up, and leaves nothing mounted.</param>
     /// <exception cref="FuseMountException">It could not be mounted; the message says why.</exception>
     public static async Task<MountedVolume> MountAsync(
-        string mountPoint, Func<IInodeHolder, IVolumeAccess> openSession, VolumeMountOptions options, ILogger logger, CancellationToken cancellation = default)
+        string mountPoint, Func<ICacheHolder, IVolumeAccess> openSession, VolumeMountOptions options, ILogger logger, CancellationToken cancellation = default)
     {
         FuseMount? mounted = null;
         FolderedVolume? foldered = null;

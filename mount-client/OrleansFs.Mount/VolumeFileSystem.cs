@@ -16,7 +16,7 @@ namespace OrleansFs.Mount;
 /// 3. Nothing is decided here that the volume decides. Permission is the kernel's (default_permissions, POSIX ACLs); what it decides by the flags of an inode of its own is in
 ///    <see cref="Open"/> and <see cref="GetXAttr"/>.
 /// </remarks>
-internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
+internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
 {
     private readonly LookupCounts _known = new();
 
@@ -39,7 +39,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, IInodeHolder
 
     /// <param name="openSession">Gives the volume to a session whose knowledge of inodes is asked of its argument.</param>
     /// <param name="policy">What the kernel may keep.</param>
-    public VolumeFileSystem(Func<IInodeHolder, IVolumeAccess> openSession, MountPolicy policy)
+    public VolumeFileSystem(Func<ICacheHolder, IVolumeAccess> openSession, MountPolicy policy)
     {
         _policy = policy;
         _opened = new OpenReply(default, policy.WritebackCache ? OpenReplyFlags.KeepCache : OpenReplyFlags.None);

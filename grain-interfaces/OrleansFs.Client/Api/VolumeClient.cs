@@ -113,7 +113,7 @@ public sealed partial class VolumeClient : IAsyncDisposable
     }
 
     /// <summary>Inodes without a name that this client is making: the copy keeps them as long as it says that it knows them.</summary>
-    private sealed class Making : IInodeHolder
+    private sealed class Making : ICacheHolder
     {
         private readonly System.Collections.Concurrent.ConcurrentDictionary<InodeNumber, byte> _inodes = new();
 
@@ -122,5 +122,11 @@ public sealed partial class VolumeClient : IAsyncDisposable
         public void Add(InodeNumber inode) => _inodes[inode] = 0;
 
         public void Remove(InodeNumber inode) => _inodes.TryRemove(inode, out _);
+
+        public ValueTask InvalidateAsync(InodeNumber[] inodes) => default;
+
+        public void InvalidateAll()
+        {
+        }
     }
 }

@@ -17,10 +17,10 @@ internal sealed class LeaseTable
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<InodeNumber, List<Lease>> _leases = [];
-    private IInodeHolder? _beside;
+    private ICacheHolder? _beside;
 
     /// <summary>The mount in this process, which holds what its kernel knows; null where there is none.</summary>
-    public IInodeHolder? Beside
+    public ICacheHolder? Beside
     {
         get => Volatile.Read(ref _beside);
         set => Volatile.Write(ref _beside, value);

@@ -102,7 +102,7 @@ public sealed partial class CopySessions : IDisposable
 
     /// <summary>The volume for the mount in this process.</summary>
     /// <param name="mount">What its kernel knows.</param>
-    public IVolumeAccess OpenBeside(IInodeHolder mount)
+    public IVolumeAccess OpenBeside(ICacheHolder mount)
     {
         Leases.Beside = mount;
         return new BesideAccess(_copy.OpenSession(mount), Leases, Recovered);

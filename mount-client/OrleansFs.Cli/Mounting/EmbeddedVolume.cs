@@ -73,7 +73,7 @@ internal sealed class EmbeddedVolume : IServedVolume
 
     public void AnnounceEnd() => _host.AnnounceEnd();
 
-    public IVolumeAccess OpenSession(IInodeHolder holder) => ReferenceEquals(Policy, MountPolicy.Alone) ? _host.Volume.OpenSession(holder) : _host.OpenBeside(holder);
+    public IVolumeAccess OpenSession(ICacheHolder holder) => ReferenceEquals(Policy, MountPolicy.Alone) ? _host.Volume.OpenSession(holder) : _host.OpenBeside(holder);
 
     public async ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation)
     {

@@ -33,7 +33,7 @@ internal interface IServedVolume : IAsyncDisposable
     }
 
     /// <summary>The volume for the mount.</summary>
-    IVolumeAccess OpenSession(IInodeHolder holder);
+    IVolumeAccess OpenSession(ICacheHolder holder);
 
     ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation);
 

@@ -58,7 +58,7 @@ internal sealed class RemoteVolume : IServedVolume
 
     public Task StartAsync(CancellationToken cancellation) => Task.CompletedTask;
 
-    public IVolumeAccess OpenSession(IInodeHolder holder)
+    public IVolumeAccess OpenSession(ICacheHolder holder)
     {
         _holder.Mount = holder;
         return _access;
@@ -90,11 +90,11 @@ internal sealed class RemoteVolume : IServedVolume
     }
 
     /// <summary>The session begins before the mount that knows its inodes is there.</summary>
-    private sealed class LateHolder : IInodeHolder
+    private sealed class LateHolder : ICacheHolder
     {
-        private volatile IInodeHolder? _mount;
+        private volatile ICacheHolder? _mount;
 
-        public IInodeHolder? Mount
+        public ICacheHolder? Mount
         {
             set => _mount = value;
         }
@@ -102,5 +102,9 @@ internal sealed class RemoteVolume : IServedVolume
         public bool Holds(InodeNumber inode) => _mount?.Holds(inode) ?? false;
 
         public void LetGo(InodeNumber inode) => _mount?.LetGo(inode);
+
+        public ValueTask InvalidateAsync(InodeNumber[] inodes) => _mount?.InvalidateAsync(inodes) ?? default;
+
+        public void InvalidateAll() => _mount?.InvalidateAll();
     }
 }

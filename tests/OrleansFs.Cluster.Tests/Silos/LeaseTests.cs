@@ -166,7 +166,7 @@ public sealed class LeaseTests : IAsyncLifetime
     /// <summary>A call that needs a message is not complete at once.</summary>
     private static bool IsCached(GrainVolumeAccess volume, string name) => LookupAsync(volume, name).AsTask().IsCompleted;
 
-    private sealed class Told : IInodeHolder
+    private sealed class Told : ICacheHolder
     {
         public HashSet<InodeNumber> Known { get; } = [];
 
@@ -178,6 +178,10 @@ public sealed class LeaseTests : IAsyncLifetime
         {
             Dropped.AddRange(inodes);
             return default;
+        }
+
+        public void InvalidateAll()
+        {
         }
     }
 }

@@ -47,7 +47,7 @@ internal sealed class RunningSilo : IAsyncDisposable
         return connection;
     }
 
-    public async Task<GrainVolumeAccess> MountAsync(VolumeConnection connection, IInodeHolder? holder = null, TimeSpan? patience = null)
+    public async Task<GrainVolumeAccess> MountAsync(VolumeConnection connection, ICacheHolder? holder = null, TimeSpan? patience = null)
     {
         var options = new RemoteVolumeOptions { Client = "test", Patience = patience ?? TimeSpan.FromSeconds(30) };
         var access = await GrainVolumeAccess.AttachAsync(connection, Copy, holder ?? new Holder(), options, Cancellation);

@@ -4,7 +4,7 @@ using OrleansFs.Model;
 namespace OrleansFs.Cluster.Tests.Support;
 
 /// <summary>A mount that knows the inodes it is told to know.</summary>
-internal sealed class Holder : IInodeHolder
+internal sealed class Holder : ICacheHolder
 {
     private readonly ConcurrentDictionary<InodeNumber, byte> _known = new();
 
@@ -13,4 +13,10 @@ internal sealed class Holder : IInodeHolder
     public void Know(InodeNumber inode) => _known[inode] = 0;
 
     public void Lose(InodeNumber inode) => _known.TryRemove(inode, out _);
+
+    public ValueTask InvalidateAsync(InodeNumber[] inodes) => default;
+
+    public void InvalidateAll()
+    {
+    }
 }

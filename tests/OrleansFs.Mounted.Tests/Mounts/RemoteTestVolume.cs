@@ -32,7 +32,7 @@ internal sealed class RemoteTestVolume : ITestVolume
         return new RemoteTestVolume(loggers, silo, await VolumeConnection.ConnectAsync(options, CancellationToken.None));
     }
 
-    public IVolumeAccess OpenSession(IInodeHolder holder)
+    public IVolumeAccess OpenSession(ICacheHolder holder)
     {
         var attached = GrainVolumeAccess.AttachAsync(_connection, _silo.Volume.Copy, holder, new RemoteVolumeOptions { Client = "test", WriteBehind = true }, CancellationToken.None);
         return _session = attached.GetAwaiter().GetResult();

@@ -8,7 +8,7 @@ namespace OrleansFs.Mounted.Tests.Mounts;
 /// <summary>A volume to mount in a test.</summary>
 internal interface ITestVolume
 {
-    IVolumeAccess OpenSession(IInodeHolder holder);
+    IVolumeAccess OpenSession(ICacheHolder holder);
 
     /// <summary>Closes it after its mount is gone; gives what is not as it should be.</summary>
     Task<IReadOnlyList<string>> CloseAsync();
@@ -18,7 +18,7 @@ internal sealed class MemoryTestVolume : ITestVolume
 {
     private readonly MemoryVolume.MemoryVolume _volume = new(KernelTime.Instance);
 
-    public IVolumeAccess OpenSession(IInodeHolder holder) => _volume.OpenSession(holder);
+    public IVolumeAccess OpenSession(ICacheHolder holder) => _volume.OpenSession(holder);
 
     public Task<IReadOnlyList<string>> CloseAsync() => Task.FromResult<IReadOnlyList<string>>(_volume.Orphans == 0 ? [] : [$"{_volume.Orphans} orphans are left"]);
 }
@@ -36,7 +36,7 @@ internal sealed class EngineTestVolume : ITestVolume
         return new EngineTestVolume(await VolumeCopy.OpenAsync(options, loggers, KernelTime.Instance, CancellationToken.None));
     }
 
-    public IVolumeAccess OpenSession(IInodeHolder holder) => _copy.OpenSession(holder);
+    public IVolumeAccess OpenSession(ICacheHolder holder) => _copy.OpenSession(holder);
 
     public async Task<IReadOnlyList<string>> CloseAsync()
     {

@@ -24,6 +24,25 @@ held = open(f"{two}/unlinked")
 os.unlink(f"{one}/unlinked")
 
 
+# Who has a file open sees what the other mount changes with the next call, whatever its kernel keeps.
+for mine, other in ((one, two), (two, one)):
+    with open(f"{mine}/changed", "w") as f:
+        f.write("x" * 5000)
+    watched = os.open(f"{other}/changed", os.O_RDONLY)
+    for i in range(20):
+        for _ in range(3):
+            os.fstat(watched)
+            os.pread(watched, 5000, 0)
+        content = f"{i:05d}".encode() * 1000
+        fd = os.open(f"{mine}/changed", os.O_WRONLY)
+        os.pwrite(fd, content, 0)
+        os.close(fd)
+        assert os.pread(watched, 5000, 0) == content, (mine, i)
+        os.chmod(f"{mine}/changed", 0o600 + i % 8)
+        assert os.fstat(watched).st_mode & 0o777 == 0o600 + i % 8, (mine, i)
+    os.close(watched)
+
+
 # Writers that append lose nothing, whichever mount they are on.
 def append(path, word):
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
