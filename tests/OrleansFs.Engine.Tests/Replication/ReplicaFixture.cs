@@ -178,7 +178,11 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
     private async ValueTask<T> CallAsync<T>(Func<IReplicaLink, ValueTask<T>> call)
     {
         MaybeFail();
-        var reply = await call(Target ?? throw new IOException("the replica is away"));
+        var target = Target ?? throw new IOException("the replica is away");
+        var reply = await call(target);
+        // What a process does after the moment of its kill nobody hears of.
+        if (!ReferenceEquals(Target, target))
+            throw new IOException("the replica was killed");
         MaybeFail();
         return reply;
     }
