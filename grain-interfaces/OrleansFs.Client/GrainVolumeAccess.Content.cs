@@ -10,7 +10,7 @@ public sealed partial class GrainVolumeAccess
         await _session.WaitForWritesAsync(inode);
         var file = File(inode);
         int done = 0;
-        while (done < destination.Length)
+        do
         {
             int length = Math.Min(destination.Length - done, GrainInterfaces.Limits.MaxTransfer);
             long from = offset + done;
@@ -22,7 +22,8 @@ public sealed partial class GrainVolumeAccess
             if (data.Length < length)
                 break;
         }
-        Cache.WasRead(inode);
+        while (done < destination.Length);
+        Cache.WasRead(inode, _session.AccessTimes);
         return done;
     }
 

@@ -94,8 +94,12 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         return result;
     }
 
-    public async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) =>
-        (await _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation)).ToResult();
+    public async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation)
+    {
+        var result = (await _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation)).ToResult();
+        Cache.WasRead(inode, _session.AccessTimes);
+        return result;
+    }
 
     public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation)
     {
@@ -196,7 +200,10 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
                 cookie = row.Cookie;
             }
             if (page.IsLast)
+            {
+                Cache.WasRead(directory, _session.AccessTimes);
                 return FsResult.Ok;
+            }
         }
     }
 

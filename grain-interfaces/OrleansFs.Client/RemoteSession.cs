@@ -56,6 +56,9 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     /// <summary>The copy, as it described itself when the session was attached last.</summary>
     public CopyDescription Copy => _attachment.Grant.Copy;
 
+    /// <summary>When reads bring up access times.</summary>
+    public AccessTimes AccessTimes => _options.AccessTimes;
+
     /// <summary>File locks granted to this session.</summary>
     public HeldLocks Locks { get; } = new();
 
@@ -83,7 +86,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         try
         {
             var grain = connection.Grains.GetGrain<ISessionGrain>(new SessionKey(id, copy).ToString());
-            var result = await grain.AttachAsync(new SessionStart { Client = options.Client }, cancellation);
+            var result = await grain.AttachAsync(StartOf(options), cancellation);
             if (!result.TryGet(out grant, out var error))
                 throw new VolumeConnectionException(Refusal(copy, error));
         }
@@ -140,6 +143,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _ended.Dispose();
     }
 
+    private static SessionStart StartOf(RemoteVolumeOptions options) => new() { Client = options.Client, AccessTimes = options.AccessTimes };
+
     private static string Refusal(CopyName copy, Errno error) => error switch
     {
         Errno.EBUSY => $"the copy '{copy}' is mounted by its own process alone; mounted there with --cluster, it can be shared",
@@ -155,7 +160,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         {
             if (Ticket != gone)
                 return true;
-            var result = await AnsweredAsync(token => _grain.AttachAsync(new SessionStart { Client = _options.Client }, token), CancellationToken.None)
+            var result = await AnsweredAsync(token => _grain.AttachAsync(StartOf(_options), token), CancellationToken.None)
                 .AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
             if (!result.TryGet(out var grant, out var error))
             {

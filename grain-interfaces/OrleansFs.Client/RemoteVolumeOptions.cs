@@ -1,3 +1,5 @@
+using OrleansFs.Model;
+
 namespace OrleansFs.Client;
 
 /// <summary>How a session at a copy behaves.</summary>
@@ -11,6 +13,9 @@ public sealed record RemoteVolumeOptions
     /// default: a write that was answered is seen by all.
     /// </summary>
     public bool WriteBehind { get; init; }
+
+    /// <summary>When reads bring up access times. As relatime by default.</summary>
+    public AccessTimes AccessTimes { get; init; }
 
     /// <summary>How long a call is tried again while the copy cannot be reached, before it answers <c>EIO</c>. A minute by default;
     /// <see cref="Timeout.InfiniteTimeSpan"/> waits for ever, as a hard NFS mount does.</summary>

@@ -162,14 +162,12 @@ internal sealed class SessionCache(TimeProvider time)
             Mark(inode);
     }
 
-    /// <summary>This session has read a file: the copy brings up its access time where relatime says so (mount(8)).</summary>
-    public void WasRead(InodeNumber inode)
+    /// <summary>This session has read an inode: the copy brings up its access time where that is due.</summary>
+    public void WasRead(InodeNumber inode, AccessTimes rule)
     {
         lock (_lock)
         {
-            if (!_known.TryGetValue(inode, out var known) || known.Attributes is not { } a)
-                return;
-            if (a.AccessTime <= a.ModifyTime || a.AccessTime <= a.ChangeTime || a.AccessTime <= Timestamp.From(time.GetUtcNow().AddDays(-1)))
+            if (_known.TryGetValue(inode, out var known) && known.Attributes is { } attributes && rule.AreDue(attributes, Timestamp.From(time.GetUtcNow())))
                 Mark(inode);
         }
     }

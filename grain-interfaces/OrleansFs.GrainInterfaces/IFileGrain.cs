@@ -12,7 +12,7 @@ public interface IFileGrain : IGrainWithStringKey
 {
     /// <param name="session">The session.</param>
     /// <param name="offset">First byte.</param>
-    /// <param name="length">1 to <see cref="Limits.MaxTransfer"/> bytes.</param>
+    /// <param name="length">0 to <see cref="Limits.MaxTransfer"/> bytes; 0 brings up the access time alone.</param>
     /// <param name="cancellation">Cancels the wait.</param>
     /// <returns>The bytes; fewer only at the end of the file.</returns>
     [Alias("Read"), ReadOnly]

@@ -38,6 +38,9 @@ public readonly record struct SessionStart
 {
     /// <summary>Where and what, for the log: "host:/mnt/ofs".</summary>
     [Id(0)] public required string Client { get; init; }
+
+    /// <summary>When reads of the session bring up access times.</summary>
+    [Id(1)] public AccessTimes AccessTimes { get; init; }
 }
 
 /// <summary>What a copy grants a session.</summary>

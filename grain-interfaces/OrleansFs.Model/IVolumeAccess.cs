@@ -49,7 +49,8 @@ public interface IVolumeAccess
     /// An entry that stays from the first call to the last is given exactly once.</summary>
     ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation);
 
-    /// <summary>Reads up to <paramref name="destination"/>'s length; fewer bytes only at the end of the file. Marks the access time as relatime does.</summary>
+    /// <summary>Reads up to <paramref name="destination"/>'s length; fewer bytes only at the end of the file. Brings up the access time as the session's <see cref="AccessTimes"/>
+    /// say; a read of no bytes does that alone.</summary>
     ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation);
 
     /// <summary>Writes all of the data. <c>EFBIG</c> past 2^63 - 1, <c>EPERM</c> by inode flags. Waits while in-flight memory is at its budget.</summary>

@@ -10,14 +10,16 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     private readonly IInodeHolder _holder;
     private readonly Guid _id;
     private readonly ChangeRecord? _record;
+    private readonly AccessTimes _accessTimes;
 
-    internal LocalSession(VolumeCopy volume, IInodeHolder holder)
-        : this(volume, holder, Guid.NewGuid(), null)
+    internal LocalSession(VolumeCopy volume, IInodeHolder holder, AccessTimes accessTimes)
+        : this(volume, holder, accessTimes, Guid.NewGuid(), null)
     {
     }
 
-    private LocalSession(VolumeCopy volume, IInodeHolder holder, Guid id, ChangeRecord? record)
+    private LocalSession(VolumeCopy volume, IInodeHolder holder, AccessTimes accessTimes, Guid id, ChangeRecord? record)
     {
+        _accessTimes = accessTimes;
         _volume = volume;
         _holder = holder;
         _id = id;
@@ -25,7 +27,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     }
 
     /// <summary>This session for one change, of which it is written down what it was. Not to be disposed of.</summary>
-    public IVolumeAccess Once(ChangeRecord record) => new LocalSession(_volume, _holder, _id, record);
+    public IVolumeAccess Once(ChangeRecord record) => new LocalSession(_volume, _holder, _accessTimes, _id, record);
 
     public ValueTask<FsResult<Attributes>> LookupAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
         new(_volume.Metadata.Lookup(directory, name.Span));
@@ -35,7 +37,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     public ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation) =>
         _volume.SetAttributesAsync(inode, change, caller, _record, cancellation);
 
-    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ReadLink(inode));
+    public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation) => new(Accessed(inode, _volume.Metadata.ReadLink(inode)));
 
     public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
         HashFolder.Is(directory, name.Span) ? Errno.EEXIST
@@ -79,10 +81,10 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
         HashFolder.Is(newDirectory, newName.Span) ? new(Errno.EEXIST) : _volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, _record, cancellation);
 
     public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
-        new(_volume.Metadata.ReadDirectory(directory, cookie, sink, withAttributes));
+        new(Accessed(directory, _volume.Metadata.ReadDirectory(directory, cookie, sink, withAttributes)));
 
     public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation) =>
-        _volume.Files.ReadAsync(inode, offset, destination, cancellation);
+        _volume.Files.ReadAsync(inode, offset, destination, _accessTimes, cancellation);
 
     public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
         _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.WriteAsync(inode, offset, data, flags, cancellation, _record);
@@ -134,6 +136,15 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
 
     /// <remarks>It reads the journal, to tell what no replica has.</remarks>
     public async ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => await Task.Run(_volume.Status, cancellation);
+
+    /// <summary>What was answered of an inode was read of it.</summary>
+    private TResult Accessed<TResult>(InodeNumber inode, TResult result)
+        where TResult : struct, IFsResult<TResult>
+    {
+        if (result.Error == Errno.None && !_volume.ReadOnly)
+            _volume.Metadata.MarkAccessed(inode, _accessTimes);
+        return result;
+    }
 
     /// <summary>Ends the session: its locks go, and what only it held.</summary>
     public void Dispose()

@@ -159,10 +159,11 @@ public sealed partial class VolumeCopy : IAsyncDisposable
 
     /// <summary>A session on this copy.</summary>
     /// <param name="holder">Asked whether it still knows an inode that has lost its last name.</param>
-    public LocalSession OpenSession(IInodeHolder holder)
+    /// <param name="accessTimes">When reads of the session bring up access times.</param>
+    public LocalSession OpenSession(IInodeHolder holder, AccessTimes accessTimes = AccessTimes.Relative)
     {
         _orphanage.Attach(holder);
-        return new LocalSession(this, holder);
+        return new LocalSession(this, holder, accessTimes);
     }
 
     /// <summary>The process that has the copy of a folder open; null where none has.</summary>

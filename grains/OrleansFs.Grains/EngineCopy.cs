@@ -38,9 +38,9 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, IS
 
     public FsResult Drop(SessionId session) => volume.DropSession(session.Value);
 
-    public VolumeSession OpenSession(IInodeHolder holder)
+    public VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes)
     {
-        var session = volume.OpenSession(holder);
+        var session = volume.OpenSession(holder, accessTimes);
         return new(session, session.Dispose) { Once = session.Once };
     }
 

@@ -30,7 +30,7 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     {
         if (_sessions.Find(session) is not { } s)
             return new(Errno.ENOTCONN);
-        if (length is < 1 or > GrainInterfaces.Limits.MaxTransfer)
+        if (length is < 0 or > GrainInterfaces.Limits.MaxTransfer)
             return new(Errno.EINVAL);
         return _sessions.Reads.RunAsync(() => ReadAsync(s, offset, length, cancellation), cancellation);
     }

@@ -13,7 +13,8 @@ public interface IVolumeCopy
     bool IsReady => true;
 
     /// <param name="holder">Asked whether the session still knows an inode that has lost its last name.</param>
-    VolumeSession OpenSession(IInodeHolder holder);
+    /// <param name="accessTimes">When reads of the session bring up access times.</param>
+    VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes = AccessTimes.Relative);
 
     /// <summary>What was done to names and attributes before survives a kill of the process.</summary>
     ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => new(FsResult.Ok);

@@ -41,7 +41,7 @@ public sealed class ReplicaCopy(ReplicaReceiver receiver, CopyName name) : IVolu
     private EngineCopy? Engine => receiver.Volume is { } volume ? _engine ??= new EngineCopy(volume) : null;
 
     /// <exception cref="CopyAwayException">There is no copy yet.</exception>
-    public VolumeSession OpenSession(IInodeHolder holder) => Engine?.OpenSession(holder) ?? throw new CopyAwayException(name);
+    public VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes) => Engine?.OpenSession(holder, accessTimes) ?? throw new CopyAwayException(name);
 
     public FsResult<BlockInfo> GetBlock(BlockHash hash) => Engine?.GetBlock(hash) ?? Errno.ENOENT;
 

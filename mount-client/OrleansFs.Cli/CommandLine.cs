@@ -68,6 +68,13 @@ internal static class CommandLine
             CustomParser = ParseIoUring,
             DefaultValueFactory = _ => IoUringMode.Auto,
         };
+        var accessTimes = new Option<AccessTimes>("--atime")
+        {
+            Description = "when reads bring up access times: as mount(8) says of relatime, strictatime and noatime",
+            HelpName = "relatime|strictatime|noatime",
+            CustomParser = ParseAccessTimes,
+            DefaultValueFactory = _ => AccessTimes.Relative,
+        };
         var listXattrs = new Option<bool>("--list-xattrs") { Description = "list the extended attributes user.orleansfs.* too, which are answered by name anyway" };
         var noHashFolder = new Option<bool>("--no-hash-folder") { Description = "without the folder .orleansfs at the root, through which content is read by its hash" };
         var background = new Option<bool>("--background") { Description = "return when the mount is usable, and leave it running" };
@@ -76,7 +83,7 @@ internal static class CommandLine
         var ready = new Option<string?>(BackgroundStart.ReadyOption) { Hidden = true };
         var command = new Command(MountName, "Mount a volume until it is unmounted or a signal comes: one in a folder (--data), which this process serves, or one that a silo serves (--cluster alone).")
         {
-            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy, listXattrs, noHashFolder,
+            data, mountPoint, blockSize, memory, readOnly, allowOther, ioUring, background, log, verbose, ready, name, copy, listXattrs, noHashFolder, accessTimes,
         };
         network.AddTo(command);
         replication.AddTo(command);
@@ -113,6 +120,7 @@ internal static class CommandLine
             // As with any file system that root mounts: modes, owners and ACLs say who may do what, and the kernel enforces them.
             AllowOther = parsed.GetValue(allowOther) || Environment.IsPrivilegedProcess,
             IoUring = parsed.GetValue(ioUring),
+            AccessTimes = parsed.GetValue(accessTimes),
             ListXattrs = parsed.GetValue(listXattrs),
             NoHashFolder = parsed.GetValue(noHashFolder),
             Background = parsed.GetValue(background),
@@ -315,6 +323,15 @@ internal static class CommandLine
                 result.AddError($"'{word}' is none of auto, on and off");
                 return IoUringMode.Auto;
         }
+    }
+
+    private static AccessTimes ParseAccessTimes(ArgumentResult result)
+    {
+        string word = result.Tokens.Single().Value;
+        if (AccessTimesOption.TryParse(word, out var rule))
+            return rule;
+        result.AddError($"'{word}' is none of relatime, strictatime and noatime");
+        return AccessTimes.Relative;
     }
 
     private static long ParseSize(ArgumentResult result)

@@ -11,6 +11,17 @@ public enum IoUringMode
     Off,
 }
 
+/// <summary>What the mount table says of access times (mount(8)). They are the server's: the kernel does not bring them up.</summary>
+public enum AccessTimeOption
+{
+    /// <summary>relatime.</summary>
+    Relative,
+    /// <summary>strictatime.</summary>
+    Strict,
+    /// <summary>noatime.</summary>
+    Never,
+}
+
 /// <summary>How to mount and serve.</summary>
 public sealed record FuseOptions
 {
@@ -33,6 +44,9 @@ public sealed record FuseOptions
 
     /// <summary>Mount read-only. Default: false.</summary>
     public bool ReadOnly { get; init; }
+
+    /// <summary>How the kernel shows the mount's access times (noatime, strictatime); it brings up none itself. Default: relatime.</summary>
+    public AccessTimeOption AccessTimes { get; init; }
 
     /// <summary>Honour setuid and setgid programs on the mount; only root may. Default: false.</summary>
     public bool AllowSuid { get; init; }

@@ -19,6 +19,9 @@ public sealed record VolumeMountOptions
     /// <summary>No change through this mount. Default: false.</summary>
     public bool ReadOnly { get; init; }
 
+    /// <summary>When reads bring up access times: the session has to know the same. Default: as relatime.</summary>
+    public AccessTimes AccessTimes { get; init; }
+
     /// <summary>io_uring or /dev/fuse. Default: io_uring where the kernel has it turned on.</summary>
     public IoUringMode IoUring { get; init; } = IoUringMode.Auto;
 
@@ -36,6 +39,7 @@ public sealed record VolumeMountOptions
         FileSystemName = Source,
         AllowOther = AllowOther,
         ReadOnly = ReadOnly,
+        AccessTimes = (AccessTimeOption)AccessTimes,
         IoUring = IoUring,
         Capabilities = Policy.Capabilities,
         MaxReadahead = Limits.ReadAhead,
@@ -81,7 +85,7 @@ public sealed class MountedVolume : IAsyncDisposable
     {
         FuseMount? mounted = null;
         FolderedVolume? foldered = null;
-        var fileSystem = new VolumeFileSystem(holder => Foldered(openSession(holder)), options.Policy);
+        var fileSystem = new VolumeFileSystem(holder => Foldered(openSession(holder)), options.Policy, options.ReadOnly ? AccessTimes.Never : options.AccessTimes);
         fileSystem.Folder = foldered?.Folder;
         if (foldered is not null && await foldered.HidesAsync(cancellation))
             logger.LogWarning("the volume has a {Name} of its own in its root, which is out of sight: mounted with --no-hash-folder it can be given another name", ".orleansfs");

@@ -19,7 +19,7 @@ internal sealed partial class VolumeFileSystem
     public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request)
     {
         if (!request.Flags.CanWrite)
-            return new(Translate.Inode(context.Node).IsOfMount ? s_kept : _policy.IsTold ? OpenTold(context.Node) : _opened);
+            return OpenForReading(context, request.Flags);
         var call = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
         return call.IsCompletedSuccessfully ? new(Allowed(call.Result, request.Flags, context.Node)) : Wait(call, request.Flags, context.Node);
 

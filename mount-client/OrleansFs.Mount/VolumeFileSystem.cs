@@ -39,9 +39,11 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
 
     /// <param name="openSession">Gives the volume to a session whose knowledge of inodes is asked of its argument.</param>
     /// <param name="policy">What the kernel may keep.</param>
-    public VolumeFileSystem(Func<ICacheHolder, IVolumeAccess> openSession, MountPolicy policy)
+    /// <param name="accessTimes">When reads bring up access times.</param>
+    public VolumeFileSystem(Func<ICacheHolder, IVolumeAccess> openSession, MountPolicy policy, AccessTimes accessTimes)
     {
         _policy = policy;
+        _accessTimes = accessTimes;
         _opened = new OpenReply(default, policy.WritebackCache ? OpenReplyFlags.KeepCache : OpenReplyFlags.None);
         _absent = new EntryReply { Node = NodeId.None, EntryTimeout = policy.EntryTimeout };
         _volume = openSession(this);

@@ -75,7 +75,7 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
     private IServiceProvider Services => _run?.Host.Services ?? throw new InvalidOperationException("the silo has not started");
 
     /// <summary>The volume for a mount in this process, beside those in others: each hears of what the others change.</summary>
-    public IVolumeAccess OpenBeside(ICacheHolder mount) => _sessions.OpenBeside(mount);
+    public IVolumeAccess OpenBeside(ICacheHolder mount, AccessTimes accessTimes = AccessTimes.Relative) => _sessions.OpenBeside(mount, accessTimes);
 
     /// <summary>Opens the volume and starts the silo.</summary>
     /// <exception cref="VolumeException">The volume cannot be opened: one line that says why.</exception>

@@ -128,7 +128,7 @@ internal sealed partial class FileData
         byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
         try
         {
-            var read = await ReadAsync(source.Number, sourceOffset, buffer.AsMemory(0, length), cancellation);
+            var read = await ReadAsync(source.Number, sourceOffset, buffer.AsMemory(0, length), AccessTimes.Relative, cancellation);
             if (!read.TryGet(out int n, out var error))
                 return error;
             var written = await WriteAsync(target.Number, targetOffset, buffer.AsMemory(0, n), WriteFlags.None, cancellation);

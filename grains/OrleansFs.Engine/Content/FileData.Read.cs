@@ -11,7 +11,7 @@ internal sealed partial class FileData
 
     /// <summary>Reads from the layers of in-flight blocks and, where nothing newer is known, from stored blocks.</summary>
     /// <returns>Bytes read: fewer than asked only at the end of the file.</returns>
-    public ValueTask<FsResult<int>> ReadAsync(InodeNumber number, long offset, Memory<byte> destination, CancellationToken cancellation)
+    public ValueTask<FsResult<int>> ReadAsync(InodeNumber number, long offset, Memory<byte> destination, AccessTimes times, CancellationToken cancellation)
     {
         var found = RequireRegular(_metadata.Acquire(number));
         if (!found.TryGet(out var inode, out var error))
@@ -22,7 +22,8 @@ internal sealed partial class FileData
         try
         {
             length = ReadOnly ? ResolveReplicated(inode, offset, destination.Span, pieces) : Resolve(inode, offset, destination.Span, pieces);
-            MarkRead(inode);
+            if (!ReadOnly)
+                _metadata.MarkAccessed(inode, times);
             if (_blocks.Source is { IsAlone: false } source && length > 0)
                 FetchAhead(inode, offset, length, source);
         }
@@ -187,21 +188,6 @@ internal sealed partial class FileData
         if (stored > from)
             pieces.Add(new Piece(new BlockReference(slot.Base.Hash, slot.Base.Length), from, at + from - offset, stored - from));
         destination[(stored - offset)..(to - offset)].Clear();
-    }
-
-    /// <summary>The access time as relatime has it: brought up where it is not after the last change, or a day old.</summary>
-    private void MarkRead(Inode inode)
-    {
-        var now = _clock.Now();
-        lock (inode)
-        {
-            var a = inode.Current;
-            bool stale = a.AccessTime <= a.ModifyTime || a.AccessTime <= a.ChangeTime || now.Nanoseconds - a.AccessTime.Nanoseconds >= TimeSpan.TicksPerDay * 100;
-            if (!stale || (a.Flags & InodeFlags.NoAccessTime) != 0 || ReadOnly)
-                return;
-            inode.Current = a with { AccessTime = now };
-        }
-        _metadata.MarkDirty(inode);
     }
 
     /// <summary>A range of a read that comes from a stored block.</summary>

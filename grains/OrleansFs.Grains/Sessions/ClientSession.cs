@@ -27,7 +27,8 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
     /// <param name="now">Timestamp of <see cref="TimeProvider"/>.</param>
     /// <param name="replies">The session's replies, of this attachment and those before it.</param>
     /// <param name="orphans">Inodes without a name that the client may know.</param>
-    public ClientSession(SessionTicket ticket, string client, IVolumeCopy copy, long now, ReplySlots replies, IEnumerable<InodeNumber> orphans)
+    /// <param name="accessTimes">When its reads bring up access times.</param>
+    public ClientSession(SessionTicket ticket, string client, IVolumeCopy copy, long now, ReplySlots replies, IEnumerable<InodeNumber> orphans, AccessTimes accessTimes = AccessTimes.Relative)
     {
         Ticket = ticket;
         Client = client;
@@ -38,7 +39,7 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
             if (_orphans.Add(orphan))
                 _questions.Enqueue(orphan);
         }
-        _volume = copy.OpenSession(this);
+        _volume = copy.OpenSession(this, accessTimes);
     }
 
     /// <summary>The client has been heard of in this run of the copy.</summary>

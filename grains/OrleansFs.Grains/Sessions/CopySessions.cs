@@ -82,7 +82,7 @@ public sealed partial class CopySessions : IDisposable
             }
             // What it was answered, and what it may have open, stays its own; its locks it claims anew.
             var (replies, lapse) = earlier is null ? Ended(id) : (earlier.Replies, earlier.Lapse);
-            session = new ClientSession(NewTicket(id), start.Client, _copy, _time.GetTimestamp(), replies, earlier?.Orphans ?? []) { Lapse = lapse };
+            session = new ClientSession(NewTicket(id), start.Client, _copy, _time.GetTimestamp(), replies, earlier?.Orphans ?? [], start.AccessTimes) { Lapse = lapse };
             if (_copy.Sessions?.Keep(Row(session, ended: null)) is { IsOk: false, Error: var error })
                 return error;
             _sessions[id] = session;
@@ -102,10 +102,11 @@ public sealed partial class CopySessions : IDisposable
 
     /// <summary>The volume for the mount in this process.</summary>
     /// <param name="mount">What its kernel knows.</param>
-    public IVolumeAccess OpenBeside(ICacheHolder mount)
+    /// <param name="accessTimes">When its reads bring up access times.</param>
+    public IVolumeAccess OpenBeside(ICacheHolder mount, AccessTimes accessTimes)
     {
         Leases.Beside = mount;
-        return new BesideAccess(_copy.OpenSession(mount), Leases, Recovered);
+        return new BesideAccess(_copy.OpenSession(mount, accessTimes), Leases, Recovered);
     }
 
     /// <summary>The client is told from now on when what it was answered is no longer so. <c>EOPNOTSUPP</c> on a replica, which changes by itself.</summary>

@@ -127,6 +127,7 @@ internal static class MountCommand
         Policy = volume.Policy,
         AllowOther = request.AllowOther,
         ReadOnly = volume.ReadOnly,
+        AccessTimes = request.AccessTimes,
         IoUring = request.IoUring,
     };
 

@@ -118,6 +118,7 @@ internal sealed partial class BackgroundStart : IDisposable
         string[] arguments =
         [
             "mount", "--block-size", $"{request.BlockSize}", "--memory", $"{request.Memory}", "--io-uring", request.IoUring switch { IoUringMode.On => "on", IoUringMode.Off => "off", _ => "auto" },
+            "--atime", AccessTimesOption.Word(request.AccessTimes),
             .. Named("--data", request.DataFolder),
             .. Named("--name", request.Name),
             .. Named("--cluster", request.Network.Cluster),

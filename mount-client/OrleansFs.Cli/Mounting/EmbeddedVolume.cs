@@ -31,6 +31,8 @@ internal sealed class EmbeddedVolume : IServedVolume
     /// <summary>In a cluster others may mount the copy too; in none, its silo admits nobody.</summary>
     public MountPolicy Policy { get; private init; } = MountPolicy.Alone;
 
+    private AccessTimes AccessTimes { get; init; }
+
     public bool ReadOnly => _host.Volume.ReadOnly;
 
     /// <summary>Opens the volume of a folder at rest, and waits for a process that is about to let it go.</summary>
@@ -54,7 +56,7 @@ internal sealed class EmbeddedVolume : IServedVolume
         if (!isAlone)
             await ClaimAsync(host, cancellation);
         // With replicas a call may wait for one of them: a program that waits with it can be interrupted.
-        return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.Beside with { Cancellable = true } };
+        return new(host) { Policy = isAlone ? MountPolicy.Alone : MountPolicy.Beside with { Cancellable = true }, AccessTimes = request.AccessTimes };
     }
 
     public string? Notice
@@ -73,7 +75,8 @@ internal sealed class EmbeddedVolume : IServedVolume
 
     public void AnnounceEnd() => _host.AnnounceEnd();
 
-    public IVolumeAccess OpenSession(ICacheHolder holder) => ReferenceEquals(Policy, MountPolicy.Alone) ? _host.Volume.OpenSession(holder) : _host.OpenBeside(holder);
+    public IVolumeAccess OpenSession(ICacheHolder holder) =>
+        ReferenceEquals(Policy, MountPolicy.Alone) ? _host.Volume.OpenSession(holder, AccessTimes) : _host.OpenBeside(holder, AccessTimes);
 
     public async ValueTask<FsResult<VolumeStatus>> StatusAsync(CancellationToken cancellation)
     {

@@ -1,5 +1,6 @@
 using OrleansFs.Fuse;
 using OrleansFs.Hosting.Command;
+using OrleansFs.Model;
 
 namespace OrleansFs.Cli.Commands;
 
@@ -34,6 +35,8 @@ internal sealed record MountRequest
     public bool AllowOther { get; init; }
 
     public IoUringMode IoUring { get; init; }
+
+    public AccessTimes AccessTimes { get; init; }
 
     public bool ListXattrs { get; init; }
 

@@ -15,6 +15,8 @@ internal static unsafe partial class Libc
     internal const nuint MS_RDONLY = 1;
     internal const nuint MS_NOSUID = 2;
     internal const nuint MS_NODEV = 4;
+    internal const nuint MS_NOATIME = 1 << 10;
+    internal const nuint MS_STRICTATIME = 1 << 24;
     internal const int MNT_FORCE = 1;
     internal const int MNT_DETACH = 2;
     internal const int UMOUNT_NOFOLLOW = 8;

@@ -75,7 +75,8 @@ internal static class KernelMount
     private static string TypeName(FuseOptions options) => options.Subtype.Length == 0 ? "fuse" : $"fuse.{options.Subtype}";
 
     private static nuint Flags(FuseOptions options) =>
-        (options.ReadOnly ? Libc.MS_RDONLY : 0) | (options.AllowSuid ? 0 : Libc.MS_NOSUID) | (options.AllowDevices ? 0 : Libc.MS_NODEV);
+        (options.ReadOnly ? Libc.MS_RDONLY : 0) | (options.AllowSuid ? 0 : Libc.MS_NOSUID) | (options.AllowDevices ? 0 : Libc.MS_NODEV)
+        | options.AccessTimes switch { AccessTimeOption.Never => Libc.MS_NOATIME, AccessTimeOption.Strict => Libc.MS_STRICTATIME, _ => 0 };
 
     private static string FusermountOptions(FuseOptions options)
     {
@@ -89,6 +90,8 @@ internal static class KernelMount
         ];
         if (options.Subtype.Length > 0)
             list.Add($"subtype={Escape(options.Subtype)}");
+        if (options.AccessTimes == AccessTimeOption.Never)
+            list.Add("noatime");
         if (options.AllowOther)
             list.Add("allow_other");
         if (options.DefaultPermissions)

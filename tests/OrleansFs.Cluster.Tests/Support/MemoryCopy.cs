@@ -22,7 +22,7 @@ internal sealed class MemoryCopy(TimeProvider time) : IVolumeCopy
 
     public int Ended { get; private set; }
 
-    public VolumeSession OpenSession(IInodeHolder holder) => new(Volume.OpenSession(holder), () => Ended++);
+    public VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes) => new(Volume.OpenSession(holder), () => Ended++);
 
     public FsResult<BlockInfo> GetBlock(BlockHash hash) => Errno.ENOENT;
 
