@@ -142,7 +142,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     public ValueTask<FsResult> RemoveDirectoryAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return RemovedAsync(directory, sent, (request, token) => _names.RemoveDirectoryAsync(request, directory, sent, token), cancellation);
+        return RemovedAsync(directory, sent, (request, token) => _names.RemoveDirectoryAsync(request, directory, sent, token), cancellation, isDirectory: true);
     }
 
     public async ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
@@ -273,13 +273,19 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     }
 
     private async ValueTask<FsResult> RemovedAsync(
-        InodeNumber directory, ReadOnlyMemory<byte> name, Func<ChangeRequest, CancellationToken, ValueTask<NameReply>> remove, CancellationToken cancellation)
+        InodeNumber directory, ReadOnlyMemory<byte> name, Func<ChangeRequest, CancellationToken, ValueTask<NameReply>> remove, CancellationToken cancellation,
+        bool isDirectory = false)
     {
         long begun = Cache.Begin();
         var gone = Cache.Named(directory, name.Span);
         var reply = await _session.ChangeAsync(remove, cancellation);
         if (gone is { } inode)
-            Cache.Changed(inode);
+        {
+            if (isDirectory && reply.Error == Errno.None)
+                Cache.DirectoryGone(inode);
+            else
+                Cache.Changed(inode);
+        }
         if (reply.Error == Errno.None)
             Cache.NameChanged(begun, new(directory, name, reply.Directory), null);
         else

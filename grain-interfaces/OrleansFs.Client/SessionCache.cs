@@ -15,7 +15,7 @@ internal readonly record struct ChangedName(InodeNumber Directory, ReadOnlyMemor
 /// 2. An answer is kept only where nothing that it tells of was recalled, or changed by this session, between the asking and the answer: such an answer may be older than the change.
 /// 3. A directory of which the attributes are known has as many entries as its size says: where as many names are known, no other is there. (What this session is just making or removing may count on one side only: its
 ///    caller has not been answered, so either is right.)
-/// 4. Bounded: past <see cref="Limits.CachedInodes"/> or <see cref="Limits.CachedNames"/> everything goes and is asked for again.
+/// 4. Bounded: past <see cref="Limits.CachedInodes"/> or <see cref="Limits.CachedNames"/> what was used longest ago goes, until half is left, and is asked for again.
 /// </remarks>
 internal sealed class SessionCache(TimeProvider time)
 {
@@ -23,6 +23,7 @@ internal sealed class SessionCache(TimeProvider time)
     private readonly Dictionary<InodeNumber, Known> _known = [];
     private readonly Dictionary<InodeNumber, (long Recalled, long Changed)> _marks = [];
     private int _names;
+    private long _uses;
     private long _now;
     private long _floor;
     private long? _trustedSince;
@@ -68,6 +69,7 @@ internal sealed class SessionCache(TimeProvider time)
             answer = default;
             if (Rest() <= TimeSpan.Zero || !_known.TryGetValue(directory, out var parent))
                 return false;
+            parent.Used = ++_uses;
             bool isNamed = parent.TryGetName(name, out var child);
             if (!isNamed && !parent.IsComplete)
                 return false;
@@ -78,6 +80,7 @@ internal sealed class SessionCache(TimeProvider time)
             }
             if (!_known.TryGetValue(inode, out var known) || known.Attributes is not { } attributes)
                 return false;
+            known.Used = ++_uses;
             answer = attributes;
             return true;
         }
@@ -90,6 +93,7 @@ internal sealed class SessionCache(TimeProvider time)
             attributes = default;
             if (Rest() <= TimeSpan.Zero || !_known.TryGetValue(inode, out var known) || known.Attributes is not { } held)
                 return false;
+            known.Used = ++_uses;
             attributes = held;
             return true;
         }
@@ -199,6 +203,18 @@ internal sealed class SessionCache(TimeProvider time)
             Rename(begun, changed, inode);
             if (isNewest)
                 KeepDirectory(changed);
+            if (inode is null)
+                ForgetAbsent(changed);
+        }
+    }
+
+    /// <summary>This session has removed a directory.</summary>
+    public void DirectoryGone(InodeNumber directory)
+    {
+        lock (_lock)
+        {
+            Mark(directory);
+            Drop(directory);
         }
     }
 
@@ -214,6 +230,7 @@ internal sealed class SessionCache(TimeProvider time)
                 KeepDirectory(from);
             if (isNewestThere)
                 KeepDirectory(to);
+            ForgetAbsent(from);
         }
     }
 
@@ -242,8 +259,7 @@ internal sealed class SessionCache(TimeProvider time)
             _now++;
             foreach (var inode in inodes)
             {
-                if (_known.Remove(inode, out var known))
-                    _names -= known.NameCount;
+                Drop(inode);
                 Note(inode, (_now, _now));
             }
         }
@@ -296,10 +312,33 @@ internal sealed class SessionCache(TimeProvider time)
             Of(changed.Directory).Attributes = attributes;
     }
 
+    /// <summary>Where all names are known, that one is not there needs no room.</summary>
+    private void ForgetAbsent(in ChangedName changed)
+    {
+        if (_known.TryGetValue(changed.Directory, out var parent) && parent.IsComplete && parent.TryGetName(changed.Name.Span, out var child) && child is null)
+            RemoveName(changed.Directory, changed.Name.Span);
+    }
+
+    private void Drop(InodeNumber inode)
+    {
+        if (_known.Remove(inode, out var known))
+            _names -= known.NameCount;
+    }
+
+    private void MakeRoom()
+    {
+        foreach (var (inode, _) in _known.OrderBy(k => k.Value.Used).ToList())
+        {
+            if (_known.Count <= Limits.CachedInodes / 2 && _names <= Limits.CachedNames / 2)
+                return;
+            Drop(inode);
+        }
+    }
+
     private void SetName(InodeNumber directory, ReadOnlySpan<byte> name, InodeNumber? inode)
     {
         if (_names >= Limits.CachedNames)
-            Clear();
+            MakeRoom();
         if (Of(directory).SetName(name, inode))
             _names++;
     }
@@ -312,11 +351,13 @@ internal sealed class SessionCache(TimeProvider time)
 
     private Known Of(InodeNumber inode)
     {
-        if (_known.TryGetValue(inode, out var known))
-            return known;
-        if (_known.Count >= Limits.CachedInodes)
-            Clear();
-        _known.Add(inode, known = new Known());
+        if (!_known.TryGetValue(inode, out var known))
+        {
+            if (_known.Count >= Limits.CachedInodes)
+                MakeRoom();
+            _known.Add(inode, known = new Known());
+        }
+        known.Used = ++_uses;
         return known;
     }
 
@@ -337,6 +378,9 @@ internal sealed class SessionCache(TimeProvider time)
         private int _taken;
 
         public Attributes? Attributes { get; set; }
+
+        /// <summary>When it was of use last, in uses of anything.</summary>
+        public long Used { get; set; }
 
         /// <summary>Stays where the inode is changed by this session; goes with everything else where others change it.</summary>
         public bool LacksCapabilities { get; set; }

@@ -80,6 +80,45 @@ public sealed class SessionCacheTests
         Assert.Null(Find("b"));
     }
 
+    [Fact]
+    public void When_there_is_too_much_what_was_used_longest_ago_goes()
+    {
+        _cache.KeepAttributes(_cache.Begin(), Directory(Folder, 0));
+        for (ulong i = 0; i < 2 * Limits.CachedInodes; i++)
+        {
+            _cache.KeepAttributes(_cache.Begin(), File(1000 + i));
+            // A directory in use stays known, whatever else is seen meanwhile.
+            if (i % 1000 == 0)
+                Assert.Equal(Errno.ENOENT, Find("a"));
+        }
+        Assert.False(_cache.TryAttributes(new(1000), out _));
+        Assert.True(_cache.TryAttributes(new(1000 + 2 * Limits.CachedInodes - 1), out _));
+    }
+
+    [Fact]
+    public void Files_that_come_and_go_drive_nothing_out()
+    {
+        _cache.KeepAttributes(_cache.Begin(), File(9));
+        _cache.KeepAttributes(_cache.Begin(), Directory(Folder, 0));
+        for (int i = 0; i < 2 * Limits.CachedNames; i++)
+        {
+            _cache.NameChanged(_cache.Begin(), Changed($"a{i}", 1), new InodeNumber(8));
+            _cache.NameMoved(_cache.Begin(), Changed($"a{i}", 1), Changed($"b{i}", 1), new InodeNumber(8));
+            _cache.NameChanged(_cache.Begin(), Changed($"b{i}", 0), null);
+        }
+        Assert.True(_cache.TryAttributes(new(9), out _));
+        Assert.Equal((Errno.ENOENT, Errno.ENOENT), (Find("a1"), Find("never")));
+    }
+
+    [Fact]
+    public void A_directory_that_is_removed_takes_its_names_with_it()
+    {
+        _cache.KeepAttributes(_cache.Begin(), Directory(Folder, 1));
+        _cache.KeepEntry(_cache.Begin(), Folder, "a"u8, new(8), File(8));
+        _cache.DirectoryGone(Folder);
+        Assert.Null(Find("a"));
+    }
+
     private static ChangedName Changed(string name, long entries) => new(Folder, System.Text.Encoding.UTF8.GetBytes(name), Directory(Folder, entries));
 
     private static Attributes Directory(InodeNumber inode, long entries) => new() { Inode = inode, Mode = Mode.S_IFDIR | 0x1ED, LinkCount = 2, Size = entries };
