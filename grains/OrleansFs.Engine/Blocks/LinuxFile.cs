@@ -13,6 +13,7 @@ internal static unsafe partial class LinuxFile
     public const int O_CLOEXEC = 0x80000;
     public const int O_NOATIME = 0x40000;
     public const uint SYNC_FILE_RANGE_WRITE = 2;
+    public const int POSIX_FADV_WILLNEED = 3;
     public const int POSIX_FADV_DONTNEED = 4;
     private const int RWF_NOWAIT = 8;
     private const int RLIMIT_NOFILE = 7;
@@ -217,6 +218,9 @@ internal static unsafe partial class LinuxFile
 
     /// <summary>Gives the kernel's clean pages of a file back. A hint.</summary>
     public static void DropPages(int fd) => _ = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+
+    /// <summary>Has the kernel read a part of a file into the page cache, without waiting for it.</summary>
+    public static void ReadAhead(int fd, long offset, long length) => _ = posix_fadvise(fd, offset, length, POSIX_FADV_WILLNEED);
 
     /// <summary>Descriptors that this process may have; null where that cannot be told.</summary>
     public static long? DescriptorLimit()

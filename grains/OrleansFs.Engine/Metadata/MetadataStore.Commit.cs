@@ -9,6 +9,7 @@ internal sealed partial class MetadataStore
 {
     private FileSync? _sync;
     private SafeFileHandle? _wal;
+    private LogReadAhead? _ahead;
     private Checkpointer? _checkpointer;
     private const string WalName = "meta.db-wal";
 
@@ -115,7 +116,10 @@ internal sealed partial class MetadataStore
         try
         {
             if (_checkpointer?.BetweenTransactions(_database) is var (log, backlog))
+            {
+                _ahead?.Advance(log, isNew: log < WalBytes);
                 (WalBytes, _walBacklog) = (log, backlog);
+            }
             Begin();
         }
         catch (MetadataException e)
@@ -152,6 +156,7 @@ internal sealed partial class MetadataStore
         var wal = _wal = File.OpenHandle(_path + "-wal", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         FileSync.SyncFolder(Path.GetDirectoryName(Path.GetFullPath(_path))!);
         FileSync.Sync(wal, WalName);
+        _ahead = new LogReadAhead(wal);
         _sync = new FileSync("meta.db sync", () => (Interlocked.Read(ref _commits), Volatile.Read(ref _committed)), _committed, () => FileSync.Sync(wal, WalName), OnSyncFailed, _time);
     }
 
