@@ -16,7 +16,7 @@ namespace OrleansFs.Fault.Tests;
 /// </remarks>
 public sealed class ClusterKillTests
 {
-    private const int UsualRounds = 6;
+    private const int UsualRounds = 30;
 
     /// <summary>After so many rounds the copies are compared.</summary>
     private const int ComparedEvery = 15;
