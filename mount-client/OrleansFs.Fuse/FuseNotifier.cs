@@ -13,6 +13,14 @@ public abstract class FuseNotifier
     /// <returns>False when the queue is full or the mount is gone: nothing is queued.</returns>
     public abstract bool TryInvalidateInode(NodeId node, long offset = 0, long length = 0);
 
+    /// <summary>
+    /// Drop the cached attributes of the node that a request under way is about, before that is answered. Sent by the calling thread: for this the kernel takes no lock that a request holds (fs/fuse/inode.c,
+    /// fuse_reverse_inval_inode without a range), and the node stays as long as the request does.
+    /// </summary>
+    /// <param name="node">The node of the request.</param>
+    /// <returns>False when the mount is gone.</returns>
+    public abstract bool InvalidateAttributes(NodeId node);
+
     /// <summary>Drop a name from the cache.</summary>
     /// <param name="parent">The directory.</param>
     /// <param name="name">1 to 255 bytes; copied.</param>

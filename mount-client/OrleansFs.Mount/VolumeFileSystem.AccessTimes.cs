@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using OrleansFs.Fuse;
 using OrleansFs.Model;
 
@@ -6,11 +7,14 @@ namespace OrleansFs.Mount;
 /// <content>Access times of what the page cache answers.</content>
 /// <remarks>
 /// The kernel tells us nothing of a read that its page cache answers, and brings up no access time itself (fs/fuse/inode.c sets S_NOATIME). What it does ask us for is the open. Who opens a file for reading only reads it: so
-/// where a read would bring up the access time, the open does. To have the kernel give up its pages at such an open would be exact, and read everything once more that was just written.
+/// where a read would bring up the access time, the open does, unless the kernel has no pages of the file and so will ask. To have the kernel give up its pages at such an open would be exact, and read everything once more that was just written.
 /// </remarks>
 internal sealed partial class VolumeFileSystem
 {
     private readonly AccessTimes _accessTimes;
+
+    /// <summary>Files of which the kernel may have pages: those that were read or written since it came to know them.</summary>
+    private readonly ConcurrentDictionary<NodeId, byte> _paged = new();
 
     private ValueTask<FuseResult<OpenReply>> OpenForReading(FuseContext context, OpenFlags flags)
     {
@@ -18,16 +22,27 @@ internal sealed partial class VolumeFileSystem
         if (inode.IsOfMount)
             return new(s_kept);
         var reply = _policy.IsTold ? OpenTold(context.Node) : _opened;
-        // Without its pages the kernel asks for what is read.
-        return (reply.Flags & OpenReplyFlags.KeepCache) != 0 && !flags.NoAccessTime && IsAccessDue(inode) ? MarkAccessed(reply, context) : new(reply);
+        return (reply.Flags & OpenReplyFlags.KeepCache) != 0 && !flags.NoAccessTime && _paged.ContainsKey(context.Node) && IsAccessDue(inode) ? MarkAccessed() : new(reply);
 
-        async ValueTask<FuseResult<OpenReply>> MarkAccessed(OpenReply opened, FuseContext caller)
+        ValueTask<FuseResult<OpenReply>> MarkAccessed()
         {
-            var marked = await _volume.ReadAsync(Translate.Inode(caller.Node), 0, Memory<byte>.Empty, Cancellation(caller));
-            if (marked.IsOk && Notifier is { } notifier && notifier.TryInvalidateInode(caller.Node, offset: -1))
-                await notifier.FlushAsync(Cancellation(caller));
+            var marking = _volume.ReadAsync(inode, 0, Memory<byte>.Empty, Cancellation(context));
+            return marking.IsCompletedSuccessfully ? new(Marked(marking.Result, context.Node, reply)) : Wait(marking, context.Node, reply);
+        }
+        async ValueTask<FuseResult<OpenReply>> Wait(ValueTask<FsResult<int>> marking, NodeId node, OpenReply opened) => Marked(await marking, node, opened);
+        OpenReply Marked(FsResult<int> marked, NodeId node, OpenReply opened)
+        {
+            if (marked.IsOk)
+                Notifier?.InvalidateAttributes(node);
             return opened;
         }
+    }
+
+    /// <summary>The kernel gets or has pages of a file.</summary>
+    private void NotePages(NodeId node)
+    {
+        if (_accessTimes != AccessTimes.Never && !_paged.ContainsKey(node))
+            _paged.TryAdd(node, 0);
     }
 
     /// <summary>Whether a read of a file would bring up its access time. What is not known at once of a file elsewhere is not worth a message, unless each read counts.</summary>

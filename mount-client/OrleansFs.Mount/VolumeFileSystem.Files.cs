@@ -73,11 +73,15 @@ internal sealed partial class VolumeFileSystem
         ? new CreateReply(Entry(attributes), new OpenReply(default, OpenReplyFlags.KeepCache))
         : Translate.Error(error);
 
-    public override ValueTask<FuseResult<int>> Read(FuseContext context, ReadRequest request, Memory<byte> destination) =>
-        Value(_volume.ReadAsync(Translate.Inode(context.Node), request.Offset, destination, Cancellation(context)));
+    public override ValueTask<FuseResult<int>> Read(FuseContext context, ReadRequest request, Memory<byte> destination)
+    {
+        NotePages(context.Node);
+        return Value(_volume.ReadAsync(Translate.Inode(context.Node), request.Offset, destination, Cancellation(context)));
+    }
 
     public override ValueTask<FuseResult<int>> Write(FuseContext context, WriteRequest request)
     {
+        NotePages(context.Node);
         var call = WriteToVolume(context, request);
         bool direct = request.Flags.Direct && (request.WriteFlags & Fuse.WriteFlags.Cache) == 0;
         return direct && Notifier is { } notifier ? PastTheCache(notifier, context.Node, request.Offset, request.Data.Length) : call;

@@ -55,6 +55,24 @@ internal sealed unsafe partial class NotificationQueue : FuseNotifier
     public override bool TryInvalidateInode(NodeId node, long offset = 0, long length = 0) =>
         TryEnqueue(FuseNotifyCode.FUSE_NOTIFY_INVAL_INODE, new NotifyInvalInodeOut { ino = node.Value, off = offset, len = length }, default, false);
 
+    [SkipLocalsInit]
+    public override bool InvalidateAttributes(NodeId node)
+    {
+        int length = OutHeader.Size + sizeof(NotifyInvalInodeOut);
+        byte* message = stackalloc byte[length];
+        var span = new Span<byte>(message, length);
+        MemoryMarshal.Write(span, new OutHeader { len = (uint)length, error = (int)FuseNotifyCode.FUSE_NOTIFY_INVAL_INODE });
+        MemoryMarshal.Write(span[OutHeader.Size..], new NotifyInvalInodeOut { ino = node.Value, off = -1 });
+        // Not past the end, after which the descriptor is closed.
+        lock (_gate)
+        {
+            if (_stopped)
+                return false;
+            Send(message, length);
+            return true;
+        }
+    }
+
     public override bool TryInvalidateEntry(NodeId parent, ReadOnlySpan<byte> name, bool expireOnly = false)
     {
         CheckName(name);
@@ -174,22 +192,26 @@ internal sealed unsafe partial class NotificationQueue : FuseNotifier
 
     private void Send(Item item)
     {
-        nint written;
         fixed (byte* message = item.Message)
-            written = Libc.Write(_fd, message, (nuint)item.Length);
+            Send(message, item.Length);
+    }
+
+    private void Send(byte* message, int length)
+    {
+        nint written = Libc.Write(_fd, message, (nuint)length);
         if (written >= 0)
         {
-            Volatile.Write(ref _sent, _sent + 1);
+            Interlocked.Increment(ref _sent);
             return;
         }
         Errno error = Libc.LastError;
         // ENOENT: the kernel does not know the node or the name, which is as good. ENOTEMPTY and EBUSY: a directory in use stays, as it must.
         if (error is Errno.ENOENT or Errno.ENOTEMPTY or Errno.EBUSY or Errno.ENOTDIR)
-            Volatile.Write(ref _sent, _sent + 1);
+            Interlocked.Increment(ref _sent);
         else if (error is Errno.ENODEV or Errno.ENOTCONN or Errno.ECONNABORTED)
             Stop();
         else
-            LogNotTaken(_logger, (FuseNotifyCode)Unsafe.ReadUnaligned<int>(in item.Message[4]), error);
+            LogNotTaken(_logger, (FuseNotifyCode)Unsafe.ReadUnaligned<int>(message + 4), error);
     }
 
     private void DropAll()
