@@ -102,7 +102,7 @@ public sealed class EvictionTests
         })));
         Assert.All(read, r => Assert.Equal(Content(0).AsSpan(5 * S, S).ToArray(), r));
         Assert.Equal(1, replica.Link.BlocksAskedFor - before);
-        Assert.Equal(1, LocalBlocks(master));
+        await EventuallyAsync(() => LocalBlocks(master) == 1);
     }
 
     [Fact]
