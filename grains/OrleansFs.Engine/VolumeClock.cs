@@ -23,6 +23,17 @@ internal sealed class VolumeClock(TimeProvider time, Timestamp floor)
         }
     }
 
+    /// <summary>As <see cref="Now"/>, and another time than one that was given before: a nanosecond later where the clock has not gone on.</summary>
+    public Timestamp NowAfter(Timestamp before)
+    {
+        var now = Now();
+        if (now != before)
+            return now;
+        now = new Timestamp(before.Nanoseconds + 1);
+        Advance(now);
+        return now;
+    }
+
     /// <summary>The present, or the latest time given so far where the wall clock is behind it.</summary>
     public Timestamp Now()
     {

@@ -142,7 +142,7 @@ internal sealed partial class FileData
             long allocated = Place(inode, content, at, data, spare);
             MarkDirty(inode, content);
             content.NoteWritten(at, data.Length);
-            SetSize(inode, Math.Max(attributes.Size, end), allocated);
+            SetSize(inode, Math.Max(attributes.Size, end), allocated, isFromPageCache: (flags & WriteFlags.FromPageCache) != 0);
             if (content.UncommittedBlocks > Limits.UncommittedBlocks)
                 SignalPressure();
             if (isRecord)

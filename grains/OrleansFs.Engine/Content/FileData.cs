@@ -119,12 +119,15 @@ internal sealed partial class FileData : IDisposable
         inode.Unpin();
     }
 
-    /// <summary>Sets what a change of content changes in stat(2). Call with the gate held.</summary>
-    private void SetSize(Inode inode, long size, long allocatedDelta)
+    /// <summary>
+    /// Sets what a change of content changes in stat(2). Call with the gate held. Each change has a time of its own, though the kernel's clock ticks in milliseconds: a kernel that keeps pages tells by size and modify time
+    /// alone whether they are as they were (fs/fuse/inode.c, auto_inval_data). What comes out of the page cache of the kernel that sets these times itself has that kernel's.
+    /// </summary>
+    private void SetSize(Inode inode, long size, long allocatedDelta, bool isFromPageCache = false)
     {
-        var now = _clock.Now();
         lock (inode)
         {
+            var now = isFromPageCache ? _clock.Now() : _clock.NowAfter(inode.Current.ModifyTime);
             inode.Current = inode.Current with
             {
                 Size = size,
