@@ -21,6 +21,9 @@ internal static class Limits
     /// <summary>From the deletion of files on a full disk until there is room again: a look a second, and a collection.</summary>
     public static readonly TimeSpan RoomAgain = TimeSpan.FromSeconds(30);
 
+    /// <summary>Between two looks at how much room there is: within it some of what was deleted is collected, while there is any.</summary>
+    public static readonly TimeSpan Collected = TimeSpan.FromMilliseconds(1500);
+
     /// <summary>From the failure of a disk until a program that works on the volume has been told.</summary>
     public static readonly TimeSpan Told = TimeSpan.FromSeconds(60);
 
