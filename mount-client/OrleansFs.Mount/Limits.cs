@@ -9,6 +9,9 @@ internal static class Limits
     /// <summary>How far the kernel reads ahead of a sequential reader, bytes: the four largest requests, so that two cores can work while one is being copied.</summary>
     internal const int ReadAhead = 4 << 20;
 
+    /// <summary>Files that are remembered to have pages in the kernel: some 70 bytes each.</summary>
+    internal const int PagedFiles = 131072;
+
     /// <summary>The unit of statfs(2)'s counts. A page, as every program expects that never looks at f_frsize.</summary>
     internal const uint SpaceUnit = 4096;
 

@@ -13,8 +13,10 @@ internal sealed partial class VolumeFileSystem
 {
     private readonly AccessTimes _accessTimes;
 
-    /// <summary>Files of which the kernel may have pages: those that were read or written since it came to know them.</summary>
+    /// <summary>Files of which the kernel may have pages: those that were read or written since it came to know them. Past <see cref="Limits.PagedFiles"/> all are forgotten, and an open of them marks nothing.</summary>
     private readonly ConcurrentDictionary<NodeId, byte> _paged = new();
+
+    private int _pagedFiles;
 
     private ValueTask<FuseResult<OpenReply>> OpenForReading(FuseContext context, OpenFlags flags)
     {
@@ -41,8 +43,17 @@ internal sealed partial class VolumeFileSystem
     /// <summary>The kernel gets or has pages of a file.</summary>
     private void NotePages(NodeId node)
     {
-        if (_accessTimes != AccessTimes.Never && !_paged.ContainsKey(node))
-            _paged.TryAdd(node, 0);
+        if (_accessTimes == AccessTimes.Never || _paged.ContainsKey(node) || !_paged.TryAdd(node, 0) || Interlocked.Increment(ref _pagedFiles) <= Limits.PagedFiles)
+            return;
+        _paged.Clear();
+        Volatile.Write(ref _pagedFiles, 0);
+    }
+
+    /// <summary>The kernel knows the file no more.</summary>
+    private void ForgetPages(NodeId node)
+    {
+        if (_paged.TryRemove(node, out _))
+            Interlocked.Decrement(ref _pagedFiles);
     }
 
     /// <summary>Whether a read of a file would bring up its access time. What is not known at once of a file elsewhere is not worth a message, unless each read counts.</summary>

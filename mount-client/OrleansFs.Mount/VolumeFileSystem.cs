@@ -77,7 +77,6 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
 
     public override ValueTask Destroy()
     {
-        _paged.Clear();
         _known.Clear(node => _volume.Forget(Translate.Inode(node)));
         return ValueTask.CompletedTask;
     }
@@ -89,7 +88,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
             if (!_known.Forget(forget.Node, forget.Lookups))
                 continue;
             _fresh.TryRemove(forget.Node, out _);
-            _paged.TryRemove(forget.Node, out _);
+            ForgetPages(forget.Node);
             _outdated.TryRemove(forget.Node, out _);
             _volume.Forget(Translate.Inode(forget.Node));
         }
