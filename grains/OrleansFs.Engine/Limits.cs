@@ -201,11 +201,14 @@ internal static class Limits
     /// <summary>Free bytes below which the disk is asked each time, which takes a microsecond: more than any disk takes in <see cref="DiskProbe"/>.</summary>
     public const long DiskProbeAlways = 1L << 30;
 
-    /// <summary>Bytes that a block may take on the disk beside its content: the ends of its last cluster, its folders and their inodes.</summary>
-    public const long BlockOverhead = 16 << 10;
+    /// <summary>The files of deleted blocks take one part in so many of what is free on the disk, at most.</summary>
+    public const int RecycledShare = 8;
 
-    /// <summary>Inodes that a block may take on the disk: its file and two folders.</summary>
-    public const int BlockInodes = 3;
+    /// <summary>Bytes that a block may take on the disk beside its content: the ends of its last cluster, its name and its inode.</summary>
+    public const long BlockOverhead = 8 << 10;
+
+    /// <summary>Inodes that a block takes on the disk: its file.</summary>
+    public const int BlockInodes = 1;
 
     /// <summary>Inodes that are kept free on the disk: the databases' logs, unfinished files, and whatever else runs there.</summary>
     public const int InodeReserve = 256;

@@ -14,11 +14,18 @@ public sealed partial class VolumeCopy
     public async Task<CollectionReport> CollectAsync(TimeSpan grace, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation)
     {
         if (Role == VolumeRole.Master)
-            return await _collector.CollectAsync(grace, sweep: true, dryRun, progress, cancellation);
+        {
+            var collected = await _collector.CollectAsync(grace, sweep: true, dryRun, progress, cancellation);
+            // Who asks for it wants to see the room.
+            if (!dryRun)
+                _blocks.Files.DropRecycled();
+            return collected;
+        }
         // A replica's rows go when its master's go.
         if (dryRun)
             return default;
         var (files, bytes) = await Task.Run(() => ReplicaBlocks.Sweep(grace > Limits.TemporaryAge ? grace : Limits.TemporaryAge, cancellation), cancellation);
+        _blocks.Files.DropRecycled();
         return new CollectionReport(0, files, bytes);
     }
 
@@ -45,6 +52,7 @@ public sealed partial class VolumeCopy
         }
         finally
         {
+            _blocks.Files.DropRecycled();
             _space.Forget();
             _makingRoom.Release();
         }

@@ -58,7 +58,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _time = time;
         _logger = loggers.CreateLogger<VolumeCopy>();
         _pool = new PagePool(options.Memory);
-        _space = new SpaceGuard(folder.Path, time, _pool, BlockSize);
+        _space = new SpaceGuard(folder.Path, time, _pool, BlockSize) { Spare = () => blocks.Files.RecycledBytes, Scarce = () => blocks.Files.DropRecycled() };
         _committer = new Committer(metadata, blocks, time, loggers.CreateLogger<Committer>());
         var sealer = new Sealer(metadata, blocks, Locks, Pending, _space, BlockSize);
         _files = new FileData(metadata, blocks, sealer, _committer, _pool, _space, time, BlockSize, loggers.CreateLogger<FileData>())
@@ -84,6 +84,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _cache = new CacheBound(bytes, metadata, Pending, _pool);
             _evictor = new Evictor(this, _cache, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
         }
+        blocks.Files.RecycledRoom = RecycledRoom;
         _files.Named = NoteNamed;
         _verification = new BlockVerification(this, options.VerifyEvery, time, loggers.CreateLogger<BlockVerification>());
         blocks.Unreadable = _verification.NoteDamaged;
@@ -110,6 +111,14 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     public bool ReadOnly => _options.ReadOnly || _metadata.Volume is { Role: VolumeRole.Replica } or { Fence: not null };
 
     public string DataFolder => _folder.Path;
+
+    /// <summary>What the files of deleted blocks may take on the disk, bytes: nothing of a disk that has little room, and of the cache what blocks leave of it.</summary>
+    private long RecycledRoom()
+    {
+        var space = _space.Space;
+        long disk = space.FreeBytes < Limits.DiskProbeAlways ? 0 : space.FreeBytes / Limits.RecycledShare;
+        return _cache is null ? disk : Math.Min(disk, Math.Max(0, _cache.Bytes - _cache.Used));
+    }
 
     private BlockLocks Locks { get; } = new();
 

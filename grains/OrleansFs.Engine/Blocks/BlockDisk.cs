@@ -7,23 +7,8 @@ namespace OrleansFs.Engine.Blocks;
 /// <remarks>Syncs are made by one thread at a time.</remarks>
 internal class BlockDisk(int root)
 {
-    /// <summary>Folders made in this run whose entries in their parents are not known to be on disk, a bit each: 8 KiB for the second level. Set before a folder is made, so that no block that is in one is synced without.</summary>
-    private readonly ulong[] _newFolders = new ulong[BlockNames.Root / 64];
-
-    /// <summary>Told by whoever is about to make a folder.</summary>
-    public void NoteNewFolder(int folder) => Interlocked.Or(ref _newFolders[folder >> 6], 1UL << (folder & 63));
-
     /// <summary>Brings a round's files and names to disk.</summary>
-    public SyncResult Sync(BlockSync.Round round)
-    {
-        var result = round.WholeFileSystem ? new SyncResult(SyncFileSystem(), "syncfs") : SyncOneByOne(round);
-        if (result.Error == Errno.None)
-        {
-            foreach (var block in round.Blocks)
-                ClearNew(BlockNames.FolderOf(block.Hash));
-        }
-        return result;
-    }
+    public SyncResult Sync(BlockSync.Round round) => round.WholeFileSystem ? new SyncResult(SyncFileSystem(), "syncfs") : SyncOneByOne(round);
 
     /// <summary>Gives back the pages of large blocks that are on disk now, for as long as there is nothing better to do. A file that has gone meanwhile is none to care for.</summary>
     public void DropPages(BlockSync.Round round, Func<bool> isIdle)
@@ -49,8 +34,6 @@ internal class BlockDisk(int root)
 
     protected virtual Errno SyncFolder(int folder)
     {
-        if (folder == BlockNames.Root)
-            return LinuxFile.Sync(root);
         Span<byte> path = stackalloc byte[BlockNames.MaxPath];
         int fd = LinuxFile.Open(root, BlockNames.Folder(folder, path), LinuxFile.O_RDONLY | LinuxFile.O_DIRECTORY);
         if (fd < 0)
@@ -70,36 +53,12 @@ internal class BlockDisk(int root)
             if (error != Errno.None)
                 return new SyncResult(error, "fdatasync");
         }
-        foreach (int folder in Folders(round))
+        foreach (int folder in round.Blocks.Select(b => BlockNames.FolderOf(b.Hash)).Distinct())
         {
             var error = SyncFolder(folder);
             if (error != Errno.None)
                 return new SyncResult(error, "fsync of a folder");
         }
         return SyncResult.Ok;
-    }
-
-    /// <summary>Folders in which names changed: those of the files, and the parents of those that are new.</summary>
-    private HashSet<int> Folders(BlockSync.Round round)
-    {
-        var folders = new HashSet<int>();
-        foreach (var block in round.Blocks)
-        {
-            int folder = BlockNames.FolderOf(block.Hash);
-            folders.Add(folder);
-            if (!IsNew(folder))
-                continue;
-            folders.Add(BlockNames.Parent(folder));
-            folders.Add(BlockNames.Root);
-        }
-        return folders;
-    }
-
-    private bool IsNew(int folder) => (Volatile.Read(ref _newFolders[folder >> 6]) >> (folder & 63) & 1) != 0;
-
-    private void ClearNew(int folder)
-    {
-        if (IsNew(folder))
-            Interlocked.And(ref _newFolders[folder >> 6], ~(1UL << (folder & 63)));
     }
 }

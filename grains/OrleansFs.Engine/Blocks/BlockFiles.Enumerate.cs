@@ -9,7 +9,7 @@ internal sealed partial class BlockFiles
     /// <summary>Folder under the data folder for files that hold a block's name and not its content.</summary>
     public const string LostFolder = "lost+blocks";
 
-    /// <summary>Everything in the block folders, in no order, as it is met: files that come or go meanwhile may be missed.</summary>
+    /// <summary>Everything in the block folders, in no order, as it is met: files that come or go meanwhile may be missed. Not what waits to be recycled, which is nobody's.</summary>
     /// <exception cref="IOException">A folder cannot be read.</exception>
     public IEnumerable<BlockEntry> Enumerate()
     {
@@ -17,13 +17,20 @@ internal sealed partial class BlockFiles
         {
             if (first.IsFolder && first.Name == BlockNames.Temporary)
             {
-                foreach (var entry in List(first.Path))
+                foreach (var entry in ListUnfinished())
                     yield return entry.As(BlockEntryKind.Temporary);
+            }
+            else if (first.IsFolder && first.Name == BlockNames.Free)
+            {
+                continue;
             }
             else if (first.IsFolder && BlockNames.TryParseFolder(first.Name, out byte firstByte))
             {
-                foreach (var entry in EnumerateFirstLevel(first.Path, firstByte))
-                    yield return entry;
+                foreach (var file in List(first.Path))
+                {
+                    bool belongs = file.IsFile && BlockNames.TryParseFile(file.Name, out var hash) && hash.FirstByte == firstByte;
+                    yield return file.As(belongs ? BlockEntryKind.Block : BlockEntryKind.Stray);
+                }
             }
             else
             {
@@ -37,7 +44,7 @@ internal sealed partial class BlockFiles
     {
         var before = Timestamp.From(_time.GetUtcNow() - age);
         int deleted = 0;
-        foreach (var entry in List($"blocks/{BlockNames.Temporary}").ToList())
+        foreach (var entry in ListUnfinished().ToList())
         {
             if (entry.ModifyTime <= before || age == TimeSpan.Zero)
                 deleted += DeleteStray(entry.As(BlockEntryKind.Temporary)) ? 1 : 0;
@@ -74,7 +81,7 @@ internal sealed partial class BlockFiles
         if (made != Errno.None)
             throw new BlockStoreException(made, $"{LostFolder} cannot be made");
         string text = hash.ToString();
-        string from = Path.Combine(_dataFolder, "blocks", text[..2], text[2..4], text);
+        string from = Path.Combine(_dataFolder, "blocks", text[..2], text);
         for (int n = 0; ; n++)
         {
             string name = $"{LostFolder}/{text}{(n == 0 ? "" : $".{n}")}";
@@ -99,21 +106,24 @@ internal sealed partial class BlockFiles
         }
     }
 
-    private IEnumerable<BlockEntry> EnumerateFirstLevel(string folder, byte firstByte)
+    private IEnumerable<Listed> ListUnfinished()
     {
-        foreach (var second in List(folder))
+        foreach (var entry in List($"blocks/{BlockNames.Temporary}"))
         {
-            if (!second.IsFolder || !BlockNames.TryParseFolder(second.Name, out byte secondByte))
+            if (!entry.IsFolder || !BlockNames.TryParseFolder(entry.Name, out _))
             {
-                yield return second.As(BlockEntryKind.Stray);
+                yield return entry;
                 continue;
             }
-            foreach (var file in List(second.Path))
-            {
-                bool belongs = file.IsFile && BlockNames.TryParseFile(file.Name, out var hash) && hash.FirstByte == firstByte && hash.SecondByte == secondByte;
-                yield return belongs ? file.As(BlockEntryKind.Block) : file.As(BlockEntryKind.Stray);
-            }
+            foreach (var file in List(entry.Path))
+                yield return file;
         }
+    }
+
+    private void DeleteRecycled()
+    {
+        foreach (var entry in List($"blocks/{BlockNames.Free}").ToList())
+            DeleteStray(entry.As(BlockEntryKind.Temporary));
     }
 
     private FileSystemEnumerable<Listed> List(string folder) =>

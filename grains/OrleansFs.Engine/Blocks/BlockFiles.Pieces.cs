@@ -18,7 +18,7 @@ internal sealed partial class BlockFiles
     /// <returns>The outcome. <see cref="PartRead.NotInParts"/> also where anything is amiss: to read the block whole tells what.</returns>
     public PartRead ReadPart(BlockHash hash, int offset, Span<byte> destination, bool now)
     {
-        if (Open(hash, now, out _, out var error) is not { } open)
+        if (Open(hash, now, out var error) is not { } open)
             return now && error == Errno.EAGAIN ? PartRead.MustWait : PartRead.NotInParts;
         try
         {
@@ -45,14 +45,12 @@ internal sealed partial class BlockFiles
     /// <summary>The file of a block, for the caller to give back; null where it cannot be opened.</summary>
     /// <param name="hash">The block.</param>
     /// <param name="now">Only where it needs no wait for the disk.</param>
-    /// <param name="wasKept">It was open before: what is under that name may be another file by now.</param>
     /// <param name="error">Why not; EAGAIN where it needs a wait.</param>
-    private OpenBlock? Open(BlockHash hash, bool now, out bool wasKept, out Errno error)
+    private OpenBlock? Open(BlockHash hash, bool now, out Errno error)
     {
         error = Errno.None;
         var open = _open.Get(hash);
-        wasKept = open.IsOpen;
-        if (wasKept)
+        if (open.IsOpen)
             return open;
         int fd = OpenBlock(hash, now);
         if (fd < 0 && LinuxFile.LastError == Errno.EMFILE)

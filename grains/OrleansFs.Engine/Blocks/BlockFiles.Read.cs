@@ -29,40 +29,44 @@ internal sealed partial class BlockFiles
 
     private BlockReadResult? Read(BlockHash hash, Span<byte> destination, bool now)
     {
-        // Smaller ones are mostly read once, and would drive out what is read in parts.
-        if (destination.Length < BlockFormat.MinPieced)
+        for (var opened = new Opened(this); ;)
         {
-            int fd = OpenBlock(hash, now);
-            if (fd < 0)
-                return now && LinuxFile.LastError == Errno.EAGAIN ? null : Refused(LinuxFile.LastError);
-            try
-            {
-                return Read(hash, fd, destination, now);
-            }
-            finally
-            {
-                LinuxFile.Close(fd);
-            }
-        }
-        for (bool again = false; ; again = true)
-        {
-            if (Open(hash, now, out bool wasKept, out var error) is not { } open)
-                return now && error == Errno.EAGAIN ? null : Refused(error);
-            BlockReadResult? read;
-            try
-            {
-                read = Read(hash, open.Descriptor, destination, now);
-            }
-            finally
-            {
-                _open.GiveBack(open);
-            }
-            if (read is not { IsOk: false })
+            // Smaller ones are mostly read once, and would drive out what is read in parts.
+            var read = destination.Length < BlockFormat.MinPieced ? ReadOnce(hash, destination, now) : ReadKept(hash, destination, now);
+            if (read is not { Status: BlockReadStatus.Corrupt or BlockReadStatus.Unreadable })
                 return read;
             _open.Forget(hash);
-            // What is under that name may be another file by now.
-            if (!wasKept || again)
+            if (!opened.MayBeAnother())
                 return read;
+        }
+    }
+
+    private BlockReadResult? ReadOnce(BlockHash hash, Span<byte> destination, bool now)
+    {
+        int fd = OpenBlock(hash, now);
+        if (fd < 0)
+            return now && LinuxFile.LastError == Errno.EAGAIN ? null : Refused(LinuxFile.LastError);
+        try
+        {
+            return Read(hash, fd, destination, now);
+        }
+        finally
+        {
+            LinuxFile.Close(fd);
+        }
+    }
+
+    private BlockReadResult? ReadKept(BlockHash hash, Span<byte> destination, bool now)
+    {
+        if (Open(hash, now, out var error) is not { } open)
+            return now && error == Errno.EAGAIN ? null : Refused(error);
+        try
+        {
+            return Read(hash, open.Descriptor, destination, now);
+        }
+        finally
+        {
+            _open.GiveBack(open);
         }
     }
 
@@ -129,6 +133,16 @@ internal sealed partial class BlockFiles
     }
 
     private BlockReadResult InspectFile(BlockHash hash)
+    {
+        for (var opened = new Opened(this); ;)
+        {
+            var inspected = InspectOpened(hash);
+            if (inspected.Status != BlockReadStatus.Corrupt || !opened.MayBeAnother())
+                return inspected;
+        }
+    }
+
+    private BlockReadResult InspectOpened(BlockHash hash)
     {
         int fd = OpenBlock(hash);
         if (fd < 0)
@@ -204,4 +218,22 @@ internal sealed partial class BlockFiles
     }
 
     private int Open(ReadOnlySpan<byte> path, int flags, bool now) => now ? LinuxFile.OpenCached(_root, path, flags) : LinuxFile.Open(_root, path, flags);
+
+    /// <summary>Tells whether what is not the block that its name says is one that was removed, and written over, after it was opened: then the name is to be looked up again.</summary>
+    private struct Opened(BlockFiles files)
+    {
+        private ulong _taken = files._recycled.Taken;
+        private bool _wasAgain;
+        private int _left = BlockLimits.LooksAgain;
+
+        /// <summary>What is found is not to be believed yet.</summary>
+        public bool MayBeAnother()
+        {
+            ulong taken = files._recycled.Taken;
+            // A descriptor that was kept may be older than this read.
+            bool may = !_wasAgain || taken != _taken;
+            (_taken, _wasAgain) = (taken, true);
+            return may && _left-- > 0;
+        }
+    }
 }

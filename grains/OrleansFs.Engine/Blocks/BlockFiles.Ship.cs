@@ -10,6 +10,16 @@ internal sealed partial class BlockFiles
     /// <summary>Reads the payload of a block as it is stored, and checks it. The block is set where the result is Ok.</summary>
     public BlockReadResult ReadStored(BlockHash hash, out ShippedBlock block)
     {
+        for (var opened = new Opened(this); ;)
+        {
+            var read = ReadOpened(hash, out block);
+            if (read.Status != BlockReadStatus.Corrupt || !opened.MayBeAnother())
+                return read;
+        }
+    }
+
+    private BlockReadResult ReadOpened(BlockHash hash, out ShippedBlock block)
+    {
         block = default;
         int fd = OpenBlock(hash);
         if (fd < 0)

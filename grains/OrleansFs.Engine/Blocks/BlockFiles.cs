@@ -5,12 +5,13 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Blocks;
 
-/// <summary>The block files of one copy: <c>blocks/ab/cd/&lt;64 hex&gt;</c> under the data folder. Thread-safe.</summary>
+/// <summary>The block files of one copy: <c>blocks/ab/&lt;64 hex&gt;</c> under the data folder. Thread-safe.</summary>
 /// <remarks>
 /// Invariants:
 /// 1. A name that is a hash never holds a torn block while this machine keeps its power: a file gets its name by rename(2) when it is complete. After a loss of power it may hold one that was not synced;
 ///    nothing durable refers to that, and its checksum finds it.
-/// 2. A file is never changed once it has its name; it is replaced or removed.
+/// 2. A file is never changed while it has its name; it is replaced or removed. One that was removed may be written over (<see cref="RecycledFiles"/>): who opened it before finds that its checksum does not match, and
+/// looks the name up again before he believes that a block is corrupt.
 /// 3. Every descriptor opened here is closed on every path; besides the one of the folder and those of calls under way, <see cref="BlockLimits.SyncOneByOne"/> and <see cref="BlockLimits.OpenBlocks"/> are open.
 /// 4. Who writes and deletes the same hash at the same time must keep them apart himself (<see cref="BlockLocks"/>); readers need nothing: they see a whole file or none.
 /// </remarks>
@@ -22,6 +23,7 @@ internal sealed partial class BlockFiles : IDisposable
     private readonly int _root;
     private readonly BlockDisk _disk;
     private readonly BlockSync _sync;
+    private readonly RecycledFiles _recycled;
     private ulong _unfinished;
     private int _disposed;
 
@@ -36,10 +38,21 @@ internal sealed partial class BlockFiles : IDisposable
         _logger = logger;
         _disk = disk;
         _sync = new BlockSync(disk, Rewrite, logger);
+        _recycled = new RecycledFiles(root, time);
     }
 
     /// <summary>Blocks that can be read here although they have no file; null where there can be none.</summary>
     public IComposedBlocks? Composed { get; set; }
+
+    /// <summary>What the files of deleted blocks may take on the disk now, bytes; null where nobody else has a claim on it.</summary>
+    public Func<long>? RecycledRoom
+    {
+        get => _recycled.Room;
+        set => _recycled.Room = value;
+    }
+
+    /// <summary>What the files of deleted blocks take on the disk, bytes: it is there for whoever asks <see cref="DropRecycled"/>.</summary>
+    public long RecycledBytes => _recycled.Bytes;
 
     /// <summary>Sequence of the newest write. Waiting for it covers everything written so far, also what others wrote. 0 before the first write of this run.</summary>
     public long LastSequence => _sync.LastSequence;
@@ -68,11 +81,10 @@ internal sealed partial class BlockFiles : IDisposable
             throw new BlockStoreException(LinuxFile.LastError, $"{blocks} cannot be opened");
         try
         {
-            made = LinuxFile.MakeFolder(root, "tmp\0"u8);
-            if (made is not (Errno.None or Errno.EEXIST))
-                throw new BlockStoreException(made, $"{blocks}/tmp cannot be made");
+            BlockFolders.Make(blocks, root, logger);
             var files = new BlockFiles(dataFolder, root, disk?.Invoke(root) ?? new BlockDisk(root), time, logger);
             root = -1;
+            files.DeleteRecycled();
             int left = keepTemporaries ? 0 : files.DeleteTemporaries(TimeSpan.Zero);
             if (left > 0)
                 logger.LogInformation("deleted {Count} unfinished block files of an earlier run", left);
@@ -114,10 +126,10 @@ internal sealed partial class BlockFiles : IDisposable
     /// <summary>Bytes the file takes, as the disk counts them (st_blocks); null where there is none.</summary>
     public long? DiskBytes(BlockHash hash)
     {
-        var error = LinuxFile.Stat(_root, BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]), out _, out long bytes);
+        var error = LinuxFile.Stat(_root, BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]), out var file);
         return error switch
         {
-            Errno.None => bytes,
+            Errno.None => file.DiskBytes,
             Errno.ENOENT => null,
             _ => throw new BlockStoreException(error, $"block {hash} cannot be looked up"),
         };
@@ -126,7 +138,8 @@ internal sealed partial class BlockFiles : IDisposable
     /// <summary>Removes the file. False where there was none. Its folder stays.</summary>
     public bool Delete(BlockHash hash)
     {
-        var error = LinuxFile.Unlink(_root, BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]));
+        var name = BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]);
+        var error = _recycled.TryKeep(name) ? Errno.None : LinuxFile.Unlink(_root, name);
         if (error is not (Errno.None or Errno.ENOENT))
             throw new BlockStoreException(error, $"block {hash} cannot be deleted");
         _open.Forget(hash);
@@ -134,12 +147,17 @@ internal sealed partial class BlockFiles : IDisposable
         return error == Errno.None;
     }
 
+    /// <summary>Gives the disk back what the files of deleted blocks take on it.</summary>
+    /// <returns>False where they took nothing.</returns>
+    public bool DropRecycled() => _recycled.Clear();
+
     /// <summary>Closes all descriptors. Does not sync. Nothing else may be called at the same time or after.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         _sync.Dispose();
+        _recycled.Dispose();
         _open.Clear();
         LinuxFile.Close(_root);
     }
@@ -152,53 +170,65 @@ internal sealed partial class BlockFiles : IDisposable
         return Put(hash, codec, content.Length, payload);
     }
 
-    [SkipLocalsInit]
     private StoredBlock Put(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload)
     {
+        var error = TryPut(hash, codec, length, payload, out var stored);
+        if (error is Errno.ENOSPC or Errno.EDQUOT && _recycled.Clear())
+            error = TryPut(hash, codec, length, payload, out stored);
+        return error == Errno.None ? stored : throw new BlockStoreException(error, $"block {hash} cannot be stored");
+    }
+
+    [SkipLocalsInit]
+    private Errno TryPut(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload, out StoredBlock block)
+    {
+        block = default;
         var head = BlockFormat.HeadOf(hash, codec, length, payload, stackalloc byte[BlockFormat.HeadBytes]);
-        var temporary = BlockNames.Unfinished(hash, Interlocked.Increment(ref _unfinished), stackalloc byte[BlockNames.MaxPath]);
-        int fd = LinuxFile.Open(_root, temporary, LinuxFile.O_WRONLY | LinuxFile.O_CREAT | LinuxFile.O_EXCL, 0x180 /* 0600 */);
+        Span<byte> path = stackalloc byte[BlockNames.MaxPath];
+        int fd = _recycled.TryTake(head.Length + payload.Length, path, out var unnamed);
         if (fd < 0)
-            throw new BlockStoreException(LinuxFile.LastError, $"block {hash} cannot be stored");
+            fd = OpenUnfinished(hash, path, out unnamed);
+        if (fd < 0)
+            return LinuxFile.LastError;
         var error = LinuxFile.WriteAll(fd, head, payload);
         if (error == Errno.None)
-            error = GiveName(hash, temporary);
+            error = GiveName(hash, unnamed);
         _open.Forget(hash);
         if (error != Errno.None)
         {
             LinuxFile.Close(fd);
-            _ = LinuxFile.Unlink(_root, temporary);
-            throw new BlockStoreException(error, $"block {hash} cannot be stored");
+            _ = LinuxFile.Unlink(_root, unnamed);
+            return error;
         }
         if (payload.Length >= BlockLimits.EarlyWriteBack)
             LinuxFile.BeginWriteBack(fd);
         int stored = BlockFormat.DiskBytes(head.Length + payload.Length);
-        return new StoredBlock(length, stored, codec, _sync.Add(hash, payload.Length, fd));
+        block = new StoredBlock(length, stored, codec, _sync.Add(hash, payload.Length, fd));
+        return Errno.None;
     }
 
-    /// <summary>Renames an unfinished file to its hash. The folders are made when the name finds none: that costs nothing where they are there, and needs no memory of which are.</summary>
-    private Errno GiveName(BlockHash hash, ReadOnlySpan<byte> temporary)
+    private int OpenUnfinished(BlockHash hash, Span<byte> path, out ReadOnlySpan<byte> name)
+    {
+        const int flags = LinuxFile.O_WRONLY | LinuxFile.O_CREAT | LinuxFile.O_EXCL;
+        ulong number = Interlocked.Increment(ref _unfinished);
+        name = BlockNames.Unfinished(hash, number, path);
+        int fd = LinuxFile.Open(_root, name, flags, 0x180 /* 0600 */);
+        if (fd >= 0 || LinuxFile.LastError != Errno.ENOENT)
+            return fd;
+        BlockFolders.Restore(_root);
+        return LinuxFile.Open(_root, name, flags, 0x180 /* 0600 */);
+    }
+
+    /// <summary>Renames an unfinished file to its hash. Somebody may have deleted an empty folder.</summary>
+    private Errno GiveName(BlockHash hash, ReadOnlySpan<byte> unnamed)
     {
         var name = BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]);
-        var error = LinuxFile.Rename(_root, temporary, name);
+        var error = LinuxFile.Rename(_root, unnamed, name);
         if (error != Errno.ENOENT)
             return error;
-        int second = BlockNames.FolderOf(hash);
-        error = MakeFolder(second);
-        if (error == Errno.ENOENT)
-        {
-            error = MakeFolder(BlockNames.Parent(second));
-            if (error == Errno.None)
-                error = MakeFolder(second);
-        }
-        return error == Errno.None ? LinuxFile.Rename(_root, temporary, name) : error;
-    }
-
-    private Errno MakeFolder(int folder)
-    {
-        _disk.NoteNewFolder(folder);
-        var error = LinuxFile.MakeFolder(_root, BlockNames.Folder(folder, stackalloc byte[BlockNames.MaxPath]));
-        return error == Errno.EEXIST ? Errno.None : error;
+        BlockFolders.Restore(_root);
+        // After the folder was made and before the block is there to be synced: no sync of it does without the folder.
+        _sync.RequireWhole();
+        return LinuxFile.Rename(_root, unnamed, name);
     }
 
     /// <summary>Stores a suspect block again with the content that can still be read of it.</summary>

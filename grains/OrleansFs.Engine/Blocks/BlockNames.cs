@@ -3,57 +3,71 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Blocks;
 
-/// <summary>The names under <c>blocks</c>, as NUL-terminated bytes for system calls: <c>ab/cd/&lt;64 hex&gt;</c> and <c>tmp/&lt;64 hex&gt;.&lt;number&gt;</c>, all in lower case.</summary>
-/// <remarks>A folder has a number: the first level its byte, the second <c>256 + first * 256 + second</c>; the folder <c>blocks</c> itself is <see cref="Root"/>.</remarks>
+/// <summary>The names under <c>blocks</c>, as NUL-terminated bytes for system calls: <c>ab/&lt;64 hex&gt;</c>, <c>tmp/cd/&lt;64 hex&gt;.&lt;number&gt;</c> and <c>free/&lt;number&gt;</c>, all in lower case.</summary>
+/// <remarks>A folder of blocks has a number: the byte that it is named by.</remarks>
 internal static class BlockNames
 {
     /// <summary>Folder of unfinished files.</summary>
     public const string Temporary = "tmp";
 
-    /// <summary>Number of the folder <c>blocks</c>.</summary>
-    public const int Root = 256 + 65536;
+    /// <summary>Folder of <see cref="RecycledFiles"/>.</summary>
+    public const string Free = "free";
 
-    /// <summary>Bytes of the longest path: <c>tmp/</c>, a hash, a dot, a number of 64 bits in hexadecimal, NUL.</summary>
-    public const int MaxPath = 4 + 2 * BlockHash.Size + 1 + 16 + 1;
+    /// <summary>Folders of blocks.</summary>
+    public const int Folders = 256;
+
+    /// <summary>Bytes of the longest path: <c>tmp/cd/</c>, a hash, a dot, a number of 64 bits in hexadecimal, NUL.</summary>
+    public const int MaxPath = 7 + 2 * BlockHash.Size + 1 + 16 + 1;
+
+    /// <summary>Unfinished files in a row that are made in one folder.</summary>
+    private const int TogetherBits = 6;
 
     private static readonly System.Buffers.SearchValues<char> s_lowerHex = System.Buffers.SearchValues.Create("0123456789abcdef");
 
-    public static int FolderOf(BlockHash hash) => 256 + hash.FirstByte * 256 + hash.SecondByte;
+    public static int FolderOf(BlockHash hash) => hash.FirstByte;
 
-    public static int Parent(int folder) => folder < 256 ? Root : (folder - 256) >> 8;
-
-    /// <summary>Writes <c>ab/cd/&lt;64 hex&gt;</c>.</summary>
+    /// <summary>Writes <c>ab/&lt;64 hex&gt;</c>.</summary>
     public static ReadOnlySpan<byte> File(BlockHash hash, Span<byte> path)
     {
-        WriteHash(hash, path[6..]);
-        path[6..8].CopyTo(path);
+        WriteHash(hash, path[3..]);
+        path[3..5].CopyTo(path);
         path[2] = (byte)'/';
-        path[8..10].CopyTo(path[3..]);
-        path[5] = (byte)'/';
-        return Ended(path, 6 + 2 * BlockHash.Size);
+        return Ended(path, 3 + 2 * BlockHash.Size);
     }
 
-    /// <summary>Writes <c>tmp/&lt;64 hex&gt;.&lt;number&gt;</c>.</summary>
+    /// <summary>Writes <c>tmp/cd/&lt;64 hex&gt;.&lt;number&gt;</c>: one folder for a run of files, so that they lie together on the disk.</summary>
     public static ReadOnlySpan<byte> Unfinished(BlockHash hash, ulong number, Span<byte> path)
     {
-        "tmp/"u8.CopyTo(path);
-        WriteHash(hash, path[4..]);
-        path[4 + 2 * BlockHash.Size] = (byte)'.';
-        Utf8Formatter.TryFormat(number, path[(5 + 2 * BlockHash.Size)..], out int digits, new System.Buffers.StandardFormat('x'));
-        return Ended(path, 5 + 2 * BlockHash.Size + digits);
+        UnfinishedFolder((byte)(number >> TogetherBits), path);
+        path[6] = (byte)'/';
+        WriteHash(hash, path[7..]);
+        path[7 + 2 * BlockHash.Size] = (byte)'.';
+        Utf8Formatter.TryFormat(number, path[(8 + 2 * BlockHash.Size)..], out int digits, new System.Buffers.StandardFormat('x'));
+        return Ended(path, 8 + 2 * BlockHash.Size + digits);
     }
 
-    /// <summary>Writes <c>ab</c> or <c>ab/cd</c>.</summary>
-    public static ReadOnlySpan<byte> Folder(int folder, Span<byte> path)
+    /// <summary>Writes <c>tmp/cd</c>.</summary>
+    public static ReadOnlySpan<byte> UnfinishedFolder(byte folder, Span<byte> path)
     {
-        if (folder < 256)
-            return Ended(path, WriteByte((byte)folder, path));
-        int n = WriteByte((byte)((folder - 256) >> 8), path);
-        path[n++] = (byte)'/';
-        return Ended(path, n + WriteByte((byte)folder, path[n..]));
+        "tmp/"u8.CopyTo(path);
+        return Ended(path, 4 + WriteByte(folder, path[4..]));
     }
 
-    /// <summary>Reads the name of a folder of either level.</summary>
+    /// <summary>Writes <c>free/&lt;number&gt;</c>.</summary>
+    public static ReadOnlySpan<byte> Recycled(ulong number, Span<byte> path)
+    {
+        "free/"u8.CopyTo(path);
+        Utf8Formatter.TryFormat(number, path[5..], out int digits, new System.Buffers.StandardFormat('x'));
+        return Ended(path, 5 + digits);
+    }
+
+    /// <summary>Writes the name of a folder beside those of blocks.</summary>
+    public static ReadOnlySpan<byte> Top(string name, Span<byte> path) => Ended(path, System.Text.Encoding.ASCII.GetBytes(name, path));
+
+    /// <summary>Writes <c>ab</c>.</summary>
+    public static ReadOnlySpan<byte> Folder(int folder, Span<byte> path) => Ended(path, WriteByte((byte)folder, path));
+
+    /// <summary>Reads the name of a folder of blocks, or of unfinished files.</summary>
     public static bool TryParseFolder(ReadOnlySpan<char> name, out byte value)
     {
         value = 0;

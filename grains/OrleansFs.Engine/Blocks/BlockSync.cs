@@ -15,7 +15,7 @@ namespace OrleansFs.Engine.Blocks;
 /// 2. Each write is either in <see cref="_unsynced"/>, in the running round, synced, or superseded by a suspect entry of its hash.
 /// 3. A descriptor is kept open only for the newest few writes, so that a round of few can sync each through the descriptor that wrote it, which is the one that gets to hear of an error. A
 ///    descriptor closed before its sync is closed for good: that round syncs the file system through a descriptor open all along, which hears of every error since.
-/// 4. The first round of a run, which finds folders that an earlier run may not have synced, and the round after a failure sync the whole file system.
+/// 4. The first round of a run, which finds folders that an earlier run may not have synced, the round after a folder was made, and the one after a failure sync the whole file system.
 /// Before each round the suspects are read back, checked by SHA-256 and written anew, so that a passing fault heals by itself. A waiter hears of the failure of the round that it waited for in any case.
 /// Locks: <see cref="_gate"/> guards all state; nothing is called while it is held.
 /// </remarks>
@@ -81,6 +81,13 @@ internal sealed class BlockSync : IDisposable
         if (surplus >= 0)
             LinuxFile.Close(surplus);
         return sequence;
+    }
+
+    /// <summary>The next round syncs the whole file system: a folder is about to be made.</summary>
+    public void RequireWhole()
+    {
+        lock (_gate)
+            _wholeFileSystem = true;
     }
 
     /// <summary>A block's name was removed: nothing is to be made durable of it any more.</summary>
@@ -195,6 +202,7 @@ internal sealed class BlockSync : IDisposable
                 round = _next!;
                 _next = null;
                 round.Take(_last, _unsynced, _open, _wholeFileSystem);
+                _wholeFileSystem = false;
                 _unsynced = [];
                 _running = round;
             }
@@ -220,7 +228,7 @@ internal sealed class BlockSync : IDisposable
         {
             _running = null;
             _ended = round.End;
-            _wholeFileSystem = result.Error != Errno.None;
+            _wholeFileSystem |= result.Error != Errno.None;
             foreach (var block in round.Blocks)
             {
                 // A later write of the same hash replaced the file: one entry a hash, the oldest, until the newest is synced.

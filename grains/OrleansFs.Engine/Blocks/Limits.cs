@@ -37,6 +37,15 @@ internal static class BlockLimits
     /// </summary>
     public const int DropAfterSync = 32 << 10;
 
+    /// <summary>Most that <see cref="RecycledFiles"/> take on the disk, bytes: what a busy volume gives up and takes anew between two of its collections.</summary>
+    public const long RecycledBytes = 512L << 20;
+
+    /// <summary>How long they are kept while nobody wants any, and none comes.</summary>
+    public static readonly TimeSpan RecycledKept = TimeSpan.FromMinutes(4);
+
+    /// <summary>How often the name of a block whose file does not hold it is looked up again, while files of deleted blocks are being written anew.</summary>
+    public const int LooksAgain = 10;
+
     /// <summary>Content below which compression is not tried, bytes: it cannot save a disk unit.</summary>
     public const int MinCompress = BlockFormat.AllocationUnit;
 

@@ -23,6 +23,8 @@ internal static unsafe partial class LinuxFile
     private const int AT_SYMLINK_NOFOLLOW = 0x100;
     private const int AT_EMPTY_PATH = 0x1000;
     private const uint STATX_BASIC_STATS = 0x7ff;
+    private const int S_IFMT = 0xF000;
+    private const int S_IFREG = 0x8000;
 
     // The two flags that differ between architectures (asm/fcntl.h of the kernel).
     public static readonly int O_DIRECTORY = IsArm ? 0x4000 : 0x10000;
@@ -190,15 +192,14 @@ internal static unsafe partial class LinuxFile
             return mkdirat(folder, p, 0x1C0 /* 0700 */) == 0 ? Errno.None : LastError;
     }
 
-    /// <summary>Length and disk use of a file, both in bytes. Links are not followed.</summary>
-    public static Errno Stat(int folder, ReadOnlySpan<byte> path, out long length, out long diskBytes)
+    /// <summary>What a file is. Links are not followed.</summary>
+    public static Errno Stat(int folder, ReadOnlySpan<byte> path, out FileStat stat)
     {
         StatX s;
         fixed (byte* p = path)
         {
             int result = statx(folder, p, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &s);
-            length = result == 0 ? (long)s.Size : 0;
-            diskBytes = result == 0 ? (long)s.Blocks * 512 : 0;
+            stat = result == 0 ? new FileStat((s.Mode & S_IFMT) == S_IFREG, (long)s.Size, (long)s.Blocks * 512, s.Links, s.Inode) : default;
             return result == 0 ? Errno.None : LastError;
         }
     }
@@ -309,8 +310,22 @@ internal static unsafe partial class LinuxFile
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     private struct StatX
     {
+        [FieldOffset(16)] public uint Links;
+
+        [FieldOffset(28)] public ushort Mode;
+
+        [FieldOffset(32)] public ulong Inode;
+
         [FieldOffset(40)] public ulong Size;
 
         [FieldOffset(48)] public ulong Blocks;
     }
 }
+
+/// <summary>Of what statx(2) tells of a file.</summary>
+/// <param name="IsRegular">Neither a folder nor a link, a device, a pipe or a socket.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="DiskBytes">Bytes that it takes on the disk.</param>
+/// <param name="Links">Its names.</param>
+/// <param name="Inode">Its number.</param>
+internal readonly record struct FileStat(bool IsRegular, long Length, long DiskBytes, uint Links, ulong Inode);

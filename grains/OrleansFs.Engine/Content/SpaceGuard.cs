@@ -24,6 +24,12 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
     /// <summary>The bound on block files; null where the disk is the only one.</summary>
     public CacheBound? Cache { get; set; }
 
+    /// <summary>What can be had back at once of what is on the disk, bytes; null where that is nothing.</summary>
+    public Func<long>? Spare { get; set; }
+
+    /// <summary>Told that the disk has little room: what is <see cref="Spare"/> is to be given back. Called under a lock.</summary>
+    public Action? Scarce { get; set; }
+
     private DiskSpace _space;
     private long? _probed;
 
@@ -37,6 +43,11 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
                 if (_probed is not { } at || _space.FreeBytes < Limits.DiskProbeAlways || time.GetElapsedTime(at) > Limits.DiskProbe)
                 {
                     _space = DiskSpace.Of(folder);
+                    if (_space.FreeBytes < Limits.DiskProbeAlways && Spare?.Invoke() > 0)
+                    {
+                        Scarce?.Invoke();
+                        _space = DiskSpace.Of(folder);
+                    }
                     _probed = time.GetTimestamp();
                 }
                 return _space;
@@ -51,7 +62,7 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
     public long RoomAfter(long collected)
     {
         var space = Space;
-        return Math.Max(0, space.FreeBytes + collected - Reserve(space) - pool.BytesInUse);
+        return Math.Max(0, space.FreeBytes + (Spare?.Invoke() ?? 0) + collected - Reserve(space) - pool.BytesInUse);
     }
 
     /// <summary>Blocks that can still be stored, as far as the disk has files and folders for them.</summary>

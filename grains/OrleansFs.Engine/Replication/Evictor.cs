@@ -164,6 +164,8 @@ internal sealed class Evictor : IDisposable
                 _one.Release();
             }
         }
+        // Who asks for it wants to see the room.
+        _volume.BlockStore.Files.DropRecycled();
         return new ResidencyChange { Blocks = hashes.Count, Changed = gone, Staying = staying };
     }
 

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Microsoft.Extensions.Time.Testing;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Model;
 using Xunit;
@@ -178,15 +180,15 @@ public sealed class BlockFilesTests
         string name = blocks.First().ToString();
         string[] strays =
         [
-            "blocks/README", "blocks/AB", "blocks/abc/x", $"blocks/{name[..2]}/note", $"blocks/{name[..2]}/{name[2..4]}/{name.ToUpperInvariant()}", $"blocks/{name[..2]}/{name[2..4]}/{name}.bak",
-            $"blocks/{(name[0] == '0' ? "10" : "00")}/00/{name}", $"blocks/{name[..2]}/{name[2..4]}/folder/x",
+            "blocks/README", "blocks/AB", "blocks/abc/x", $"blocks/{name[..2]}/note", $"blocks/{name[..2]}/{name.ToUpperInvariant()}", $"blocks/{name[..2]}/{name}.bak",
+            $"blocks/{(name[0] == '0' ? "10" : "00")}/{name}", $"blocks/{name[..2]}/folder/x",
         ];
         foreach (string stray in strays)
         {
             Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(fixture.Folder, stray))!);
             File.WriteAllText(Path.Combine(fixture.Folder, stray), "?");
         }
-        string link = $"blocks/{name[..2]}/{name[2..4]}/{new string('e', 64)}";
+        string link = $"blocks/{name[..2]}/{new string('e', 64)}";
         File.CreateSymbolicLink(Path.Combine(fixture.Folder, link), "/etc/passwd");
         File.WriteAllText(Path.Combine(fixture.Folder, "blocks/tmp/left"), "torn");
         var entries = fixture.Files.Enumerate().ToList();
@@ -210,6 +212,150 @@ public sealed class BlockFilesTests
         fixture.Write([1, 2, 3]);
         Assert.Equal($"lost+blocks/{hash}.1", fixture.Files.Quarantine(hash));
         Assert.Equal(2, Directory.GetFiles(Path.Combine(fixture.Folder, "lost+blocks")).Length);
+    }
+
+    [Fact]
+    public void Blocks_of_formats_with_a_second_level_of_folders_are_found()
+    {
+        using var fixture = new BlockFolderFixture();
+        var blocks = Enumerable.Range(0, 20).Select(i => fixture.Write(BlockFolderFixture.Content(i, 100 + i)).Hash).ToList();
+        fixture.Reopen();
+        string folder = Path.Combine(fixture.Folder, "blocks");
+        Directory.Delete(Path.Combine(folder, "free"));
+        Directory.Delete(Path.Combine(folder, "tmp"), recursive: true);
+        foreach (var hash in blocks)
+        {
+            string text = hash.ToString();
+            Directory.CreateDirectory(Path.Combine(folder, text[..2], text[2..4]));
+            File.Move(fixture.PathOf(hash), Path.Combine(folder, text[..2], text[2..4], text));
+        }
+        // Interrupted after some of them.
+        File.Move(Path.Combine(folder, blocks[0].ToString()[..2], blocks[0].ToString()[2..4], blocks[0].ToString()), fixture.PathOf(blocks[0]));
+        Assert.All(blocks, hash => Assert.True(fixture.Files.Verify(hash).IsOk));
+        Assert.Empty(Directory.GetDirectories(Path.GetDirectoryName(fixture.PathOf(blocks[1]))!));
+    }
+
+    [Fact]
+    public void The_file_of_a_deleted_block_is_written_anew()
+    {
+        using var fixture = new BlockFolderFixture();
+        string free = Path.Combine(fixture.Folder, "blocks/free");
+        var files = Enumerable.Range(0, 10).Select(i => fixture.Write(BlockFolderFixture.Content(i, 65536)).Hash).ToList();
+        Assert.All(files, hash => Assert.True(fixture.Files.Delete(hash)));
+        Assert.Equal(10, Directory.GetFiles(free).Length);
+        Assert.Equal(10 * (65536 + 4096), fixture.Files.RecycledBytes);
+        Assert.All(files, hash => Assert.False(fixture.Files.Exists(hash)));
+        Assert.All(files, hash => Assert.Equal(BlockReadStatus.Missing, fixture.Files.Verify(hash).Status));
+        Assert.Empty(fixture.Files.Enumerate());
+        // Another length is no use of one; the same is, also for a block that was there before.
+        var (other, _) = fixture.Write(BlockFolderFixture.Content(50, 40000));
+        Assert.Equal(10, Directory.GetFiles(free).Length);
+        var (again, _) = fixture.Write(BlockFolderFixture.Content(3, 65536));
+        var (next, _) = fixture.Write(BlockFolderFixture.Content(51, 65536));
+        Assert.Equal(8, Directory.GetFiles(free).Length);
+        Assert.All([other, again, next], hash => Assert.True(fixture.Files.Verify(hash).IsOk));
+        Assert.True(fixture.Files.DropRecycled());
+        Assert.Empty(Directory.GetFiles(free));
+        // What is left by a killed process is nobody's.
+        File.WriteAllText(Path.Combine(free, "0"), "left");
+        fixture.Reopen();
+        Assert.True(fixture.Files.Verify(next).IsOk);
+        Assert.Empty(Directory.GetFiles(free));
+    }
+
+    [Fact]
+    public void A_file_that_has_another_name_is_not_written_over()
+    {
+        using var fixture = new BlockFolderFixture();
+        byte[] content = BlockFolderFixture.Content(1, 65536);
+        var (hash, _) = fixture.Write(content);
+        string backup = Path.Combine(fixture.Folder, "backup");
+        Assert.Equal(0, Process.Start("ln", [fixture.PathOf(hash), backup]) is { } ln && ln.WaitForExit(10_000) ? ln.ExitCode : -1);
+        byte[] before = File.ReadAllBytes(backup);
+        Assert.True(fixture.Files.Delete(hash));
+        Assert.Equal(0, fixture.Files.RecycledBytes);
+        fixture.Write(BlockFolderFixture.Content(2, 65536));
+        Assert.Equal(before, File.ReadAllBytes(backup));
+    }
+
+    [Fact]
+    public void Files_to_be_written_anew_take_no_room_that_others_want()
+    {
+        using var fixture = new BlockFolderFixture();
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        fixture.Time = time;
+        const int each = 65536 + 4096;
+        long room = 5 * each;
+        fixture.Files.RecycledRoom = () => room;
+        List<BlockHash> Store(int from, int count) => [.. Enumerable.Range(from, count).Select(i => fixture.Write(BlockFolderFixture.Content(i, 65536)).Hash)];
+        foreach (var hash in Store(0, 8))
+            fixture.Files.Delete(hash);
+        Assert.Equal(5 * each, fixture.Files.RecycledBytes);
+        room = 2 * each;
+        fixture.Write([1, 2, 3]);
+        Assert.Equal(2 * each, fixture.Files.RecycledBytes);
+        time.Advance(TimeSpan.FromMinutes(2));
+        Assert.Equal(2 * each, fixture.Files.RecycledBytes);
+        time.Advance(TimeSpan.FromMinutes(3));
+        Assert.Equal(0, fixture.Files.RecycledBytes);
+    }
+
+    [Theory]
+    [InlineData(40000)]
+    [InlineData(131072)]
+    public async Task Readers_of_a_block_whose_file_is_written_anew_see_it_whole_or_not_at_all(int length)
+    {
+        using var fixture = new BlockFolderFixture();
+        byte[][] contents = [.. Enumerable.Range(0, 4).Select(i => BlockFolderFixture.Content(i, length))];
+        BlockHash[] hashes = [.. contents.Select(c => BlockHash.Of(c))];
+        var files = fixture.Files;
+        int read = 0, parts = 0, missing = 0;
+        using var stop = new CancellationTokenSource();
+        var failure = new TaskCompletionSource();
+        void Change()
+        {
+            for (int i = 0; i < contents.Length && !stop.IsCancellationRequested; i++)
+            {
+                files.Write(hashes[i], contents[i]);
+                files.Delete(hashes[(i + 3) % 4]);
+            }
+        }
+        void Read(int i)
+        {
+            byte[] destination = new byte[length];
+            var result = files.Read(hashes[i], destination);
+            if (result.IsOk && destination.AsSpan().SequenceEqual(contents[i]))
+                Interlocked.Increment(ref read);
+            else if (result.Status == BlockReadStatus.Missing)
+                Interlocked.Increment(ref missing);
+            else
+                failure.TrySetException(new InvalidOperationException($"{result}"));
+            var part = files.ReadPart(hashes[i], 8192, destination.AsSpan(0, 4096), now: false);
+            if (part.Kind == PartReadKind.Read && !destination.AsSpan(0, 4096).SequenceEqual(contents[i].AsSpan(8192, 4096)))
+                failure.TrySetException(new InvalidOperationException("another block's part"));
+            if (part.Kind == PartReadKind.Read)
+                Interlocked.Increment(ref parts);
+            if (files.ReadStored(hashes[i], out _).Status is not (BlockReadStatus.Ok or BlockReadStatus.Missing) || files.Inspect(hashes[i]).Status is not (BlockReadStatus.Ok or BlockReadStatus.Missing))
+                failure.TrySetException(new InvalidOperationException("not whole"));
+            if (read > 500 && parts > 500 && missing > 100)
+                failure.TrySetResult();
+        }
+        Task Loop(Action action) => Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested && !failure.Task.IsCompleted)
+                action();
+        });
+        var tasks = new[] { Loop(Change), Loop(() => Read(0)), Loop(() => Read(1)), Loop(() => Read(2)) };
+        try
+        {
+            await failure.Task.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await Task.WhenAll(tasks);
+        }
+        Assert.True(files.RecycledBytes > 0);
     }
 
     [Fact]

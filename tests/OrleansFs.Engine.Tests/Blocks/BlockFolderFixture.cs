@@ -43,7 +43,7 @@ internal sealed class BlockFolderFixture : IDisposable
     public string PathOf(BlockHash hash)
     {
         string text = hash.ToString();
-        return Path.Combine(Folder, "blocks", text[..2], text[2..4], text);
+        return Path.Combine(Folder, "blocks", text[..2], text);
     }
 
     public static byte[] Content(int seed, int length)

@@ -191,7 +191,7 @@ public sealed class VolumeCheckTests : IDisposable
     private string PathOf(BlockHash hash)
     {
         string text = hash.ToString();
-        return Path.Combine(_folder, "blocks", text[..2], text[2..4], text);
+        return Path.Combine(_folder, "blocks", text[..2], text);
     }
 
     private string[] Snapshot() => [.. Directory.GetFiles(Path.Combine(_folder, "blocks"), "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];

@@ -237,7 +237,7 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
         await volume.ReopenAsync();
         volume.Copy.Composer.IsOn = true;
         var (_, content, file) = await TwoVersionsAsync(volume);
-        Assert.Equal(14, (await volume.StatusAsync()).FormatVersion);
+        Assert.Equal(15, (await volume.StatusAsync()).FormatVersion);
         Assert.Equal(content, await volume.ReadAllAsync(file));
         await AssertCleanAsync(volume);
     }
@@ -401,7 +401,7 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
         return (change.Value.Changed, change.Value.Staying);
     }
 
-    private static string FileOf(string folder, BlockHash hash) => Path.Combine(folder, "blocks", hash.ToString()[..2], hash.ToString()[2..4], hash.ToString());
+    private static string FileOf(string folder, BlockHash hash) => Path.Combine(folder, "blocks", hash.ToString()[..2], hash.ToString());
 
     private static void Damage(string path)
     {

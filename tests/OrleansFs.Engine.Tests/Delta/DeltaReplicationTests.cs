@@ -88,7 +88,7 @@ public sealed class DeltaReplicationTests(ITestOutputHelper output)
         await using var pair = await Pair.CreateAsync(DeltaMode.Auto);
         byte[] content = await pair.BeginAsync();
         var lost = BlockHash.Of(content.AsSpan(3 * S, S));
-        File.Delete(Path.Combine(pair.Replica.Folder, "blocks", lost.ToString()[..2], lost.ToString()[2..4], lost.ToString()));
+        File.Delete(Path.Combine(pair.Replica.Folder, "blocks", lost.ToString()[..2], lost.ToString()));
         content[3 * S + 5] ^= 1;
         await pair.Master.WriteAsync(pair.File, 3 * S + 5, [content[3 * S + 5]]);
         await pair.DrainAsync();

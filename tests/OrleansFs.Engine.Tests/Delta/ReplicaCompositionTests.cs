@@ -216,7 +216,7 @@ public sealed class ReplicaCompositionTests(ITestOutputHelper output)
         await pair.ExpectEqualAndCleanAsync();
     }
 
-    private static string FileOf(string folder, BlockHash hash) => Path.Combine(folder, "blocks", hash.ToString()[..2], hash.ToString()[2..4], hash.ToString());
+    private static string FileOf(string folder, BlockHash hash) => Path.Combine(folder, "blocks", hash.ToString()[..2], hash.ToString());
 
     private static byte[] Bytes(int seed, int count)
     {

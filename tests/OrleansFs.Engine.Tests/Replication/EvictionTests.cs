@@ -24,7 +24,7 @@ public sealed class EvictionTests
             await WriteFileAsync(master, i);
         await DrainAsync(master);
         await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
-        Assert.Equal(BytesOfBlocks(master), master.Copy.Metadata.LocalBytes);
+        Assert.Equal(BytesOfBlocks(master), master.Copy.Metadata.LocalBytes + master.Copy.BlockStore.Files.RecycledBytes);
         Assert.Equal(24L * FileSize, replica.Volume.Metadata.Counters.UniqueBytes);
 
         for (int i = 0; i < 24; i++)

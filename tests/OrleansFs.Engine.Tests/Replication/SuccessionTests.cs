@@ -92,7 +92,7 @@ public sealed class SuccessionTests
         await using var second = await ReplicaFixture.CreateAsync("second");
         await FurtherAsync(master, first, second);
         var damaged = BlockHash.Of(Pattern(2, 1));
-        File.Delete(Path.Combine(second.Folder, "blocks", damaged.ToString()[..2], damaged.ToString()[2..4], damaged.ToString()));
+        File.Delete(Path.Combine(second.Folder, "blocks", damaged.ToString()[..2], damaged.ToString()));
 
         await first.PromoteAsync(second);
         using var session = first.OpenSession();

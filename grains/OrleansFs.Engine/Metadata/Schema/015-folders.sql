@@ -1,0 +1,1 @@
+-- Format 15: block files lie in one level of folders (BlockFolders.cs). The tables are those of format 14; a program that does not know it must not look for blocks in two.
