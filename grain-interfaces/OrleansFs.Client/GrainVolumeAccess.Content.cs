@@ -14,12 +14,14 @@ public sealed partial class GrainVolumeAccess
         {
             int length = Math.Min(destination.Length - done, GrainInterfaces.Limits.MaxTransfer);
             long from = offset + done;
-            var result = (await _session.AskAsync((ticket, token) => file.ReadAsync(ticket, from, length, token), cancellation)).ToResult();
-            if (!result.TryGet(out var data, out var error))
-                return done > 0 ? done : error;
-            data.CopyTo(destination[done..]);
-            done += data.Length;
-            if (data.Length < length)
+            var reply = await _session.AskAsync((ticket, token) => file.ReadAsync(ticket, from, length, token), cancellation);
+            if (reply.Error != Errno.None)
+                return done > 0 ? done : reply.Error;
+            int read = reply.Content.Memory.Length;
+            reply.Content.Memory.CopyTo(destination[done..]);
+            reply.Content.Release();
+            done += read;
+            if (read < length)
                 break;
         }
         while (done < destination.Length);

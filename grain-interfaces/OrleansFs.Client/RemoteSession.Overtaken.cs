@@ -85,15 +85,15 @@ internal sealed partial class RemoteSession
 
     private async ValueTask<ReadOnlyMemory<byte>?> ReadAgainAsync(SessionTicket ticket, InodeNumber inode, long offset, int length)
     {
-        FsResult<ReadOnlyMemory<byte>> result;
+        ContentReply result;
         do
         {
-            result = (await AnsweredAsync(t => File(inode).ReadAsync(ticket, offset, length, t), default)).ToResult();
+            result = await AnsweredAsync(t => File(inode).ReadAsync(ticket, offset, length, t), default);
         }
         while (result.Error == Errno.EBUSY);
         if (result.Error == Errno.ENOTCONN)
             throw new CopyAwayException(Copy.Copy);
-        return result.TryGet(out var bytes, out _) ? bytes : null;
+        return result.Error == Errno.None ? result.Content.Memory : null;
     }
 
     /// <returns>Whether all that was made again is on disk. Where it is not it is kept, as if it were answered now.</returns>

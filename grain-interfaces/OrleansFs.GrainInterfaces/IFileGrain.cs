@@ -16,7 +16,7 @@ public interface IFileGrain : IGrainWithStringKey
     /// <param name="cancellation">Cancels the wait.</param>
     /// <returns>The bytes; fewer only at the end of the file.</returns>
     [Alias("Read"), ReadOnly]
-    ValueTask<BytesReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation);
+    ValueTask<ContentReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation);
 
     /// <param name="request">The request.</param>
     /// <param name="offset">First byte.</param>
@@ -33,7 +33,7 @@ public interface IFileGrain : IGrainWithStringKey
     /// <param name="flags">How; not as an append. <see cref="WriteFlags.Sync"/> brings the file to disk with it.</param>
     /// <param name="cancellation">Cancels the wait for memory; pieces before that are written.</param>
     [Alias("WriteMany"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult> WriteManyAsync(ChangeRequest request, [Immutable] WritePiece[] pieces, [Immutable] ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation);
+    ValueTask<FsResult> WriteManyAsync(ChangeRequest request, [Immutable] WritePiece[] pieces, [Immutable] Payload data, WriteFlags flags, CancellationToken cancellation);
 
     [Alias("Allocate"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult> AllocateAsync(ChangeRequest request, AllocateMode mode, long offset, long length, CancellationToken cancellation);

@@ -26,7 +26,7 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
 
     public IGrainContext GrainContext { get; }
 
-    public ValueTask<BytesReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation)
+    public ValueTask<ContentReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation)
     {
         if (_sessions.Find(session) is not { } s)
             return new(Errno.ENOTCONN);
@@ -42,9 +42,10 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
                 ? Change(request, s => s.Access.WriteAsync(_inode, offset, data, flags, cancellation), cancellation)
                 : AppendAsync(request, data, flags, cancellation);
 
-    public ValueTask<FsResult> WriteManyAsync(ChangeRequest request, WritePiece[] pieces, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    public ValueTask<FsResult> WriteManyAsync(ChangeRequest request, WritePiece[] pieces, Payload data, WriteFlags flags, CancellationToken cancellation)
     {
-        if (pieces.Length is < 1 or > GrainInterfaces.Limits.MaxPieces || data.Length > GrainInterfaces.Limits.MaxTransfer || pieces.Any(p => p.Length < 1) || pieces.Sum(p => (long)p.Length) != data.Length
+        if (pieces.Length is < 1 or > GrainInterfaces.Limits.MaxPieces || data.Memory.Length > GrainInterfaces.Limits.MaxTransfer || pieces.Any(p => p.Length < 1)
+            || pieces.Sum(p => (long)p.Length) != data.Memory.Length
             || (flags & WriteFlags.Append) != 0)
         {
             return new(Errno.EINVAL);
@@ -107,23 +108,26 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         await write is { IsOk: false } failed ? failed : await SyncAsync(session, dataOnly: false, cancellation);
 
     /// <summary>Done again from the start after an interruption, it does no harm.</summary>
-    private async ValueTask<FsResult> WriteManyAsync(ClientSession session, WritePiece[] pieces, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    private async ValueTask<FsResult> WriteManyAsync(ClientSession session, WritePiece[] pieces, Payload data, WriteFlags flags, CancellationToken cancellation)
     {
+        var rest = data.Memory;
         foreach (var piece in pieces)
         {
-            var written = await session.Access.WriteAsync(_inode, piece.Offset, data[..piece.Length], flags, cancellation);
+            var written = await session.Access.WriteAsync(_inode, piece.Offset, rest[..piece.Length], flags, cancellation);
             if (!written.IsOk)
                 return written.Error;
-            data = data[piece.Length..];
+            rest = rest[piece.Length..];
         }
+        // All of it was copied. Where a write failed, or was given up, the collector has it.
+        data.Release();
         return FsResult.Ok;
     }
 
-    private async ValueTask<BytesReply> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
+    private async ValueTask<ContentReply> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
     {
         byte[] buffer = GC.AllocateUninitializedArray<byte>(length);
         var result = await session.Access.ReadAsync(_inode, offset, buffer, cancellation);
-        return result.TryGet(out int read, out var error) ? new BytesReply { Bytes = buffer.AsMemory(0, read) } : error;
+        return result.TryGet(out int read, out var error) ? new ContentReply { Content = buffer.AsMemory(0, read) } : error;
     }
 
     private ValueTask<TResult> Change<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> change, CancellationToken cancellation)

@@ -89,6 +89,36 @@ public sealed class SerializerTests : IDisposable
         byte[] content = new byte[1 << 20];
         int length = _services.GetRequiredService<Serializer>().SerializeToArray<BytesReply>(new BytesReply { Bytes = content }).Length;
         Assert.InRange(length, content.Length, content.Length + 64);
+        length = _services.GetRequiredService<Serializer>().SerializeToArray<ContentReply>(new ContentReply { Content = content.AsMemory() }).Length;
+        Assert.InRange(length, content.Length, content.Length + 64);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(16384)]
+    [InlineData(1 << 20)]
+    public void Content_comes_as_it_was_sent_and_its_array_is_given_back_once(int length)
+    {
+        var serializer = _services.GetRequiredService<Serializer>();
+        byte[] content = new byte[length];
+        new Random(length).NextBytes(content);
+        byte[] message = serializer.SerializeToArray<ContentReply>(new ContentReply { Content = content.AsMemory() });
+        var first = serializer.Deserialize<ContentReply>(message).Content;
+        var second = serializer.Deserialize<ContentReply>(message).Content;
+        Assert.Equal(content, first.Memory.ToArray());
+        first.Release();
+        first.Release();
+        var third = serializer.Deserialize<ContentReply>(message).Content;
+        var fourth = serializer.Deserialize<ContentReply>(message).Content;
+        third.Memory.Span.CopyTo(content);
+        Assert.All([second, third, fourth], p => Assert.Equal(content, p.Memory.ToArray()));
+        if (length > 0)
+            Assert.False(third.Memory.Span == fourth.Memory.Span);
+        // What did not come over the network belongs to whoever sent it.
+        Payload own = content.AsMemory();
+        own.Release();
+        Assert.Equal(content, own.Memory.ToArray());
     }
 
     [Fact]
@@ -125,7 +155,7 @@ public sealed class SerializerTests : IDisposable
         new DirectoryRow(255, new InodeNumber(3), 4, long.MaxValue),
         new DirectoryPage { Rows = [new DirectoryRow(1, InodeNumber.Root, 4, 9)], Names = "a"u8.ToArray(), Attributes = [Some], IsLast = true },
         new DirectoryPage { Rows = [], Names = [], Attributes = null, IsLast = false },
-        new BytesReply { Bytes = new ReadOnlyMemory<byte>([1, 2, 3, 4], 1, 2) }, (BytesReply)Errno.ERANGE, new NameReply { Error = Errno.EEXIST }, new NameReply { Inode = Some, Directory = Some, NewDirectory = Some },
+        new BytesReply { Bytes = new ReadOnlyMemory<byte>([1, 2, 3, 4], 1, 2) }, (BytesReply)Errno.ERANGE, (ContentReply)Errno.EIO, new NameReply { Error = Errno.EEXIST }, new NameReply { Inode = Some, Directory = Some, NewDirectory = Some },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = null, WeakChecksum = ulong.MaxValue, Residency = BlockResidency.Missing, IsPinned = true },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = new Timestamp(4), WeakChecksum = 0, Residency = BlockResidency.Local, IsPinned = false },
         BlockResidency.Evicted, new CopyAwayException(Nas), Verified, VerificationAction.Stop,

@@ -1,0 +1,109 @@
+using System.Buffers;
+using Orleans;
+using Orleans.Serialization;
+using Orleans.Serialization.Buffers;
+using Orleans.Serialization.Cloning;
+using Orleans.Serialization.Codecs;
+using Orleans.Serialization.Serializers;
+using Orleans.Serialization.WireProtocol;
+using OrleansFs.Model;
+
+namespace OrleansFs.GrainInterfaces;
+
+/// <summary>Content that a message carries. What came over the network lies in an array of the pool, which whoever has used it up gives back: an array of 1 MiB for each message would keep the garbage collector at work.</summary>
+/// <remarks>Who does not give it back does no harm, the collector has it then. On the wire it is what a byte array is.</remarks>
+[Immutable]
+public readonly struct Payload
+{
+    /// <summary>Content below which an array of its own is cheaper than one of the pool, bytes.</summary>
+    internal const int LeastPooled = 16 << 10;
+
+    private readonly Loan? _loan;
+
+    /// <summary>Memory that stays as it is until the call has ended.</summary>
+    public Payload(ReadOnlyMemory<byte> memory) => Memory = memory;
+
+    private Payload(byte[] array, int length, Loan? loan) => (Memory, _loan) = (array.AsMemory(0, length), loan);
+
+    /// <summary>The content. Not to be looked at after <see cref="Release"/>.</summary>
+    public ReadOnlyMemory<byte> Memory { get; }
+
+    public static implicit operator Payload(ReadOnlyMemory<byte> memory) => new(memory);
+
+    public static implicit operator Payload(Memory<byte> memory) => new(memory);
+
+    /// <summary>Nobody needs the content any more. Of no effect on what did not come over the network, or the second time.</summary>
+    public void Release() => _loan?.End();
+
+    /// <summary>An array for content that has come.</summary>
+    internal static Payload Received(int length, out Span<byte> content)
+    {
+        if (length == 0)
+        {
+            content = default;
+            return default;
+        }
+        byte[] array = length < LeastPooled ? GC.AllocateUninitializedArray<byte>(length) : ArrayPool<byte>.Shared.Rent(length);
+        content = array.AsSpan(0, length);
+        return new Payload(array, length, length < LeastPooled ? null : new Loan(array));
+    }
+
+    private sealed class Loan(byte[] array)
+    {
+        private byte[]? _array = array;
+
+        public void End()
+        {
+            if (Interlocked.Exchange(ref _array, null) is { } array)
+                ArrayPool<byte>.Shared.Return(array);
+        }
+    }
+}
+
+/// <summary>Writes and reads a <see cref="Payload"/>: a length and the bytes.</summary>
+[RegisterSerializer]
+public sealed class PayloadCodec : IFieldCodec<Payload>
+{
+    public void WriteField<TBufferWriter>(ref Writer<TBufferWriter> writer, uint fieldIdDelta, Type? expectedType, Payload value)
+        where TBufferWriter : IBufferWriter<byte>
+    {
+        ReferenceCodec.MarkValueField(writer.Session);
+        writer.WriteFieldHeader(fieldIdDelta, expectedType!, typeof(Payload), WireType.LengthPrefixed);
+        writer.WriteVarUInt32((uint)value.Memory.Length);
+        writer.Write(value.Memory.Span);
+    }
+
+    public Payload ReadValue<TInput>(ref Reader<TInput> reader, Field field)
+    {
+        ReferenceCodec.MarkValueField(reader.Session);
+        field.EnsureWireType(WireType.LengthPrefixed);
+        uint length = reader.ReadVarUInt32();
+        if (length > Limits.MaxTransfer)
+            throw new InvalidOperationException($"a message carries {length} bytes of content, more than {Limits.MaxTransfer}");
+        var payload = Payload.Received((int)length, out var content);
+        reader.ReadBytes(content);
+        return payload;
+    }
+}
+
+/// <summary>Within a process the content is shared.</summary>
+[RegisterCopier]
+public sealed class PayloadCopier : IDeepCopier<Payload>, IOptionalDeepCopier
+{
+    public bool IsShallowCopyable() => true;
+
+    public Payload DeepCopy(Payload input, CopyContext context) => input;
+}
+
+/// <summary>The outcome of a call that gives content.</summary>
+[GenerateSerializer, Immutable, Alias("ofs.ContentReply")]
+public readonly record struct ContentReply : IFsResult<ContentReply>
+{
+    [Id(0)] public Errno Error { get; init; }
+
+    [Id(1)] public Payload Content { get; init; }
+
+    public static implicit operator ContentReply(Errno error) => new() { Error = error };
+
+    static ContentReply IFsResult<ContentReply>.Failed(Errno error) => error;
+}
