@@ -37,6 +37,8 @@ internal static class BlockFolders
         var failure = Errno.None;
         void Note(Errno error) => failure = failure == Errno.None && error != Errno.EEXIST ? error : failure;
         Note(LinuxFile.MakeFolder(root, BlockNames.Top(BlockNames.Temporary, path)));
+        // A file keeps the place that it was made in.
+        LinuxFile.SpreadFolders(root, BlockNames.Top(BlockNames.Temporary, path));
         for (int folder = 0; folder < BlockNames.Folders; folder++)
         {
             Note(LinuxFile.MakeFolder(root, BlockNames.Folder(folder, path)));
