@@ -19,7 +19,7 @@ namespace OrleansFs.Hosting;
 /// <para>Order: the volume is open before the silo serves, and closed after the silo has stopped. A mount in this process needs the volume only, and may work on it (<see cref="Volume"/>)
 /// while the silo is still starting: <see cref="OpenAsync"/>, then <see cref="StartAsync(CancellationToken)"/>.</para>
 /// <para>The volume does not depend on the cluster: while its database or the other silos are away, or after they have given this silo up, the volume is served to who is here, and the silo joins again as soon as it can.</para>
-/// <para>Not for use by several threads, but for <see cref="Volume"/> and <see cref="ClusterTrouble"/>.</para>
+/// <para>Not for use by several threads, but for <see cref="Volume"/>, <see cref="Silo"/> and <see cref="ClusterTrouble"/>.</para>
 /// </remarks>
 public sealed partial class OrleansFsHost : IAsyncDisposable
 {

@@ -104,16 +104,18 @@ internal static class MountCommand
             {
                 ending.Control = ControlServer.Start(volume.ControlFolder, control = new MountControl(volume, mounted, request), loggers.CreateLogger("Control"));
                 await silo;
-                string line = $"mounted {volume.What} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
-                if (volume.Notice is { } notice)
-                    line += $"\n{notice}";
-                ServiceNotification.Ready(line);
-                if (starter is null)
-                    Console.WriteLine(line);
-                else
-                    starter.Succeed(line);
-                await RunUntilGoneAsync(mounted, volume, signals);
+                string serving = $"mounted {volume.What} at {request.MountPoint} ({Transport(mounted.Statistics, request.IoUring)})";
+                await using (ServiceNotification.Ready(Line))
+                {
+                    if (starter is null)
+                        Console.WriteLine(Line());
+                    else
+                        starter.Succeed(Line());
+                    await RunUntilGoneAsync(mounted, volume, signals);
+                }
                 ServiceNotification.Stopping();
+
+                string Line() => volume.Notice is { } notice ? $"{serving}\n{notice}" : serving;
             }
         }
     }

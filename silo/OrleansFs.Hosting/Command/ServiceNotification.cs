@@ -11,15 +11,37 @@ public static class ServiceNotification
 {
     private const string Variable = "NOTIFY_SOCKET";
 
-    /// <summary>It serves, and this is what it says of itself.</summary>
-    public static void Ready(string status) => Send($"READY=1\nSTATUS={status.ReplaceLineEndings(" ")}");
+    /// <summary>How often it is looked whether something else is to be said. <c>systemctl status</c> is read by people.</summary>
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(5);
+
+    /// <summary>It serves, and this is what it says of itself: again whenever that is something else, until what is returned is disposed of.</summary>
+    /// <param name="status">What it says. Called by any thread.</param>
+    public static IAsyncDisposable Ready(Func<string> status)
+    {
+        string said = Line(status);
+        Send($"READY=1\n{said}");
+        if (Address is null)
+            return new Timer(_ => { });
+        return new Timer(
+            _ =>
+            {
+                string now = Line(status);
+                if (Interlocked.Exchange(ref said, now) != now)
+                    Send(now);
+            },
+            null, Tick, Tick);
+    }
 
     /// <summary>It ends: what is in flight is being committed.</summary>
     public static void Stopping() => Send("STOPPING=1\nSTATUS=committing what is in flight");
 
+    private static string? Address => Environment.GetEnvironmentVariable(Variable) is { Length: > 1 } address ? address : null;
+
+    private static string Line(Func<string> status) => $"STATUS={status().ReplaceLineEndings(" ")}";
+
     private static void Send(string message)
     {
-        if (Environment.GetEnvironmentVariable(Variable) is not { Length: > 1 } address)
+        if (Address is not { } address)
             return;
         try
         {

@@ -72,14 +72,13 @@ public static class SiloCommand
         try
         {
             await using var host = await OrleansFsHost.StartAsync(options with { Loggers = loggers }, cancellation);
-            string serving = $"serving {host.DataFolder}, {(host.Silo is { } silo ? $"gateway {silo.Gateway}" : "in no cluster yet")}";
-            Console.WriteLine($"{host.Copy}: {serving}");
-            ServiceNotification.Ready(serving);
-            if (host.ClusterTrouble is { } trouble)
-                await Console.Error.WriteLineAsync($"{program}: {trouble}; it is tried again until it answers");
-            if (host.Receiver is null && host.Volume.FenceTrouble is { } fence)
-                await Console.Error.WriteLineAsync($"{program}: {fence}");
-            await stop.Task;
+            Console.WriteLine($"{host.Copy}: {Serving(host)}");
+            await using (ServiceNotification.Ready(() => string.Join("; ", [Serving(host), .. Troubles(host)])))
+            {
+                foreach (string trouble in Troubles(host))
+                    await Console.Error.WriteLineAsync($"{program}: {trouble}");
+                await stop.Task;
+            }
             ServiceNotification.Stopping();
             await host.StopAsync();
             return 0;
@@ -95,5 +94,16 @@ public static class SiloCommand
             context.Cancel = true;
             stop.TrySetResult();
         }
+    }
+
+    private static string Serving(OrleansFsHost host) => $"serving {host.DataFolder}, {(host.Silo is { } silo ? $"gateway {silo.Gateway}" : "in no cluster yet")}";
+
+    /// <summary>What an administrator ought to know of a copy that is served all the same: each one line.</summary>
+    private static IEnumerable<string> Troubles(OrleansFsHost host)
+    {
+        if (host.ClusterTrouble is { } away)
+            yield return $"{away}; it is tried again until it works";
+        if (host.Receiver is null && host.Volume.FenceTrouble is { } fence)
+            yield return fence;
     }
 }

@@ -25,10 +25,13 @@ internal sealed class SiloProcess : IAsyncDisposable
 
     public static Task<SiloProcess> StartAsync(string folder, params string[] more) => StartNamedAsync(folder, "master", more);
 
-    public static async Task<SiloProcess> StartNamedAsync(string folder, string name, params string[] more)
+    public static Task<SiloProcess> StartNamedAsync(string folder, string name, params string[] more) => StartNotifyingAsync(folder, name, null, more);
+
+    /// <param name="notify">The socket of a service manager, as in NOTIFY_SOCKET.</param>
+    public static async Task<SiloProcess> StartNotifyingAsync(string folder, string name, string? notify, params string[] more)
     {
         long began = Stopwatch.GetTimestamp();
-        var process = Start(["--data", folder, "--name", name, "--role", "master", .. more]);
+        var process = Start(["--data", folder, "--name", name, "--role", "master", .. more], notify);
         string? line = await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
         var silo = new SiloProcess(process, Stopwatch.GetElapsedTime(began));
         if (line is null || !line.Contains("serving", StringComparison.Ordinal))
@@ -95,12 +98,14 @@ internal sealed class SiloProcess : IAsyncDisposable
         await kill.WaitForExitAsync();
     }
 
-    private static Process Start(string[] arguments)
+    private static Process Start(string[] arguments, string? notify = null)
     {
         // Built with these tests, or beside the program that ORLEANSFS_PROGRAM names.
         string folder = Path.GetDirectoryName(Environment.GetEnvironmentVariable("ORLEANSFS_PROGRAM"))
             ?? typeof(SiloProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "SiloFolder").Value!;
         var start = new ProcessStartInfo(Path.Combine(folder, "orleansfs-silo"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        if (notify is not null)
+            start.Environment["NOTIFY_SOCKET"] = notify;
         return Process.Start(start)!;
     }
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text;
 using OrleansFs.Client;
 using OrleansFs.Cluster.Tests.Membership;
@@ -177,6 +178,34 @@ public sealed class SiloProcessTests : IDisposable
         await two.StopQuietlyAsync();
     }
 
+    /// <summary>sd_notify(3), over a socket in a folder and over one in none.</summary>
+    [Fact]
+    public async Task A_service_manager_is_told_when_it_serves_and_when_it_stops()
+    {
+        using var manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        manager.Bind(new UnixDomainSocketEndPoint(_folder["notify"]));
+        await using (var silo = await SiloProcess.StartNotifyingAsync(_folder["data"], "master", _folder["notify"]))
+        {
+            Assert.StartsWith($"READY=1\nSTATUS=serving {_folder["data"]}, gateway 127.0.0.1:", await ReceiveAsync(manager), StringComparison.Ordinal);
+            Assert.Equal((0, ""), await silo.StopAsync());
+        }
+        Assert.Equal("STOPPING=1\nSTATUS=committing what is in flight", await ReceiveAsync(manager));
+
+        // Where it is not in its cluster that is said, too. It serves all the same: it was in it before.
+        using var abstractly = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        string name = $"orleansfs-test-{Guid.NewGuid():N}";
+        abstractly.Bind(new UnixDomainSocketEndPoint($"\0{name}"));
+        await using (var silo = await SiloProcess.StartNotifyingAsync(_folder["data"], "master", $"@{name}", "--advertise", "192.0.2.7"))
+        {
+            string said = await ReceiveAsync(abstractly);
+            Assert.StartsWith($"READY=1\nSTATUS=serving {_folder["data"]}, in no cluster yet; this machine has no address 192.0.2.7", said, StringComparison.Ordinal);
+            var (code, error) = await silo.StopAsync();
+            Assert.Equal(0, code);
+            Assert.Contains("this machine has no address 192.0.2.7", error, StringComparison.Ordinal);
+        }
+        Assert.StartsWith("STOPPING=1", await ReceiveAsync(abstractly), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_folder_is_served_by_one_process()
     {
@@ -197,6 +226,7 @@ public sealed class SiloProcessTests : IDisposable
     [InlineData(2, "a port is", "--data", "D", "--name", "a", "--role", "master", "--silo-port", "70000")]
     [InlineData(2, "a size is", "--data", "D", "--name", "a", "--role", "master", "--memory", "lots")]
     [InlineData(1, "power of two", "--data", "D", "--name", "a", "--role", "master", "--block-size", "5000")]
+    [InlineData(1, "no address 192.0.2.7", "--data", "D", "--name", "a", "--role", "master", "--advertise", "192.0.2.7")]
     [InlineData(1, "cannot be reached", "--data", "D", "--name", "a", "--role", "master", "--cluster", "Host=127.0.0.1;Port=1")]
     public async Task What_is_wrong_is_said_in_one_line(int expected, string says, params string[] arguments)
     {
@@ -207,6 +237,12 @@ public sealed class SiloProcessTests : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
+
+    private static async Task<string> ReceiveAsync(Socket socket)
+    {
+        byte[] datagram = new byte[4096];
+        return Encoding.UTF8.GetString(datagram, 0, await socket.ReceiveAsync(datagram, Cancellation));
+    }
 
     /// <summary>A write, an append or a truncation, on the file and on what is expected of it.</summary>
     private static async Task ChangeAsync(GrainVolumeAccess volume, InodeNumber file, MemoryStream expected, Random random)
