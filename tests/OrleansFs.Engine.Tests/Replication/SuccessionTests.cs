@@ -110,7 +110,8 @@ public sealed class SuccessionTests
         await master.Copy.Replication.AttachAsync(first.Name, first.Link);
         await master.Copy.Replication.AttachAsync(second.Name, second.Link);
         Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(2, null, Cancellation)).Error);
-        await EventuallyAsync(() => first.Volume.Metadata.Durable == second.Volume.Metadata.Durable);
+        // Drained may be another replica and one of these, of which the other has not been spoken to yet.
+        await EventuallyAsync(() => first.Receiver.Volume is { } one && second.Receiver.Volume is { } other && one.Metadata.Durable == other.Metadata.Durable);
         await master.Copy.Replication.DetachAsync(first.Name);
         for (int i = 0; i < 20; i++)
         {
