@@ -89,6 +89,9 @@ public sealed partial class OrleansFsHost
         var secret = await ReadSecretAsync(cancellation);
         if ((_volume ?? _receiver?.Volume) is { Role: VolumeRole.Master, ReadOnly: false } master)
             await ClaimOrFenceAsync(master, cancellation);
+        // Not a mistake for certain: a laptop has its address when its network is there.
+        if (!SiloBuilding.IsOfThisMachine(_options.Advertise))
+            throw new ClusterAwayException($"this machine has no address {_options.Advertise}, under which others are told to reach it (--advertise)");
         var earlier = SiloFile.Read(DataFolder);
         for (int attempt = 1; ; attempt++)
         {
@@ -114,8 +117,6 @@ public sealed partial class OrleansFsHost
                 await EndsAsync(DisposeAsync(host), Limits.StopGrace);
                 if (e is HostException or OperationCanceledException)
                     throw;
-                if (LacksAddress(e))
-                    throw new ClusterAwayException($"this machine has no address {_options.Advertise}, under which others are told to reach it (--advertise)", e);
                 if (ClusterAwayException.Explains(e) || e is DbException)
                     throw ClusterAwayException.Of(_cluster.ToString(), e);
                 if (!IsPortTaken(e) || attempt == Limits.PortAttempts || (_options.SiloPort is not null && _options.GatewayPort is not null))
@@ -244,17 +245,6 @@ public sealed partial class OrleansFsHost
         for (; e is not null; e = e.InnerException)
         {
             if (e is SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse } or Microsoft.AspNetCore.Connections.AddressInUseException)
-                return true;
-        }
-        return false;
-    }
-
-    /// <summary>Not a mistake for certain: a laptop has its address when its network is there.</summary>
-    private static bool LacksAddress(Exception? e)
-    {
-        for (; e is not null; e = e.InnerException)
-        {
-            if (e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable })
                 return true;
         }
         return false;

@@ -105,6 +105,20 @@ internal static class SiloBuilding
         return connection;
     }
 
+    /// <summary>Whether a silo can listen at an address.</summary>
+    public static bool IsOfThisMachine(IPAddress address)
+    {
+        try
+        {
+            FreePort(address);
+            return true;
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressNotAvailable)
+        {
+            return false;
+        }
+    }
+
     /// <summary>A port that nobody uses at this moment. Somebody may take it before the silo does: then the start is tried again.</summary>
     private static int FreePort(IPAddress address)
     {
