@@ -62,6 +62,26 @@ run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
 wait
 cat "$report/Faults.log"
 
+# What failed and the longest classes once more, at the end, where they are looked for.
+python3 - "$report" <<'EOF'
+import collections, pathlib, sys
+import xml.etree.ElementTree as ET
+
+times = collections.Counter()
+failures = []
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.xml")):
+    for test in ET.parse(path).iter("test"):
+        times[f"{path.stem} {test.get('type')}"] += float(test.get("time", 0))
+        if test.get("result") == "Fail":
+            texts = [e.text or "" for e in test.iter() if e.tag in ("message", "stack-trace", "output")]
+            failures.append((test.get("name"), "\n".join(t[-4000:] for t in texts)))
+print("== longest classes, s")
+for name, seconds in times.most_common(15):
+    print(f"{seconds:8.1f}  {name}")
+for name, text in failures:
+    print(f"== failed: {name}\n{text}")
+EOF
+
 passed=0 failed=0 skipped=0 bad=0
 for name in "${runs[@]}"; do
     status=$(cat "$report/$name.status")

@@ -6,7 +6,6 @@ using Orleans.Serialization.Cloning;
 using Orleans.Serialization.Codecs;
 using Orleans.Serialization.Serializers;
 using Orleans.Serialization.WireProtocol;
-using OrleansFs.Model;
 
 namespace OrleansFs.GrainInterfaces;
 
@@ -93,17 +92,4 @@ public sealed class PayloadCopier : IDeepCopier<Payload>, IOptionalDeepCopier
     public bool IsShallowCopyable() => true;
 
     public Payload DeepCopy(Payload input, CopyContext context) => input;
-}
-
-/// <summary>The outcome of a call that gives content.</summary>
-[GenerateSerializer, Immutable, Alias("ofs.ContentReply")]
-public readonly record struct ContentReply : IFsResult<ContentReply>
-{
-    [Id(0)] public Errno Error { get; init; }
-
-    [Id(1)] public Payload Content { get; init; }
-
-    public static implicit operator ContentReply(Errno error) => new() { Error = error };
-
-    static ContentReply IFsResult<ContentReply>.Failed(Errno error) => error;
 }

@@ -39,11 +39,8 @@ public readonly record struct BlockHash : IComparable<BlockHash>
 
     public bool IsHole => (_a | _b | _c | _d) == 0;
 
-    /// <summary>The first byte, which names the first folder level of a block file and a lock stripe.</summary>
+    /// <summary>The first byte, which names the folder of a block file and a lock stripe.</summary>
     public byte FirstByte => (byte)(_a >> 56);
-
-    /// <summary>The second byte, which names the second folder level of a block file.</summary>
-    public byte SecondByte => (byte)(_a >> 48);
 
     /// <summary>The first eight bytes, as a number in the order of hashes.</summary>
     public ulong Prefix => _a;

@@ -30,7 +30,7 @@ internal sealed class OpenBlock(BlockHash hash)
     public int Users { get; set; }
 }
 
-/// <summary>Block files that are kept open, so that a block that is read again is not looked up in three folders again. Bounded, the least recently used is closed first. Thread-safe.</summary>
+/// <summary>Block files that are kept open, so that a block that is read again is not looked up by its name again. Bounded, the least recently used is closed first. Thread-safe.</summary>
 /// <remarks>
 /// Invariants: 1. A file that was replaced, removed or moved after it was opened is not given out any more once <see cref="Forget"/> was called: an entry is in the index before its file is opened, so that
 /// the call finds it. 2. A descriptor is closed when its entry is not kept and has no users, once. 3. The lock is held for memory only.

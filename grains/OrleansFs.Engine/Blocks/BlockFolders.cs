@@ -15,7 +15,7 @@ internal static class BlockFolders
         var free = BlockNames.Top(BlockNames.Free, path);
         if (LinuxFile.Stat(root, free, out _) == Errno.None)
             return;
-        long moved = LeaveSecondLevel(blocks, root);
+        long moved = LeaveSecondLevel(blocks);
         if (moved > 0)
             logger.LogInformation("moved {Count} block files from the second level of folders to the first", moved);
         var error = Restore(root);
@@ -48,7 +48,7 @@ internal static class BlockFolders
     }
 
     /// <summary>Moves <c>ab/cd/&lt;hash&gt;</c> to <c>ab/&lt;hash&gt;</c>. Interrupted, it goes on the next time.</summary>
-    private static long LeaveSecondLevel(string blocks, int root)
+    private static long LeaveSecondLevel(string blocks)
     {
         long moved = 0;
         try
@@ -59,7 +59,9 @@ internal static class BlockFolders
                 {
                     foreach (string file in Directory.EnumerateFiles(second).Where(f => BlockNames.TryParseFile(Path.GetFileName(f), out _)).ToList())
                     {
-                        File.Move(file, Path.Combine(first, Path.GetFileName(file)), overwrite: false);
+                        // A loss of power may have left both names: of one file, which a rename leaves as it is, or of two, of which each has the content or is found out by its checksum.
+                        File.Move(file, Path.Combine(first, Path.GetFileName(file)), overwrite: true);
+                        File.Delete(file);
                         moved++;
                     }
                     if (!Directory.EnumerateFileSystemEntries(second).Any())
@@ -71,7 +73,6 @@ internal static class BlockFolders
         {
             throw new BlockStoreException(Errno.EIO, $"the block files in {blocks} cannot be moved out of the second level of folders: {e.Message}");
         }
-        var error = moved > 0 ? LinuxFile.SyncFileSystem(root) : Errno.None;
-        return error == Errno.None ? moved : throw new BlockStoreException(error, $"{blocks} cannot be brought to disk");
+        return moved;
     }
 }

@@ -83,7 +83,7 @@ internal sealed class BlockSync : IDisposable
         return sequence;
     }
 
-    /// <summary>The next round syncs the whole file system: a folder is about to be made.</summary>
+    /// <summary>The next round syncs the whole file system: a folder was made, which no sync of files and their folders brings to disk.</summary>
     public void RequireWhole()
     {
         lock (_gate)

@@ -58,7 +58,7 @@ internal enum BlockEntryKind
     /// <summary>A file whose name is a hash, in the folder where that hash belongs.</summary>
     Block,
 
-    /// <summary>An unfinished file in <c>blocks/tmp</c>.</summary>
+    /// <summary>An unfinished file below <c>blocks/tmp</c>.</summary>
     Temporary,
 
     /// <summary>Anything else: a name that is no hash, a hash in the wrong folder, a folder or link where a file belongs.</summary>
@@ -68,7 +68,7 @@ internal enum BlockEntryKind
 /// <summary>An entry met while enumerating the block folders.</summary>
 /// <param name="Kind">What it is.</param>
 /// <param name="Hash">Of a <see cref="BlockEntryKind.Block"/>; otherwise null.</param>
-/// <param name="Path">Path from the data folder, such as <c>blocks/ab/cd/abcd…</c>.</param>
+/// <param name="Path">Path from the data folder, such as <c>blocks/ab/abcd…</c>.</param>
 /// <param name="FileBytes">Length of the file: header and payload.</param>
 /// <param name="ModifyTime">When it was written.</param>
 internal readonly record struct BlockEntry(BlockEntryKind Kind, BlockHash? Hash, string Path, long FileBytes, Timestamp ModifyTime);

@@ -12,6 +12,7 @@ namespace OrleansFs.Engine.Blocks;
 /// 2. All kept files have one length, the greatest that was met: that of a block that fills S bytes and does not shrink. So each is written over whole, and none is cut or lengthened.
 /// 3. No other name leads to a kept file.
 /// 4. What they take on the disk is bounded by <see cref="BlockLimits.RecycledBytes"/> and by <see cref="Room"/>; files that nobody wanted for <see cref="BlockLimits.RecycledKept"/> are deleted.
+/// 5. The lock is held for memory only. <see cref="Room"/> is asked outside it.
 /// They are given out in the order of their inodes, which is that in which they were made: blocks that are written together lie together, as those did that were there before.
 /// </remarks>
 internal sealed class RecycledFiles : IDisposable
@@ -61,24 +62,34 @@ internal sealed class RecycledFiles : IDisposable
         if (LinuxFile.Stat(_root, name, out var file) != Errno.None || !file.IsRegular || file.Links != 1 || file.Length < BlockLimits.EarlyWriteBack || file.DiskBytes < file.Length)
             return false;
         long room = Math.Min(BlockLimits.RecycledBytes, Room?.Invoke() ?? long.MaxValue);
+        List<ulong> shorter = [];
+        ulong number;
         lock (_lock)
         {
-            if (_ended || file.Length < _length)
+            if (_ended || file.Length < _length || (file.Length == _length ? _files.Count + 1 : 1) * file.DiskBytes > room)
                 return false;
             if (file.Length > _length)
             {
-                DeleteDownTo(0);
+                shorter = TakeDownTo(0);
                 (_length, _each) = (file.Length, file.DiskBytes);
             }
-            if ((_files.Count + 1) * _each > room)
-                return false;
-            ulong number = _number++;
-            if (LinuxFile.Rename(_root, name, BlockNames.Recycled(number, stackalloc byte[BlockNames.MaxPath])) != Errno.None)
-                return false;
-            _files.Add((file.Inode, number));
-            _used = _time.GetTimestamp();
-            return true;
+            number = _number++;
         }
+        Delete(shorter);
+        if (LinuxFile.Rename(_root, name, BlockNames.Recycled(number, stackalloc byte[BlockNames.MaxPath])) != Errno.None)
+            return false;
+        lock (_lock)
+        {
+            if (!_ended && file.Length == _length)
+            {
+                _files.Add((file.Inode, number));
+                _used = _time.GetTimestamp();
+                return true;
+            }
+        }
+        // Meanwhile they are of another length, or none are kept: then it is deleted, as it was to be.
+        Delete([number]);
+        return true;
     }
 
     /// <summary>Gives a file out, to be written over from its start to its end and named.</summary>
@@ -91,17 +102,22 @@ internal sealed class RecycledFiles : IDisposable
         name = default;
         if (Volatile.Read(ref _length) == 0)
             return -1;
-        // Others take their room. It is asked for outside the lock: who knows it may be about to call Clear.
-        bool fits = Volatile.Read(ref _length) == length;
-        long room = fits ? long.MaxValue : Room?.Invoke() ?? long.MaxValue;
+        if (Volatile.Read(ref _length) != length)
+        {
+            // Others take their room.
+            Drop(Room?.Invoke() ?? long.MaxValue);
+            return -1;
+        }
         while (true)
         {
             lock (_lock)
             {
-                DeleteDownTo(room);
-                if (!fits || _files.Count == 0 || _length != length)
+                if (_files.Count == 0 || _length != length)
                     return -1;
-                var next = _files.GetViewBetween(_last, (ulong.MaxValue, ulong.MaxValue)) is { Count: > 0 } above ? above.Min : _files.Min;
+                // Not asked for its count, which it would have to count. No inode has the number 0.
+                var next = _files.GetViewBetween(_last, (ulong.MaxValue, ulong.MaxValue)).Min;
+                if (next == default)
+                    next = _files.Min;
                 _files.Remove(next);
                 _last = next;
                 _used = _time.GetTimestamp();
@@ -117,48 +133,54 @@ internal sealed class RecycledFiles : IDisposable
 
     /// <summary>Deletes all of them: the disk has no room to spare.</summary>
     /// <returns>False where there were none.</returns>
-    public bool Clear()
-    {
-        if (Volatile.Read(ref _length) == 0)
-            return false;
-        lock (_lock)
-        {
-            bool any = _files.Count > 0;
-            DeleteDownTo(0);
-            return any;
-        }
-    }
+    public bool Clear() => Volatile.Read(ref _length) != 0 && Drop(0);
 
     public void Dispose()
     {
         _timer.Dispose();
         lock (_lock)
-        {
             _ended = true;
-            DeleteDownTo(0);
-        }
+        Drop(0);
     }
 
     private void TrimIdle()
     {
+        bool isIdle;
         lock (_lock)
-        {
-            if (!_ended && _files.Count > 0 && _time.GetElapsedTime(_used) >= BlockLimits.RecycledKept)
-                DeleteDownTo(0);
-        }
+            isIdle = !_ended && _time.GetElapsedTime(_used) >= BlockLimits.RecycledKept;
+        if (isIdle)
+            Drop(0);
     }
 
-    private void DeleteDownTo(long bytes)
+    private bool Drop(long bytes)
     {
-        Span<byte> path = stackalloc byte[BlockNames.MaxPath];
+        List<ulong> numbers;
+        lock (_lock)
+            numbers = TakeDownTo(bytes);
+        Delete(numbers);
+        return numbers.Count > 0;
+    }
+
+    /// <summary>Those that are to be deleted, for the caller to do it outside the lock.</summary>
+    private List<ulong> TakeDownTo(long bytes)
+    {
+        var numbers = new List<ulong>();
         while (_files.Count > 0 && _files.Count * _each > bytes)
         {
             var last = _files.Max;
             _files.Remove(last);
-            // One that cannot be deleted is deleted at the next start.
-            _ = LinuxFile.Unlink(_root, BlockNames.Recycled(last.Number, path));
+            numbers.Add(last.Number);
         }
         if (_files.Count == 0)
             (_length, _each) = (0, 0);
+        return numbers;
+    }
+
+    private void Delete(List<ulong> numbers)
+    {
+        Span<byte> path = stackalloc byte[BlockNames.MaxPath];
+        // One that cannot be deleted is deleted at the next start.
+        foreach (ulong number in numbers)
+            _ = LinuxFile.Unlink(_root, BlockNames.Recycled(number, path));
     }
 }

@@ -27,7 +27,7 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
     /// <summary>What can be had back at once of what is on the disk, bytes; null where that is nothing.</summary>
     public Func<long>? Spare { get; set; }
 
-    /// <summary>Told that the disk has little room: what is <see cref="Spare"/> is to be given back. Called under a lock.</summary>
+    /// <summary>Told that the disk has little room: what is <see cref="Spare"/> is to be given back.</summary>
     public Action? Scarce { get; set; }
 
     private DiskSpace _space;
@@ -38,20 +38,24 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
     {
         get
         {
-            lock (_lock)
+            var space = Probe();
+            if (space.FreeBytes >= Limits.DiskProbeAlways || Spare is null || Spare() == 0)
+                return space;
+            Scarce?.Invoke();
+            return Probe();
+        }
+    }
+
+    private DiskSpace Probe()
+    {
+        lock (_lock)
+        {
+            if (_probed is not { } at || _space.FreeBytes < Limits.DiskProbeAlways || time.GetElapsedTime(at) > Limits.DiskProbe)
             {
-                if (_probed is not { } at || _space.FreeBytes < Limits.DiskProbeAlways || time.GetElapsedTime(at) > Limits.DiskProbe)
-                {
-                    _space = DiskSpace.Of(folder);
-                    if (_space.FreeBytes < Limits.DiskProbeAlways && Spare?.Invoke() > 0)
-                    {
-                        Scarce?.Invoke();
-                        _space = DiskSpace.Of(folder);
-                    }
-                    _probed = time.GetTimestamp();
-                }
-                return _space;
+                _space = DiskSpace.Of(folder);
+                _probed = time.GetTimestamp();
             }
+            return _space;
         }
     }
 

@@ -16,7 +16,7 @@ public sealed class FullDiskTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    /// <summary>Small files take more on the disk than in memory: a page here is a cluster, a row and two folders there.</summary>
+    /// <summary>Small files take more on the disk than in memory: a page here is a cluster, an inode and a row there.</summary>
     [Theory]
     [InlineData(3000)]
     [InlineData(700_000)]
