@@ -143,11 +143,12 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _ended.Dispose();
     }
 
-    private static SessionStart StartOf(RemoteVolumeOptions options) => new() { Client = options.Client, AccessTimes = options.AccessTimes };
+    private static SessionStart StartOf(RemoteVolumeOptions options) => new() { Client = options.Client, AccessTimes = options.AccessTimes, Contract = Contract.Id };
 
     private static string Refusal(CopyName copy, Errno error) => error switch
     {
         Errno.EBUSY => $"the copy '{copy}' is mounted by its own process alone; mounted there with --cluster, it can be shared",
+        Errno.EPROTONOSUPPORT => $"the copy '{copy}' runs another version of OrleansFs: install the same version on all machines of the cluster",
         Errno.EMFILE => $"the copy '{copy}' has as many mounts as it takes",
         _ => $"the copy '{copy}' accepts no mount: {error}",
     };
@@ -164,7 +165,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
                 .AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
             if (!result.TryGet(out var grant, out var error))
             {
-                LogAttachRefused(_logger, Copy.Copy, error);
+                LogAttachRefused(_logger, Refusal(Copy.Copy, error));
                 return false;
             }
             await ReclaimLocksAsync(grant.Ticket);
@@ -306,8 +307,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     [LoggerMessage(Level = LogLevel.Information, Message = "the session is attached to the copy '{Copy}' anew")]
     private static partial void LogAttachedAnew(ILogger logger, CopyName copy);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "the copy '{Copy}' refuses the session: {Error}")]
-    private static partial void LogAttachRefused(ILogger logger, CopyName copy, Errno error);
+    [LoggerMessage(Level = LogLevel.Error, Message = "the session is not attached anew: {Refusal}")]
+    private static partial void LogAttachRefused(ILogger logger, string refusal);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "a lock on inode {Inode} was lost while the copy was away: {Error}")]
     private static partial void LogLockLost(ILogger logger, InodeNumber inode, Errno error);

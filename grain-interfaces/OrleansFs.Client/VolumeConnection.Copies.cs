@@ -10,7 +10,7 @@ public sealed partial class VolumeConnection
     public async Task<CopyDescription?> FindMasterAsync(VolumeId volume, CancellationToken cancellation)
     {
         var masters = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume && c.Role == CopyRole.Master).ToList();
-        return masters.Count == 0 ? null : masters.MaxBy(c => c.Epoch.Value);
+        return masters.Count == 0 ? null : Understood(masters.MaxBy(c => c.Epoch.Value));
     }
 
     /// <summary>The replicas of a volume as its master has them; where no master is there, those that are in the cluster, each at its own position.</summary>
@@ -20,7 +20,7 @@ public sealed partial class VolumeConnection
         var copies = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume).ToList();
         var masters = copies.Where(c => c.Role == CopyRole.Master).ToList();
         if (masters.Count > 0)
-            return await CallAsync(masters.MaxBy(c => c.Epoch.Value).Copy, grain => grain.ListReplicasAsync(cancellation), "has no replicas");
+            return await CallAsync(Understood(masters.MaxBy(c => c.Epoch.Value)).Copy, grain => grain.ListReplicasAsync(cancellation), "has no replicas");
         if (copies.Count == 0)
             throw new VolumeConnectionException("no copy of the volume is in the cluster now");
         var replicas = new List<ReplicaReport>();
@@ -70,7 +70,7 @@ public sealed partial class VolumeConnection
             throw new VolumeConnectionException(copy is null ? "no copy of the volume is in the cluster now" : $"the copy '{copy}' is not in the cluster now");
         var reports = new List<CopyVerification>();
         foreach (var one in copies)
-            reports.Add(new CopyVerification(one.Copy, await CallAsync(one.Copy, grain => grain.VerifyAsync(action, cancellation), "cannot be verified")));
+            reports.Add(new CopyVerification(one.Copy, await CallAsync(Understood(one).Copy, grain => grain.VerifyAsync(action, cancellation), "cannot be verified")));
         return reports;
     }
 
@@ -103,7 +103,7 @@ public sealed partial class VolumeConnection
     /// <exception cref="VolumeConnectionException">One line that says why it does not.</exception>
     public async Task<VolumeStatus> StatusAsync(CopyDescription copy, CancellationToken cancellation)
     {
-        var names = Grains.GetGrain<INamespaceGrain>(new NamespaceKey(copy.Volume, copy.Copy).ToString());
+        var names = Grains.GetGrain<INamespaceGrain>(new NamespaceKey(Understood(copy).Volume, copy.Copy).ToString());
         return await AnswerAsync(copy.Copy, () => names.GetStatusAsync(cancellation), "does not tell its status");
     }
 

@@ -106,14 +106,14 @@ public sealed partial class VolumeConnection : IAsyncDisposable
     public async Task<CopyDescription> FindCopyAsync(CopyName? name, CancellationToken cancellation)
     {
         if (name is { } wanted)
-            return await TryDescribeAsync(wanted, cancellation) ?? throw new VolumeConnectionException($"the copy '{wanted}' is not in the cluster now");
+            return Understood(await TryDescribeAsync(wanted, cancellation) ?? throw new VolumeConnectionException($"the copy '{wanted}' is not in the cluster now"));
         var masters = (await ListCopiesAsync(cancellation)).Where(c => c.Role == CopyRole.Master).ToList();
         if (masters.Count == 0)
             throw new VolumeConnectionException("no master is in the cluster now");
         // Of two masters of one volume, one has been fenced and does not know it yet.
         var newest = masters.MaxBy(c => c.Epoch.Value);
         return masters.All(c => c.Volume == newest.Volume)
-            ? newest
+            ? Understood(newest)
             : throw new VolumeConnectionException($"the cluster has several volumes ({string.Join(", ", masters.Select(c => c.Copy))}): name a copy");
     }
 
@@ -125,6 +125,11 @@ public sealed partial class VolumeConnection : IAsyncDisposable
         else
             _host.Dispose();
     }
+
+    /// <summary>The copy, where what is said to it means the same there as here.</summary>
+    /// <exception cref="VolumeConnectionException">It does not.</exception>
+    private static CopyDescription Understood(CopyDescription copy) =>
+        Contract.Mismatch($"the copy '{copy.Copy}'", copy.Contract) is { } mismatch ? throw new VolumeConnectionException(mismatch) : copy;
 
     private async Task<CopyDescription?> TryDescribeAsync(CopyName name, CancellationToken cancellation)
     {

@@ -41,6 +41,9 @@ public readonly record struct SessionStart
 
     /// <summary>When reads of the session bring up access times.</summary>
     [Id(1)] public AccessTimes AccessTimes { get; init; }
+
+    /// <summary>What the client understands: its <see cref="GrainInterfaces.Contract.Id"/>; 0 where it is older than this.</summary>
+    [Id(2)] public ulong Contract { get; init; }
 }
 
 /// <summary>What a copy grants a session.</summary>
@@ -101,6 +104,9 @@ public readonly record struct CopyDescription
     [Id(5)] public required bool ReadOnly { get; init; }
 
     [Id(6)] public required Epoch Epoch { get; init; }
+
+    /// <summary>What the copy's silo understands: its <see cref="Contract.Id"/>. Looked at before anything else is asked of it.</summary>
+    [Id(7)] public ulong Contract { get; init; }
 }
 
 /// <summary>The role of a silo.</summary>

@@ -38,6 +38,7 @@ public enum Errno
     ENODATA = 61,
     EOVERFLOW = 75,
     EMSGSIZE = 90,
+    EPROTONOSUPPORT = 93,
     EOPNOTSUPP = 95,
     ENOTCONN = 107,
     ETIMEDOUT = 110,

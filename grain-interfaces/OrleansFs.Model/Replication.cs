@@ -23,6 +23,9 @@ public readonly record struct MasterHello
 
     /// <summary>What the replica is sent as instructions it is to keep as pieces of other blocks, where that saves at least half.</summary>
     [Id(6)] public bool Composes { get; init; }
+
+    /// <summary>What the master's silo understands; 0 where it is older than this. The replica refuses one that is not its own.</summary>
+    [Id(7)] public ulong Contract { get; init; }
 }
 
 /// <summary>What a replica says to whatever it is asked.</summary>
@@ -104,6 +107,9 @@ public readonly record struct ReplicaReply
 
     /// <summary>Of the blocks that it was told to build those that it could not, by their place in the message; null where there are none.</summary>
     [Id(17)] public int[]? Unbuilt { get; init; }
+
+    /// <summary>Of an answer to a <see cref="MasterHello"/>: what the replica's silo understands; 0 where it is older than this. The master leaves one alone that is not its own.</summary>
+    [Id(18)] public ulong Contract { get; init; }
 }
 
 /// <summary>A block on its way: the payload as it is stored, so that what is compressed on disk is so on the wire.</summary>

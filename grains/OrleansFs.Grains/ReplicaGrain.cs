@@ -27,10 +27,14 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
     public IGrainContext GrainContext { get; }
 
     /// <remarks>A master answers to a former one that it is the master now.</remarks>
-    public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) =>
-        _master is { } master && master.Id == hello.Volume && master.Epoch.Value > hello.Epoch.Value
-            ? new(new ReplicaReply { Outcome = ReplicaOutcome.Fenced, Epoch = master.Epoch, EpochStart = master.EpochStart, Hashes = [], Damaged = [] })
-            : Run(r => r.HelloAsync(hello, cancellation));
+    public async ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation)
+    {
+        var reply = _master is { } master && master.Id == hello.Volume && master.Epoch.Value > hello.Epoch.Value
+            ? new ReplicaReply { Outcome = ReplicaOutcome.Fenced, Epoch = master.Epoch, EpochStart = master.EpochStart, Hashes = [], Damaged = [] }
+            : Contract.Mismatch($"the master '{hello.Master}'", hello.Contract) is { } mismatch ? ReplicaLink.Refused(mismatch)
+            : await Run(r => r.HelloAsync(hello, cancellation));
+        return reply with { Contract = Contract.Id };
+    }
 
     public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => Run(r => r.OfferAsync(epoch, hashes, cancellation));
 
@@ -67,5 +71,5 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
     private async ValueTask<ReplicaReply> Run(Func<ReplicaReceiver, ValueTask<ReplicaReply>> call) =>
         _receiver is { } receiver
             ? await Task.Run(() => call(receiver).AsTask())
-            : new ReplicaReply { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Trouble = NoReplica };
+            : ReplicaLink.Refused(NoReplica);
 }

@@ -8,7 +8,12 @@ namespace OrleansFs.Grains;
 /// <summary>A replica on another silo, as the engine calls it.</summary>
 internal sealed class ReplicaLink(IReplicaGrain replica) : IReplicaLink
 {
-    public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) => CallAsync(() => replica.HelloAsync(hello, cancellation));
+    public async ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation)
+    {
+        var reply = await CallAsync(() => replica.HelloAsync(hello with { Contract = Contract.Id }, cancellation));
+        // That there is a newer master is heeded whoever says so.
+        return reply.Outcome != ReplicaOutcome.Fenced && Contract.Mismatch("the replica", reply.Contract) is { } mismatch ? Refused(mismatch) : reply;
+    }
 
     public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => CallAsync(() => replica.OfferAsync(epoch, hashes, cancellation));
 
@@ -33,6 +38,9 @@ internal sealed class ReplicaLink(IReplicaGrain replica) : IReplicaLink
     public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => CallAsync(() => replica.HoldAsync(volume, epoch, cancellation));
 
     public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(() => replica.ReadJournalAsync(held, epoch, after, cancellation));
+
+    /// <summary>An answer that the replica is not to be replicated to.</summary>
+    public static ReplicaReply Refused(string trouble) => new() { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Trouble = trouble };
 
     /// <summary>What Orleans says of a silo that cannot be reached names its classes and has their stack in it; who looks after replicas wants one line.</summary>
     private static async ValueTask<T> CallAsync<T>(Func<ValueTask<T>> call)

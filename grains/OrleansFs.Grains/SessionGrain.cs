@@ -32,6 +32,8 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
 
     public async ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation)
     {
+        if (!_sessions.Understands(start))
+            return Errno.EPROTONOSUPPORT;
         if (!_sessions.IsKnown(_id))
             await _sessions.Recovered.WaitAsync(cancellation);
         var grant = _sessions.Attach(_id, start);
@@ -121,7 +123,7 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
 
     private VolumeCopy? Volume => (_sessions.Copy as IReplicated)?.Volume;
 
-    public ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation) => new(_sessions.Copy.Description);
+    public ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation) => new(_sessions.Description);
 
     public async ValueTask<FsResult<MasterReport>> ListReplicasAsync(CancellationToken cancellation) =>
         Volume is { Role: VolumeRole.Master } volume ? await Task.Run(volume.Replication.Measure, cancellation) : Errno.EROFS;

@@ -17,6 +17,9 @@ public sealed partial class CopySessions
     [LoggerMessage(Level = LogLevel.Error, Message = "{Client} cannot attach: there are {Count} sessions already")]
     private static partial void LogTooMany(ILogger logger, string client, int count);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "a mount is refused: {Mismatch}")]
+    private static partial void LogOtherContract(ILogger logger, string mismatch);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Count} sessions were there before the restart; they have {Seconds:0} s to come back before anything is changed")]
     private static partial void LogAwaiting(ILogger logger, int count, double seconds);
 

@@ -44,6 +44,9 @@ public sealed partial class CopySessions : IDisposable
 
     internal IVolumeCopy Copy => _copy;
 
+    /// <summary>The copy, as clients are told of it.</summary>
+    internal CopyDescription Description => _copy.Description with { Contract = Contract.Id };
+
     internal SharedCommit Commits { get; }
 
     internal LeaseTable Leases { get; } = new();
@@ -94,10 +97,19 @@ public sealed partial class CopySessions : IDisposable
             Ticket = session.Ticket,
             Lease = GrainInterfaces.Limits.SessionLease,
             Slots = session.Replies.Count,
-            Copy = _copy.Description,
+            Copy = Description,
             Run = _run,
             Lapsed = session.Lapse.Since,
         };
+    }
+
+    /// <summary>Whether the client and this silo mean the same by what they say to each other.</summary>
+    internal bool Understands(SessionStart start)
+    {
+        if (Contract.Mismatch($"the mount {start.Client}", start.Contract) is not { } mismatch)
+            return true;
+        LogOtherContract(_logger, mismatch);
+        return false;
     }
 
     /// <summary>The volume for the mount in this process.</summary>

@@ -9,8 +9,8 @@ using Xunit;
 namespace OrleansFs.Cluster.Tests.Contracts;
 
 /// <summary>
-/// What goes over the wire, as a committed text: machines of one cluster may run different versions, so a change here is one that a review must see. To accept one, replace Contracts.txt by
-/// the Contracts.actual.txt that the failed test has written beside it.
+/// What goes over the wire, as a committed text: machines of one cluster may run different versions, so a change here is one that a review must see, and that they tell each other by
+/// (<see cref="Contract"/>). To accept one, replace Contracts.txt, beside the interfaces, by the Contracts.actual.txt that the failed test has written into the folder of these tests.
 /// </summary>
 public sealed class ContractSnapshotTests
 {
@@ -18,7 +18,7 @@ public sealed class ContractSnapshotTests
     public void The_contract_is_the_committed_one()
     {
         string folder = typeof(ContractSnapshotTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "SourceFolder").Value!;
-        string committed = Path.Combine(folder, "Contracts.txt");
+        string committed = Path.Combine(folder, "../../grain-interfaces/OrleansFs.GrainInterfaces/Contracts.txt");
         string actual = Path.Combine(folder, "Contracts.actual.txt");
         string text = Describe();
         if (File.Exists(committed) && File.ReadAllText(committed) == text)

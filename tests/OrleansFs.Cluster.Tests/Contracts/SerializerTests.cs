@@ -54,6 +54,7 @@ public sealed class SerializerTests : IDisposable
         BlockSize = 131072,
         ReadOnly = true,
         Epoch = new Epoch(4),
+        Contract = ulong.MaxValue,
     };
 
     private readonly ServiceProvider _services = new ServiceCollection().AddSerializer().BuildServiceProvider();
@@ -149,7 +150,7 @@ public sealed class SerializerTests : IDisposable
         },
         FsResult.Ok, (FsResult)Errno.ENOSPC, (FsResult<long>)5L, (FsResult<long>)Errno.EROFS, (FsResult<Attributes>)Some, (FsResult<VolumeStatus>)Errno.EIO,
         (FsResult<ReadOnlyMemory<byte>>)new ReadOnlyMemory<byte>([1, 2, 3, 4], 1, 2),
-        new SessionId(Guid.NewGuid()), Ticket, new ChangeRequest(Ticket, 255, long.MaxValue), new WritePiece(long.MaxValue, 1), new SessionStart { Client = "host:/mnt" }, Copy, CopyRole.Replica,
+        new SessionId(Guid.NewGuid()), Ticket, new ChangeRequest(Ticket, 255, long.MaxValue), new WritePiece(long.MaxValue, 1), new SessionStart { Client = "host:/mnt", Contract = 1 }, Copy, CopyRole.Replica,
         new AsideFile(new(9), [97, 98, 255]),
         new SessionGrant { Ticket = Ticket, Lease = TimeSpan.FromSeconds(30), Slots = 256, Copy = Copy, Run = Guid.NewGuid(), Lapsed = new Timestamp(-5) }, new SessionPulse { Orphans = [InodeNumber.Root, new(7)] },
         new DirectoryRow(255, new InodeNumber(3), 4, long.MaxValue),
@@ -191,13 +192,13 @@ public sealed class SerializerTests : IDisposable
         var entry = new JournalEntry { Lsn = new Lsn(7), Count = 2, Time = new Timestamp(-9), Effects = new byte[] { 1, 9 } };
         return
         [
-            new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), EpochStart = new Lsn(5), Composes = true },
+            new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), EpochStart = new Lsn(5), Composes = true, Contract = 5 },
             ReplicaOutcome.Refused, ReplicaState.Ahead, block, entry,
             new ReplicaReply { Outcome = ReplicaOutcome.Ok, Hashes = [], Damaged = [] },
             new ReplicaReply
             {
                 Outcome = ReplicaOutcome.Lacking, Epoch = new Epoch(3), EpochStart = new Lsn(5), Position = new Lsn(long.MaxValue), Hashes = [Hash, BlockHash.Hole], Damaged = [Hash],
-                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4, BuildVersion = 5, Verification = Verified, Unbuilt = [6, 7],
+                Run = Guid.NewGuid(), Blocks = 1, StoredBytes = 2, LastVerification = DateTimeOffset.UnixEpoch, Bytes = 3, IsLast = true, Next = Hash, Trouble = "none", FreeBytes = 4, BuildVersion = 5, Verification = Verified, Unbuilt = [6, 7], Contract = 8,
             },
             new JournalShipment { Epoch = new Epoch(3), Entries = [entry], Gone = [Hash], Needed = new Lsn(6) },
             new CopyOffer { Copy = Guid.NewGuid(), Epoch = new Epoch(3), Bytes = long.MaxValue, Sha256 = Hash, Lsn = new Lsn(8), Discard = true },
