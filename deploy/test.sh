@@ -48,9 +48,15 @@ run() {
     echo $? >"$report/$name.status"
 }
 
-# The fault tests wait for disks, networks and processes much of their time, so they run beside the others. Not beside each other: a network namespace of one holds the mounts of another for as long as it is there.
-runs+=(Faults)
-run Faults OrleansFs.Fault.Tests -class- '*ClusterKillTests' >"$report/Faults.log" 2>&1 &
+# The fault tests wait for disks, networks and processes much of their time, so they run beside the others. Those with networks come first and by themselves: a network namespace of one holds the mounts of another fault test for
+# as long as it is there.
+runs+=(Networks Faults)
+run Networks OrleansFs.Fault.Tests -namespace OrleansFs.Fault.Tests.Network >"$report/Networks.log" 2>&1 &
+networks=$!
+{
+    tail --pid="$networks" -f /dev/null
+    run Faults OrleansFs.Fault.Tests -namespace- OrleansFs.Fault.Tests.Network -class- '*ClusterKillTests'
+} >"$report/Faults.log" 2>&1 &
 for project in tests/*.Tests; do
     project=$(basename "$project")
     [ "$project" = OrleansFs.Fault.Tests ] && continue
@@ -58,9 +64,10 @@ for project in tests/*.Tests; do
     run "$project" "$project"
 done
 runs+=(Clusters)
+wait "$networks"
 run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
 wait
-cat "$report/Faults.log"
+cat "$report/Networks.log" "$report/Faults.log"
 
 # What failed and the longest classes once more, at the end, where they are looked for.
 python3 - "$report" <<'EOF'
