@@ -68,7 +68,8 @@ public sealed partial class VolumeCopy
 
     private async Task CollectDeadAsync(CancellationToken cancellation)
     {
-        if (_metadata.Counters.DeadBlocks > 0)
+        // Those of a collection under way are not counted any more, and their files may still be there.
+        if (_metadata.Counters.DeadBlocks > 0 || _collector.IsDeleting)
             await _collector.CollectAsync(TimeSpan.Zero, sweep: false, dryRun: false, progress: null, cancellation);
     }
 

@@ -148,8 +148,7 @@ internal sealed partial class BlockFiles : IDisposable
     }
 
     /// <summary>Gives the disk back what the files of deleted blocks take on it.</summary>
-    /// <returns>False where they took nothing.</returns>
-    public bool DropRecycled() => _recycled.Clear();
+    public void DropRecycled() => _recycled.Clear();
 
     /// <summary>Closes all descriptors. Does not sync. Nothing else may be called at the same time or after.</summary>
     public void Dispose()
@@ -173,8 +172,11 @@ internal sealed partial class BlockFiles : IDisposable
     private StoredBlock Put(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload)
     {
         var error = TryPut(hash, codec, length, payload, out var stored);
-        if (error is Errno.ENOSPC or Errno.EDQUOT && _recycled.Clear())
+        if (error is Errno.ENOSPC or Errno.EDQUOT)
+        {
+            _recycled.Clear();
             error = TryPut(hash, codec, length, payload, out stored);
+        }
         return error == Errno.None ? stored : throw new BlockStoreException(error, $"block {hash} cannot be stored");
     }
 

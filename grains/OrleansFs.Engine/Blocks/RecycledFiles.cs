@@ -12,12 +12,13 @@ namespace OrleansFs.Engine.Blocks;
 /// 2. All kept files have one length, the greatest that was met: that of a block that fills S bytes and does not shrink. So each is written over whole, and none is cut or lengthened.
 /// 3. No other name leads to a kept file.
 /// 4. What they take on the disk is bounded by <see cref="BlockLimits.RecycledBytes"/> and by <see cref="Room"/>; files that nobody wanted for <see cref="BlockLimits.RecycledKept"/> are deleted.
-/// 5. The lock is held for memory only. <see cref="Room"/> is asked outside it.
+/// 5. The lock is held for memory only. <see cref="Room"/> is asked outside it. Who has them dropped holds another for as long as that takes: who finds the disk full meanwhile waits, and finds the room.
 /// They are given out in the order of their inodes, which is that in which they were made: blocks that are written together lie together, as those did that were there before.
 /// </remarks>
 internal sealed class RecycledFiles : IDisposable
 {
     private readonly Lock _lock = new();
+    private readonly Lock _dropping = new();
     private readonly int _root;
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
@@ -27,6 +28,7 @@ internal sealed class RecycledFiles : IDisposable
     private long _length;
     private long _each;
     private long _used;
+    private long _leaving;
     private bool _ended;
 
     /// <param name="root">Descriptor of the folder <c>blocks</c>.</param>
@@ -45,13 +47,13 @@ internal sealed class RecycledFiles : IDisposable
     /// <summary>Files that were taken for it so far.</summary>
     public ulong Taken => Volatile.Read(ref _number);
 
-    /// <summary>What they take on the disk, bytes.</summary>
+    /// <summary>What they take on the disk, bytes, with those that are being deleted.</summary>
     public long Bytes
     {
         get
         {
             lock (_lock)
-                return _files.Count * _each;
+                return (_files.Count * _each) + _leaving;
         }
     }
 
@@ -131,9 +133,8 @@ internal sealed class RecycledFiles : IDisposable
         }
     }
 
-    /// <summary>Deletes all of them: the disk has no room to spare.</summary>
-    /// <returns>False where there were none.</returns>
-    public bool Clear() => Volatile.Read(ref _length) != 0 && Drop(0);
+    /// <summary>Deletes all of them: the disk has no room to spare. Waits for who is doing so.</summary>
+    public void Clear() => Drop(0);
 
     public void Dispose()
     {
@@ -152,13 +153,21 @@ internal sealed class RecycledFiles : IDisposable
             Drop(0);
     }
 
-    private bool Drop(long bytes)
+    private void Drop(long bytes)
     {
-        List<ulong> numbers;
-        lock (_lock)
-            numbers = TakeDownTo(bytes);
-        Delete(numbers);
-        return numbers.Count > 0;
+        lock (_dropping)
+        {
+            List<ulong> numbers;
+            lock (_lock)
+            {
+                long before = _files.Count * _each;
+                numbers = TakeDownTo(bytes);
+                _leaving = before - (_files.Count * _each);
+            }
+            Delete(numbers);
+            lock (_lock)
+                _leaving = 0;
+        }
     }
 
     /// <summary>Those that are to be deleted, for the caller to do it outside the lock.</summary>

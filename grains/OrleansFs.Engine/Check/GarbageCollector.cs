@@ -25,6 +25,10 @@ internal sealed class GarbageCollector(
     : IDisposable
 {
     private readonly SemaphoreSlim _one = new(1, 1);
+    private bool _isDeleting;
+
+    /// <summary>Rows are gone whose files are still there: their room is to be had by waiting for the collection under way, as the next one does.</summary>
+    public bool IsDeleting => Volatile.Read(ref _isDeleting);
 
     /// <summary>Puts composed blocks that need a block back into files; false where that failed, and the block must stay. Null where there are none.</summary>
     public Func<BlockHash, CancellationToken, ValueTask<bool>>? Release { get; set; }
@@ -48,6 +52,7 @@ internal sealed class GarbageCollector(
         }
         finally
         {
+            Volatile.Write(ref _isDeleting, false);
             _one.Release();
         }
     }
@@ -65,6 +70,7 @@ internal sealed class GarbageCollector(
                 return report;
             after = dead[^1];
             var deleted = new List<BlockHash>();
+            Volatile.Write(ref _isDeleting, !dryRun);
             // What is composed goes first: then what it is made of need not be released.
             foreach (var block in dead.OrderBy(b => metadata.IsComposed(b.Hash) ? 0 : 1))
             {
@@ -82,6 +88,7 @@ internal sealed class GarbageCollector(
                 foreach (var hash in deleted)
                     report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + DeleteFile(hash) };
             }
+            Volatile.Write(ref _isDeleting, false);
             progress?.Report(report);
         }
     }

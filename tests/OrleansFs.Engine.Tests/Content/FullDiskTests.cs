@@ -48,6 +48,32 @@ public sealed class FullDiskTests
         await ExpectSoundAsync(data);
     }
 
+    /// <summary>Between the rows of dead blocks and their files lies a sync: who finds the disk full in that moment waits for it.</summary>
+    [Fact]
+    public async Task A_collection_under_way_is_waited_for()
+    {
+        using var disk = new SmallDisk(DiskMebibytes);
+        await using var volume = await VolumeFixture.CreateAsync(S, Path.Combine(disk.Folder, "data"));
+        var written = new List<byte[]>();
+        for (int round = 0; round < 4; round++)
+        {
+            int first = written.Count;
+            while (await TryWriteAsync(volume, $"f{written.Count}", 700_000, written) == Errno.None)
+            {
+            }
+            Assert.Equal(Errno.None, (await volume.Volume.SyncAllAsync(Cancellation)).Error);
+            var next = await volume.Volume.CreateAsync(InodeNumber.Root, Encoding.ASCII.GetBytes($"next{round}"), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, VolumeFixture.Root, Cancellation);
+            for (int i = first; i < written.Count; i++)
+                Assert.Equal(Errno.None, (await volume.Volume.UnlinkAsync(InodeNumber.Root, Name(i), Cancellation)).Error);
+            while ((await volume.Volume.GetStatusAsync(Cancellation)).Value.DeadBlocks < 5)
+                await Task.Delay(1, Cancellation);
+            var collecting = volume.Copy.CollectAsync(TimeSpan.Zero, dryRun: false, null, Cancellation);
+            var result = await volume.Volume.WriteAsync(next.Value.Inode, 0, RandomNumberGenerator.GetBytes(700_000), WriteFlags.None, Cancellation);
+            Assert.True(result.IsOk, $"{result.Error} in round {round} after {written.Count - first} files");
+            await collecting;
+        }
+    }
+
     /// <summary>A disk can have bytes and no inode left: a small ext4 is made with one for 16 KiB.</summary>
     [Fact]
     public async Task A_disk_without_inodes_is_a_full_disk()
