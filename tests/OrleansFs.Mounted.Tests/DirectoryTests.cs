@@ -8,7 +8,7 @@ namespace OrleansFs.Mounted.Tests;
 /// <summary>Reading directories: large ones, changing ones, several readers.</summary>
 public sealed class DirectoryTests(MountPool mounts)
 {
-    private const int Many = 10_000;
+    private const int Many = 20_000;
 
     [Theory, OnEveryMount]
     public async Task A_large_directory_is_listed_whole(string kind)
