@@ -87,15 +87,15 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
         _volume.Files.ReadAsync(inode, offset, destination, _accessTimes, cancellation);
 
     public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
-        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.WriteAsync(inode, offset, data, flags, cancellation, _record);
+        _volume.RefusesChanges ? new(Errno.EROFS) : _volume.Files.WriteAsync(inode, offset, data, flags, cancellation, _record);
 
     public ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation) =>
-        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.AllocateAsync(inode, mode, offset, length, cancellation);
+        _volume.RefusesChanges ? new(Errno.EROFS) : _volume.Files.AllocateAsync(inode, mode, offset, length, cancellation);
 
     public ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation) => new(_volume.Files.Seek(inode, offset, kind));
 
     public ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation) =>
-        _volume.ReadOnly ? new(Errno.EROFS) : _volume.Files.CopyRangeAsync(source, sourceOffset, target, targetOffset, length, cancellation);
+        _volume.RefusesChanges ? new(Errno.EROFS) : _volume.Files.CopyRangeAsync(source, sourceOffset, target, targetOffset, length, cancellation);
 
     public ValueTask<FsResult> FlushAsync(InodeNumber inode, ulong lockOwner, CancellationToken cancellation)
     {
@@ -118,7 +118,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) => new(_volume.Metadata.ListXattr(inode));
 
     public ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        new(_volume.ReadOnly ? Errno.EROFS : OwnXattr.Is(name.Span) ? Errno.EPERM : _volume.RemoveXattr(inode, name.Span, _record));
+        new(_volume.RefusesChanges ? Errno.EROFS : OwnXattr.Is(name.Span) ? Errno.EPERM : _volume.RemoveXattr(inode, name.Span, _record));
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) => new(_volume.Space());
 

@@ -18,10 +18,13 @@ public sealed partial class VolumeCopy
 
     internal LockTable LockTable => _locks;
 
+    /// <summary>A master that another has taken over from while it ran still has content in memory that it was given before.</summary>
+    private bool HasNothingToSync => ReadOnly && !_isMaster;
+
     /// <summary>Why a mutation that adds something cannot be taken now: EROFS, or ENOSPC before the disk is really full.</summary>
     internal ValueTask<Errno> RefuseGrowthAsync(CancellationToken cancellation)
     {
-        if (ReadOnly)
+        if (RefusesChanges)
             return new(Errno.EROFS);
         return _space.Admits(MutationRoom) ? new(Errno.None) : RefuseAfterMakingRoomAsync(cancellation);
     }
@@ -44,7 +47,7 @@ public sealed partial class VolumeCopy
     }
 
     /// <summary>Commits what was done to names, attributes and settled content: it survives a kill of the process, not a loss of power.</summary>
-    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => ReadOnly ? new(FsResult.Ok) : _committer.CommitAsync(cancellation);
+    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => HasNothingToSync ? new(FsResult.Ok) : _committer.CommitAsync(cancellation);
 
     /// <summary>Changes attributes. A file that becomes immutable or append-only is settled first, in the same transaction: what it had is there as long as the flag is, and is never written again under it.</summary>
     internal ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber number, AttributeChange change, Caller caller, ChangeRecord? record, CancellationToken cancellation)
@@ -77,7 +80,7 @@ public sealed partial class VolumeCopy
 
     internal FsResult<Attributes> SetAttributes(InodeNumber number, in AttributeChange change, in Caller caller, ChangeRecord? record)
     {
-        if (ReadOnly)
+        if (RefusesChanges)
             return Errno.EROFS;
         if (_metadata.Acquire(number) is not { } inode)
             return Errno.ESTALE;
@@ -114,7 +117,7 @@ public sealed partial class VolumeCopy
 
     internal FsResult Unlink(InodeNumber directory, ReadOnlySpan<byte> name, bool isDirectory, ChangeRecord? record)
     {
-        if (ReadOnly)
+        if (RefusesChanges)
             return Errno.EROFS;
         FsResult<InodeNumber?> result;
         lock (_metadata.Lock)
@@ -134,7 +137,7 @@ public sealed partial class VolumeCopy
     internal ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
         ChangeRecord? record, CancellationToken cancellation)
     {
-        if (ReadOnly)
+        if (RefusesChanges)
             return new(Errno.EROFS);
         if ((flags & (RenameFlags.NoReplace | RenameFlags.Exchange)) == 0 && _files.Dirty.Count > 0
             && _metadata.Lookup(newDirectory, newName.Span).IsOk
@@ -181,7 +184,7 @@ public sealed partial class VolumeCopy
 
     internal async ValueTask<FsResult> SyncAsync(InodeNumber number, CancellationToken cancellation)
     {
-        if (ReadOnly)
+        if (HasNothingToSync)
             return FsResult.Ok;
         if (_metadata.Acquire(number) is not { } inode)
             return Errno.ESTALE;
@@ -206,7 +209,7 @@ public sealed partial class VolumeCopy
 
     internal async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
     {
-        if (ReadOnly)
+        if (HasNothingToSync)
             return FsResult.Ok;
         try
         {

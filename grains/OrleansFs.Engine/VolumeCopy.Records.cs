@@ -11,7 +11,7 @@ public sealed partial class VolumeCopy
 
     internal async ValueTask<FsResult<RecordInfo>> AppendAsync(InodeNumber inode, ReadOnlyMemory<byte> data, AppendName? name, bool durable, CancellationToken cancellation)
     {
-        if (ReadOnly)
+        if (RefusesChanges)
             return Errno.EROFS;
         if (data.IsEmpty)
             return Errno.EINVAL;

@@ -30,6 +30,12 @@ public sealed partial class VolumeCopy
     /// <summary>On a replica: told after each batch of its master's mutations that readers see from now on. Must not take long.</summary>
     public event Action<VolumeChanges>? Changed;
 
+    /// <summary>Called when this copy is about to become the master. What it gives is disposed when it is, or cannot be: until then nobody is let in. Must not fail.</summary>
+    public Func<IDisposable>? Promoting { get; set; }
+
+    /// <summary>Another copy has taken over: this one takes no mutation any more. Must not fail.</summary>
+    public event Action? Fenced;
+
     /// <summary>Called when this copy has become the master, and awaited before the promotion is answered. Must not fail.</summary>
     public Func<Task>? Promoted { get; set; }
 
@@ -83,13 +89,16 @@ public sealed partial class VolumeCopy
             // Records whose content the master before had not sent yet.
             if (_metadata.TrimRecords() is { IsOk: false, Error: var untrimmed })
                 throw new VolumeException($"the records of append-only files of the copy '{Copy}' cannot be looked through: {untrimmed}");
-            _metadata.SetRole(VolumeRole.Master);
-            if (_evictor is not null)
-                _metadata.PrepareEviction();
-            await _metadata.DurableAsync(CancellationToken.None);
-            StartMaster();
-            _files.ReadOnly = _options.ReadOnly;
-            QueueOrphans();
+            using (Promoting?.Invoke())
+            {
+                _metadata.SetRole(VolumeRole.Master);
+                if (_evictor is not null)
+                    _metadata.PrepareEviction();
+                await _metadata.DurableAsync(CancellationToken.None);
+                StartMaster();
+                _files.ReadOnly = _options.ReadOnly;
+                TakeUpOrphans();
+            }
             _logger.LogInformation("the copy '{Copy}' is the master from now on, in epoch {Epoch}", Copy, epoch);
             if (Promoted is { } told)
                 await told();
@@ -113,6 +122,7 @@ public sealed partial class VolumeCopy
         if (result.IsOk)
             result = await _committer.DurableAsync(CancellationToken.None);
         _logger.LogError("another copy has become the master (epoch {By}, from mutation {At}): this one is read-only from now on{Problem}", by, at, result.IsOk ? "" : $"; that could not be written down: {result.Error}");
+        Fenced?.Invoke();
     }
 
     /// <summary>What a former master has that nobody else has, in one line; null on any other copy.</summary>

@@ -6,10 +6,10 @@ namespace OrleansFs.Engine;
 /// <content>What outlives this process of the sessions in other processes: see <see cref="MetadataStore.KeepReply"/>.</content>
 public sealed partial class VolumeCopy
 {
-    /// <summary>Sessions that had not ended when the volume was closed or the process was killed, and such as had whose replies are kept.</summary>
+    /// <summary>Sessions that had not ended when this copy was opened as the master, or became it, and such as had whose replies are kept.</summary>
     public IReadOnlyList<KeptSession> KeptSessions { get; private set; } = [];
 
-    /// <summary>Inodes without a name at the opening that such a session may have open. They live until <see cref="LocalSession.Forget"/> finds that nobody holds them.</summary>
+    /// <summary>Inodes without a name then, that such a session may have open. They live until <see cref="LocalSession.Forget"/> finds that nobody holds them.</summary>
     public IReadOnlyList<InodeNumber> KeptOrphans { get; private set; } = [];
 
     /// <summary>The replies kept for a session; none where they cannot be read.</summary>

@@ -11,8 +11,8 @@ namespace OrleansFs.Engine.Metadata;
 /// </summary>
 internal sealed class EffectWriter
 {
-    /// <summary>Version of the records: the first byte of a journal value. Version 1 had no content hashes in inodes; it is read for ever.</summary>
-    public const byte Version = 2;
+    /// <summary>Version of the records: the first byte of a journal value. Version 1 had no content hashes in inodes, 2 nothing of sessions; both are read for ever.</summary>
+    public const byte Version = 3;
 
     /// <summary>Buffers up to this size are kept for the next transaction.</summary>
     private const int KeptBytes = 1 << 20;
@@ -304,12 +304,11 @@ internal sealed class EffectWriter
 
     public void PutSession(KeptSession session)
     {
-        int start = BeginLocal(EffectKind.PutSession);
+        Begin(EffectKind.PutSession);
         Put(session.Id.ToByteArray());
         Put(Encoding.UTF8.GetBytes(session.Client));
         PutOptional(session.Lapsed);
         PutOptional(session.Ended);
-        _local.Add((start, Length));
 
         void PutOptional(Timestamp? time)
         {
@@ -320,19 +319,17 @@ internal sealed class EffectWriter
 
     public void DeleteSession(Guid session)
     {
-        int start = BeginLocal(EffectKind.DeleteSession);
+        Begin(EffectKind.DeleteSession);
         Put(session.ToByteArray());
-        _local.Add((start, Length));
     }
 
     public void PutReply(in ReplyKey key, ReadOnlySpan<byte> value)
     {
-        int start = BeginLocal(EffectKind.PutReply);
+        Begin(EffectKind.PutReply);
         Put(key.Session.ToByteArray());
         Put((ulong)key.Slot);
         Put((ulong)key.Sequence);
         Put(value);
-        _local.Add((start, Length));
     }
 
     private void Begin(EffectKind kind)

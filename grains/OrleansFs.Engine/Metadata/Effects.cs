@@ -38,6 +38,10 @@ internal enum EffectKind : byte
     /// <summary>The name that goes and the one that comes next are one that was renamed. It changes nothing.</summary>
     Rename = 27,
 
+    PutSession = 28,
+    DeleteSession = 29,
+    PutReply = 30,
+
     SettleRedo = 0x80,
     ForgetRedo = 0x81,
     Touch = 0x82,
@@ -45,9 +49,6 @@ internal enum EffectKind : byte
     DeleteReplica = 0x85,
     SetResidency = 0x86,
     Fence = 0x87,
-    PutSession = 0x88,
-    DeleteSession = 0x89,
-    PutReply = 0x8A,
     Compose = 0x8B,
     Decompose = 0x8C,
 }

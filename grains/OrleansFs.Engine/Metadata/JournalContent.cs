@@ -113,6 +113,16 @@ internal sealed class JournalContent
                 break;
             case EffectKind.Rename:
                 break;
+            case EffectKind.PutSession:
+                reader.KeptSession();
+                break;
+            case EffectKind.DeleteSession:
+                reader.Session();
+                break;
+            case EffectKind.PutReply:
+                reader.Reply();
+                reader.Bytes();
+                break;
             default:
                 throw new InvalidDataException($"journal record of unknown kind {(byte)kind}");
         }

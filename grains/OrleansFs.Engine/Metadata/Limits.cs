@@ -3,6 +3,9 @@ namespace OrleansFs.Engine.Metadata;
 /// <summary>Every bound of the metadata store, each with its reason.</summary>
 internal static class MetadataLimits
 {
+    /// <summary>Numbers of inodes and of names that a new epoch leaves out: more than a master can give out before a replica that follows it is told. (Of 2^48 inode numbers there are.)</summary>
+    public const ulong EpochGap = 1UL << 24;
+
     /// <summary>Segments of a file, 128 GiB of default blocks, past which its content hash is not kept up with every commit, which would have to read as many rows: some 5 ms. It is computed when asked for.</summary>
     public const int HashedSegments = 4096;
 

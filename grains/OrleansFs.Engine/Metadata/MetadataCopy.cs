@@ -73,8 +73,6 @@ internal static class MetadataCopy
             DELETE FROM redo_settled;
             DELETE FROM redo_lost;
             DELETE FROM replica;
-            DELETE FROM session;
-            DELETE FROM reply;
             UPDATE block SET stored = (length + 24 + 4095) / 4096 * 4096 WHERE hash IN (SELECT hash FROM composed);
             UPDATE volume SET stored_bytes = (SELECT coalesce(sum(stored), 0) FROM block WHERE refs > 0), dead_bytes = (SELECT coalesce(sum(stored), 0) FROM block WHERE refs = 0)
               WHERE EXISTS (SELECT 1 FROM composed);

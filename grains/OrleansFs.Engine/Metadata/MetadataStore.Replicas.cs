@@ -89,7 +89,10 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Begins an epoch: whoever is at a lower one is no master any more. A mutation.</summary>
+    /// <summary>
+    /// Begins an epoch: whoever is at a lower one is no master any more. A mutation. Numbers of inodes and of names go on behind a gap: what the master before gave out and never replicated, mounts may still know, and it is
+    /// never anything else here.
+    /// </summary>
     public FsResult BeginEpoch(Epoch epoch)
     {
         lock (Lock)
@@ -102,6 +105,8 @@ internal sealed partial class MetadataStore
                 var start = new EpochStart(epoch, new Lsn(_tail), Clock.Now());
                 Apply(start);
                 _effects.BeginEpoch(start);
+                _nextInode += MetadataLimits.EpochGap;
+                _nextCookie += (long)MetadataLimits.EpochGap;
                 Done();
                 return FsResult.Ok;
             }

@@ -2,7 +2,10 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Metadata;
 
-/// <content>Sessions in other processes, and the replies to their changes: kept with the changes themselves, so that a change whose answer was lost with the process is answered again instead of made again.</content>
+/// <content>
+/// Sessions in other processes, and the replies to their changes: kept with the changes themselves, so that a change whose answer was lost with the process is answered again instead of made again. Replicas are told of
+/// both by the journal: a replica that becomes the master goes on with the sessions of the one before.
+/// </content>
 internal sealed partial class MetadataStore
 {
     private ChangeRecord? _record;
@@ -56,7 +59,7 @@ internal sealed partial class MetadataStore
         return result;
     }
 
-    /// <summary>A session begins, or something of it is another. Written with the next commit.</summary>
+    /// <summary>A session begins, or something of it is another. A mutation.</summary>
     public FsResult PutSession(KeptSession session)
     {
         lock (Lock)
@@ -67,7 +70,7 @@ internal sealed partial class MetadataStore
             {
                 ApplyPutSession(session);
                 _effects.PutSession(session);
-                DoneLocal();
+                Done();
                 return FsResult.Ok;
             }
             catch (Exception e)
@@ -77,7 +80,7 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>A session has ended and nobody will ask for its replies. Written with the next commit.</summary>
+    /// <summary>A session has ended and nobody will ask for its replies. A mutation.</summary>
     public FsResult DeleteSession(Guid session)
     {
         lock (Lock)
@@ -88,7 +91,7 @@ internal sealed partial class MetadataStore
             {
                 ApplyDeleteSession(session);
                 _effects.DeleteSession(session);
-                DoneLocal();
+                Done();
                 return FsResult.Ok;
             }
             catch (Exception e)

@@ -110,7 +110,9 @@ internal sealed class ReplicaBlocks
             // Committed at once: who starts after a kill has nothing but the rows to go by. Where that fails it goes with the next.
             if (row.Residency == Residency.Local && _metadata.SetResidency(hash, Residency.Absent))
                 _metadata.Commit();
-            _logger.LogWarning("block {Hash} is damaged and will be had from another copy: {Reason}{Moved}", hash, read.Reason, moved is null ? "" : $"; moved to {moved}");
+            // Of one that was gone when its row came everybody knows; the transaction that says so may just be on its way into the list.
+            if (row.Residency != Residency.Absent || moved is not null)
+                _logger.LogWarning("block {Hash} is damaged and will be had from another copy: {Reason}{Moved}", hash, read.Reason, moved is null ? "" : $"; moved to {moved}");
         }
     }
 

@@ -183,6 +183,30 @@ public sealed class ReplicationMaster
     private int HavingAll(Lsn position) =>
         _volume.Metadata.Replicas().Count(r => r.Acked >= position && !(_senders.TryGetValue(r.Name, out var sender) && sender.HasAnswered ? sender.LacksBlocks : r.Lacks));
 
+    /// <summary>Brings everything that there is now to disk, here and on one replica.</summary>
+    /// <returns>ETIMEDOUT where the replica does not come that far in time; EIO, ENOSPC … where it cannot be brought to disk here.</returns>
+    internal async Task<FsResult> BringToAsync(CopyName name, TimeSpan patience, CancellationToken cancellation)
+    {
+        long began = _time.GetTimestamp();
+        var synced = await _volume.SyncAllAsync(cancellation);
+        if (!synced.IsOk)
+            return synced;
+        var target = _volume.Metadata.Committed;
+        while (true)
+        {
+            Task next;
+            lock (_lock)
+                next = _acknowledged.Task;
+            if (_volume.Metadata.Replicas().Any(r => r.Name == name && r.Acked >= target))
+                return FsResult.Ok;
+            var left = patience - _time.GetElapsedTime(began);
+            if (left <= TimeSpan.Zero)
+                return Errno.ETIMEDOUT;
+            await Task.WhenAny(next, Task.Delay(left, _time, cancellation));
+            cancellation.ThrowIfCancellationRequested();
+        }
+    }
+
     /// <summary>A drain in steps: waits for so long at most.</summary>
     /// <param name="copies">On so many replicas.</param>
     /// <param name="target">What an earlier step answered; null to bring everything to disk here first.</param>

@@ -80,19 +80,26 @@ public sealed class JournalTests : IDisposable
         Store.Unlink(directory, "gone");
         Store.PurgeOrphan(gone);
         Store.Release(file);
+        Store.PutSession(new KeptSession(new Guid(1, 2, 3, new byte[8]), "host:/mnt", new(7), null));
+        lock (Store.Lock)
+            Store.KeepReply(new ReplyKey(new Guid(1, 2, 3, new byte[8]), 4, 5), [1, 0]);
+        Store.DeleteSession(new Guid(4, 5, 6, new byte[8]));
         _volume.Commit();
         var first = Store.ReadJournal(Lsn.Zero)!.Value;
         var second = Store.ReadJournal(first.Lsn)!.Value;
         string[] written = [Convert.ToHexStringLower(first.Effects.Span), Convert.ToHexStringLower(second.Effects.Span)];
-        Assert.Equal(Sample(2), written);
+        Assert.Equal(Sample(3), written);
         using var other = copy.Crashed();
-        foreach (var (version, target) in new[] { (1, copy.Store), (2, other.Store) })
+        using var third = copy.Crashed();
+        foreach (var (version, target) in new[] { (1, copy.Store), (2, other.Store), (3, third.Store) })
         {
             target.ApplyJournal(first with { Effects = Convert.FromHexString(Sample(version)[0]) });
             target.ApplyJournal(second with { Effects = Convert.FromHexString(Sample(version)[1]) });
             Assert.Equal(["f", "l"], target.List(target.Lookup(InodeNumber.Root, "d").Value.Inode));
             Assert.Empty(target.Check(null, CancellationToken.None));
         }
+        Assert.Equal([new KeptSession(new Guid(1, 2, 3, new byte[8]), "host:/mnt", new(7), null)], third.Store.Sessions());
+        Assert.Equal((4, 5L), third.Store.Replies(new Guid(1, 2, 3, new byte[8])).Select(r => (r.Slot, r.Sequence)).Single());
     }
 
     [Fact]

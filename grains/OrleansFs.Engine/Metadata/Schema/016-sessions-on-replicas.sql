@@ -1,0 +1,1 @@
+-- Format 16: the journal tells of sessions and of the replies to their changes, so that a replica that becomes the master knows them. The tables are those of format 15; a program that does not know it cannot read the journal.

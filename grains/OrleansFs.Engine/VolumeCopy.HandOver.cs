@@ -1,0 +1,54 @@
+using Microsoft.Extensions.Logging;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine;
+
+/// <content>
+/// A master that is there hands over to a replica that is to be the next: it takes no changes for a while, and brings all that it was given to that replica. So nothing that anybody was answered is missing from the new master.
+/// It is fenced by that one's epoch as any master is; where none comes, it goes on when the while is over.
+/// </content>
+public sealed partial class VolumeCopy
+{
+    private long _yieldsUntil;
+
+    /// <summary>Changes are refused for a while, because another copy is about to become the master.</summary>
+    public bool IsYielding => Volatile.Read(ref _yieldsUntil) is var until and not 0 && _time.GetTimestamp() < until;
+
+    /// <summary>Called when this copy takes no changes for a while: what is answered to sessions from then on counts for nothing. Must not fail.</summary>
+    public event Action? Yielding;
+
+    /// <summary>Changes are answered with EROFS now.</summary>
+    internal bool RefusesChanges => ReadOnly || IsYielding;
+
+    /// <summary>Brings everything to the disk of a replica, and takes no changes from then on for <see cref="Limits.YieldFor"/>.</summary>
+    /// <param name="to">The replica.</param>
+    /// <param name="patience">How long it may take while changes are still taken.</param>
+    /// <param name="cancellation">Ends it: then this copy goes on.</param>
+    /// <returns>EROFS where this is no master; ETIMEDOUT where the replica does not come that far in time; EIO, ENOSPC … where not everything can be brought to disk here.</returns>
+    public async Task<FsResult<Lsn>> YieldAsync(CopyName to, TimeSpan patience, CancellationToken cancellation)
+    {
+        if (Role != VolumeRole.Master || ReadOnly)
+            return Errno.EROFS;
+        // Most of it while programs go on, so that they wait for the rest only.
+        var result = await Replication.BringToAsync(to, patience, cancellation);
+        if (!result.IsOk)
+            return result.Error;
+        bool hasYielded = false;
+        Volatile.Write(ref _yieldsUntil, _time.GetTimestamp() + (long)(Limits.YieldFor.TotalSeconds * _time.TimestampFrequency));
+        try
+        {
+            Yielding?.Invoke();
+            result = await Replication.BringToAsync(to, Limits.YieldFor / 2, cancellation);
+            hasYielded = result.IsOk;
+            if (!hasYielded)
+                return result.Error;
+            _logger.LogInformation("everything up to mutation {Lsn} is on the disk of '{To}', which is about to become the master", _metadata.Committed, to);
+            return _metadata.Committed;
+        }
+        finally
+        {
+            if (!hasYielded)
+                Volatile.Write(ref _yieldsUntil, 0);
+        }
+    }
+}
