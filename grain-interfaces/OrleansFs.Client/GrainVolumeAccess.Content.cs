@@ -8,13 +8,12 @@ public sealed partial class GrainVolumeAccess
     public async ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation)
     {
         await _session.WaitForWritesAsync(inode);
-        var file = File(inode);
         int done = 0;
         do
         {
             int length = Math.Min(destination.Length - done, GrainInterfaces.Limits.MaxTransfer);
             long from = offset + done;
-            var reply = await _session.AskAsync((ticket, token) => file.ReadAsync(ticket, from, length, token), cancellation);
+            var reply = await _session.AskAsync((ticket, token) => _session.File(inode).ReadAsync(ticket, from, length, token), cancellation);
             if (reply.Error != Errno.None)
                 return done > 0 ? done : reply.Error;
             int read = reply.Content.Memory.Length;
@@ -86,7 +85,7 @@ public sealed partial class GrainVolumeAccess
         if (await _session.SettleAsync(inode) is var failed and not Errno.None)
             return failed;
         var result = await _session.ReshapeAsync(
-            new UnstableChange(0, inode, UnstableKind.Allocate, offset, length, null, mode), (request, token) => File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
+            new UnstableChange(0, inode, UnstableKind.Allocate, offset, length, null, mode), (request, token) => _session.File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
         Cache.Changed(inode);
         return result;
     }
@@ -94,7 +93,7 @@ public sealed partial class GrainVolumeAccess
     public async ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation)
     {
         await _session.WaitForWritesAsync(inode);
-        return await _session.AskAsync((ticket, token) => File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
+        return await _session.AskAsync((ticket, token) => _session.File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
     }
 
     /// <remarks>Made again later it could copy something else, so it is not kept as a write is, but brought to disk.</remarks>
@@ -103,7 +102,7 @@ public sealed partial class GrainVolumeAccess
         await _session.WaitForWritesAsync(source);
         if (await _session.SettleAsync(target) is var failed and not Errno.None)
             return failed;
-        var result = await _session.ChangeAsync((request, token) => File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
+        var result = await _session.ChangeAsync((request, token) => _session.File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
         Cache.Changed(target);
         return result.IsOk && await _session.SyncAsync(target, true, CancellationToken.None) is { IsOk: false, Error: var error } ? error : result;
     }
@@ -114,7 +113,7 @@ public sealed partial class GrainVolumeAccess
         var written = await _session.SettleAsync(inode);
         if (!_session.Locks.Has(inode, lockOwner))
             return written;
-        var result = await _session.ChangeAsync((request, token) => File(inode).FlushAsync(request, lockOwner, token), cancellation);
+        var result = await _session.ChangeAsync((request, token) => _session.File(inode).FlushAsync(request, lockOwner, token), cancellation);
         if (result.IsOk)
             _session.Locks.ReleaseOwner(inode, lockOwner);
         return written != Errno.None ? written : result;
@@ -142,10 +141,8 @@ public sealed partial class GrainVolumeAccess
     }
 
     public ValueTask<FsResult<FileResidency>> GetResidencyAsync(InodeNumber inode, CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => File(inode).GetResidencyAsync(ticket, token), cancellation);
+        _session.AskAsync((ticket, token) => _session.File(inode).GetResidencyAsync(ticket, token), cancellation);
 
     public ValueTask<FsResult<ResidencyChange>> ChangeResidencyAsync(InodeNumber inode, ResidencyAction action, long offset, long length, CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => File(inode).ChangeResidencyAsync(ticket, action, offset, length, token), cancellation);
-
-    private IFileGrain File(InodeNumber inode) => _session.Grains.GetGrain<IFileGrain>(new FileKey(inode, Copy.Copy).ToString());
+        _session.AskAsync((ticket, token) => _session.File(inode).ChangeResidencyAsync(ticket, action, offset, length, token), cancellation);
 }

@@ -12,12 +12,10 @@ namespace OrleansFs.Client;
 public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IAsyncDisposable
 {
     private readonly RemoteSession _session;
-    private readonly INamespaceGrain _names;
 
     private GrainVolumeAccess(RemoteSession session)
     {
         _session = session;
-        _names = session.Grains.GetGrain<INamespaceGrain>(new NamespaceKey(session.Copy.Volume, session.Copy.Copy).ToString());
         if (session.Behind is { } behind)
             behind.AppendRecord = (inode, data) => WriteRecordAsync(inode, data, CancellationToken.None);
     }
@@ -47,7 +45,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         {
             var sent = Copied(name);
             long begun = Cache.Begin();
-            var result = await _session.AskAsync((ticket, token) => _names.LookupAsync(ticket, directory, sent, token), cancellation);
+            var result = await _session.AskAsync((ticket, token) => _session.Names.LookupAsync(ticket, directory, sent, token), cancellation);
             Cache.KeepLookup(begun, directory, sent.Span, result);
             // Nothing is shown that is older than what this session has written.
             return result.IsOk && _session.Behind is { } behind && (behind.Has(result.Value.Inode) || Cache.WasChanged(result.Value.Inode, begun)) ? await GetAttributesAsync(result.Value.Inode, cancellation) : result;
@@ -56,7 +54,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         ValueTask<FsResult<Attributes>> AskDots()
         {
             var sent = Copied(name);
-            return _session.AskAsync((ticket, token) => _names.LookupAsync(ticket, directory, sent, token), cancellation);
+            return _session.AskAsync((ticket, token) => _session.Names.LookupAsync(ticket, directory, sent, token), cancellation);
         }
     }
 
@@ -68,7 +66,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         {
             await _session.WaitForWritesAsync(inode);
             long begun = Cache.Begin();
-            var result = await _session.AskAsync((ticket, token) => _names.GetAttributesAsync(ticket, inode, token), cancellation);
+            var result = await _session.AskAsync((ticket, token) => _session.Names.GetAttributesAsync(ticket, inode, token), cancellation);
             if (result.IsOk)
                 Cache.KeepAttributes(begun, result.Value);
             return result;
@@ -84,9 +82,9 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             _session.Behind?.Doubt([inode]);
         long begun = Cache.Begin();
         var result = (change.Mask & AttributeMask.Size) == 0
-            ? await _session.ChangeAsync((request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation)
+            ? await _session.ChangeAsync((request, token) => _session.Names.SetAttributesAsync(request, inode, change, caller, token), cancellation)
             : await _session.ReshapeAsync(
-                new UnstableChange(0, inode, UnstableKind.Truncate, change.Size, 0, null, default), (request, token) => _names.SetAttributesAsync(request, inode, change, caller, token), cancellation);
+                new UnstableChange(0, inode, UnstableKind.Truncate, change.Size, 0, null, default), (request, token) => _session.Names.SetAttributesAsync(request, inode, change, caller, token), cancellation);
         if (result.IsOk)
             Cache.KeepChanged(begun, result.Value);
         else
@@ -96,7 +94,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     public async ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadLinkAsync(InodeNumber inode, CancellationToken cancellation)
     {
-        var result = (await _session.AskAsync((ticket, token) => _names.ReadLinkAsync(ticket, inode, token), cancellation)).ToResult();
+        var result = (await _session.AskAsync((ticket, token) => _session.Names.ReadLinkAsync(ticket, inode, token), cancellation)).ToResult();
         Cache.WasRead(inode, _session.AccessTimes);
         return result;
     }
@@ -106,7 +104,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var sent = Copied(name);
         var made = inode with { SymlinkTarget = Copied(inode.SymlinkTarget) };
         long begun = Cache.Begin();
-        var reply = await _session.ChangeAsync((request, token) => _names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
+        var reply = await _session.ChangeAsync((request, token) => _session.Names.CreateAsync(request, directory, sent, made, caller, token), cancellation);
         if (reply.Inode is { } created)
             _session.Behind?.Taken(created.Inode);
         return Named(begun, directory, sent, reply, isNew: true);
@@ -114,7 +112,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
     {
-        var result = await _session.ChangeAsync((request, token) => _names.CreateUnnamedAsync(request, directory, inode, caller, token), cancellation);
+        var result = await _session.ChangeAsync((request, token) => _session.Names.CreateUnnamedAsync(request, directory, inode, caller, token), cancellation);
         if (result.IsOk)
         {
             _session.Hold(result.Value.Inode);
@@ -127,7 +125,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     {
         var sent = Copied(name);
         long begun = Cache.Begin();
-        var reply = await _session.ChangeAsync((request, token) => _names.LinkAsync(request, inode, directory, sent, token), cancellation);
+        var reply = await _session.ChangeAsync((request, token) => _session.Names.LinkAsync(request, inode, directory, sent, token), cancellation);
         if (reply.Error != Errno.None)
             Cache.Changed(inode);
         return Named(begun, directory, sent, reply);
@@ -136,13 +134,13 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return RemovedAsync(directory, sent, (request, token) => _names.UnlinkAsync(request, directory, sent, token), cancellation);
+        return RemovedAsync(directory, sent, (request, token) => _session.Names.UnlinkAsync(request, directory, sent, token), cancellation);
     }
 
     public ValueTask<FsResult> RemoveDirectoryAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        return RemovedAsync(directory, sent, (request, token) => _names.RemoveDirectoryAsync(request, directory, sent, token), cancellation, isDirectory: true);
+        return RemovedAsync(directory, sent, (request, token) => _session.Names.RemoveDirectoryAsync(request, directory, sent, token), cancellation, isDirectory: true);
     }
 
     public async ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
@@ -157,7 +155,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             await _session.WaitForWritesAsync(settled);
         else if (_session.Behind is { } behind)
             await behind.SettleAllAsync();
-        var reply = await _session.ChangeAsync((request, token) => _names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
+        var reply = await _session.ChangeAsync((request, token) => _session.Names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
         if (replaced is { } gone)
             Cache.Changed(gone);
         bool isMove = reply.Error == Errno.None && flags is (RenameFlags.None or RenameFlags.NoReplace) && moved is not null;
@@ -184,7 +182,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             long from = cookie;
             long begun = Cache.Begin();
             var result = await _session.AskAsync(
-                (ticket, token) => _names.ReadDirectoryAsync(ticket, directory, from, Limits.DirectoryPage, withAttributes, token), cancellation);
+                (ticket, token) => _session.Names.ReadDirectoryAsync(ticket, directory, from, Limits.DirectoryPage, withAttributes, token), cancellation);
             if (!result.TryGet(out var page, out var error))
                 return error;
             int position = 0;
@@ -214,7 +212,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var sent = Copied(name);
         // Some tell of the content.
         await _session.WaitForWritesAsync(inode);
-        return (await _session.AskAsync((ticket, token) => _names.GetXattrAsync(ticket, inode, sent, token), cancellation)).ToResult();
+        return (await _session.AskAsync((ticket, token) => _session.Names.GetXattrAsync(ticket, inode, sent, token), cancellation)).ToResult();
     }
 
     public async ValueTask<FsResult> SetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, ReadOnlyMemory<byte> value, XattrFlags flags, CancellationToken cancellation)
@@ -224,29 +222,29 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         // One of them is a flag.
         _session.Behind?.Doubt([inode]);
         Cache.DoubtCapabilities(inode);
-        var result = await _session.ChangeAsync((request, token) => _names.SetXattrAsync(request, inode, sent, sentValue, flags, token), cancellation);
+        var result = await _session.ChangeAsync((request, token) => _session.Names.SetXattrAsync(request, inode, sent, sentValue, flags, token), cancellation);
         Cache.Changed(inode);
         return result;
     }
 
     public async ValueTask<FsResult<ReadOnlyMemory<byte>>> ListXattrAsync(InodeNumber inode, CancellationToken cancellation) =>
-        (await _session.AskAsync((ticket, token) => _names.ListXattrAsync(ticket, inode, token), cancellation)).ToResult();
+        (await _session.AskAsync((ticket, token) => _session.Names.ListXattrAsync(ticket, inode, token), cancellation)).ToResult();
 
     public async ValueTask<FsResult> RemoveXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         var sent = Copied(name);
-        var result = await _session.ChangeAsync((request, token) => _names.RemoveXattrAsync(request, inode, sent, token), cancellation);
+        var result = await _session.ChangeAsync((request, token) => _session.Names.RemoveXattrAsync(request, inode, sent, token), cancellation);
         Cache.Changed(inode);
         return result;
     }
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) =>
-        _session.AskAsync((ticket, token) => _names.GetSpaceAsync(ticket, token), cancellation);
+        _session.AskAsync((ticket, token) => _session.Names.GetSpaceAsync(ticket, token), cancellation);
 
     public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _session.SyncAllAsync(cancellation);
 
     public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) =>
-        _session.AskAsync((_, token) => _names.GetStatusAsync(token), cancellation);
+        _session.AskAsync((_, token) => _session.Names.GetStatusAsync(token), cancellation);
 
     public void Forget(InodeNumber inode) => _session.Forget(inode);
 

@@ -33,6 +33,9 @@ internal static class Limits
     /// <summary>How long a heartbeat waits for its answer before another is sent: the copy answers at once, so a message that is not answered went to a silo that is no more.</summary>
     public static readonly TimeSpan HeartbeatTimeout = TimeSpan.FromSeconds(5);
 
+    /// <summary>How long one search for a copy that has taken over lasts: a silo that is away is asked for <see cref="DescribeTimeout"/>.</summary>
+    public static readonly TimeSpan SuccessorTimeout = TimeSpan.FromSeconds(10);
+
     /// <summary>Inodes without a name that are given up at once rather than with the next heartbeat.</summary>
     public const int ForgetBatch = 256;
 

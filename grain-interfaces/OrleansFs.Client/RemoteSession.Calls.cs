@@ -128,6 +128,7 @@ internal sealed partial class RemoteSession
     {
         long begun = _time.GetTimestamp();
         long? away = null;
+        bool hasLooked = false;
         var pause = Limits.FirstRetry;
         while (true)
         {
@@ -136,11 +137,14 @@ internal sealed partial class RemoteSession
             try
             {
                 var result = await AnsweredAsync(token => call(ticket, token), cancellation, begun);
-                if (result.Error != Errno.ENOTCONN)
+                // A master that refuses a change has been fenced: another copy takes it, where that can be found.
+                bool isFenced = result.Error == Errno.EROFS && _options.FollowsMaster && !Copy.ReadOnly && !hasLooked;
+                if (result.Error != Errno.ENOTCONN && !isFenced)
                 {
                     Back();
                     return result;
                 }
+                hasLooked |= isFenced;
                 reason = result.Error.ToString();
                 if (await TryAttachAsync(ticket, cancellation))
                     continue;

@@ -22,7 +22,7 @@ internal sealed partial class RemoteSession
     {
         var ticket = Ticket;
         long sent = _time.GetTimestamp();
-        var result = await AnsweredAsync(token => _grain.SubscribeAsync(ticket, _observed, token), CancellationToken.None);
+        var result = await AnsweredAsync(token => Grain.SubscribeAsync(ticket, _observed, token), CancellationToken.None);
         // What was answered before is not covered.
         Forget();
         _term = result.TryGet(out long term, out var error) ? term : null;

@@ -45,7 +45,7 @@ internal sealed partial class RemoteSession
         bool isDone = false;
         try
         {
-            isDone = (await SyncAllAsync(_ended.Token)).IsOk && (await AskAsync((ticket, token) => _grain.RecoveredAsync(ticket, token), _ended.Token)).IsOk;
+            isDone = (await SyncAllAsync(_ended.Token)).IsOk && (await AskAsync((ticket, token) => Grain.RecoveredAsync(ticket, token), _ended.Token)).IsOk;
         }
         finally
         {
@@ -56,21 +56,22 @@ internal sealed partial class RemoteSession
     }
 
     /// <summary>Where what is kept of a file is made again: in the file; beside it, where others have changed it since; nowhere, where the file shows it.</summary>
-    private async Task<InodeNumber?> PlaceAsync(SessionGrant grant, IReadOnlyList<UnstableChange> changes)
+    private async Task<InodeNumber?> PlaceAsync(Attachment to, IReadOnlyList<UnstableChange> changes)
     {
+        var grant = to.Grant;
         var inode = changes[0].Inode;
         bool isDoubted = _unstable.IsDoubted(inode);
         if (grant.Lapsed is null && !isDoubted)
             return inode;
-        var found = await AnsweredAsync(t => Names.GetAttributesAsync(grant.Ticket, inode, t), default);
+        var found = await AnsweredAsync(t => to.Names.GetAttributesAsync(to.Ticket, inode, t), default);
         if (found.Error == Errno.ENOTCONN)
             throw new CopyAwayException(Copy.Copy);
         if (!found.TryGet(out var attributes, out _) || (!isDoubted && grant.Lapsed is { } lapsed && attributes.ChangeTime < lapsed))
             return inode;
-        if (await KeptContent.IsShownAsync(changes, attributes.Size, (offset, length) => ReadAgainAsync(grant.Ticket, inode, offset, length)))
+        if (await KeptContent.IsShownAsync(changes, attributes.Size, (offset, length) => ReadAgainAsync(to, inode, offset, length)))
             return null;
         var since = grant.Lapsed ?? attributes.ChangeTime;
-        var aside = await AnsweredAsync(t => Names.SetAsideAsync(Recovery(grant.Ticket), inode, since, t), default);
+        var aside = await AnsweredAsync(t => to.Names.SetAsideAsync(Recovery(to.Ticket), inode, since, t), default);
         if (aside.Error == Errno.ENOTCONN)
             throw new CopyAwayException(Copy.Copy);
         _unstable.Lose(inode);
@@ -83,12 +84,12 @@ internal sealed partial class RemoteSession
         return file.Inode;
     }
 
-    private async ValueTask<ReadOnlyMemory<byte>?> ReadAgainAsync(SessionTicket ticket, InodeNumber inode, long offset, int length)
+    private async ValueTask<ReadOnlyMemory<byte>?> ReadAgainAsync(Attachment to, InodeNumber inode, long offset, int length)
     {
         ContentReply result;
         do
         {
-            result = await AnsweredAsync(t => File(inode).ReadAsync(ticket, offset, length, t), default);
+            result = await AnsweredAsync(t => to.File(inode).ReadAsync(to.Ticket, offset, length, t), default);
         }
         while (result.Error == Errno.EBUSY);
         if (result.Error == Errno.ENOTCONN)
@@ -97,9 +98,9 @@ internal sealed partial class RemoteSession
     }
 
     /// <returns>Whether all that was made again is on disk. Where it is not it is kept, as if it were answered now.</returns>
-    private async Task<bool> SyncAgainAsync(SessionTicket ticket)
+    private async Task<bool> SyncAgainAsync(Attachment to)
     {
-        var result = await AnsweredAsync(t => Names.SyncAllAsync(ticket, t), default);
+        var result = await AnsweredAsync(t => to.Names.SyncAllAsync(to.Ticket, t), default);
         if (result.Error == Errno.ENOTCONN)
             throw new CopyAwayException(Copy.Copy);
         return result.IsOk;

@@ -11,8 +11,6 @@ internal sealed partial class RemoteSession
     private readonly UnstableChanges _unstable = new();
     private readonly SemaphoreSlim _stabilize = new(0);
 
-    private INamespaceGrain Names => Grains.GetGrain<INamespaceGrain>(new NamespaceKey(Copy.Volume, Copy.Copy).ToString());
-
     /// <summary>Writes, and keeps what was written until it is on disk there.</summary>
     /// <param name="inode">The file.</param>
     /// <param name="offset">First byte; of no meaning in an append.</param>
@@ -150,10 +148,11 @@ internal sealed partial class RemoteSession
         var result = isSynced ? FsResult.Ok : await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);
         if (_unstable.TakeLoss(inode))
             return Errno.EIO;
-        if (result.IsOk && written != Errno.None)
+        // Told now and not again, also to a caller who was interrupted: the next sync would say that all is well.
+        if (written != Errno.None)
             result = written;
         if (result.IsOk && newest is { } upTo)
-            _unstable.Drop(upTo, inode);
+            Drop(upTo, inode);
         return result;
     }
 
@@ -166,11 +165,16 @@ internal sealed partial class RemoteSession
         long? newest = _unstable.Newest;
         var result = await AskAsync((ticket, token) => Names.SyncAllAsync(ticket, token), cancellation);
         if (result.IsOk && newest is { } upTo)
-            _unstable.Drop(upTo);
+            Drop(upTo);
         return result;
     }
 
-    private IFileGrain File(InodeNumber inode) => Grains.GetGrain<IFileGrain>(new FileKey(inode, Copy.Copy).ToString());
+    /// <summary>What was kept is on disk. A copy that takes no changes any more is not where it has to be: the one that has taken over is given it, too.</summary>
+    private void Drop(long upTo, InodeNumber? inode = null)
+    {
+        if (!_options.FollowsMaster || !Copy.ReadOnly)
+            _unstable.Drop(upTo, inode);
+    }
 
     private void RequestSync()
     {
@@ -196,11 +200,11 @@ internal sealed partial class RemoteSession
     }
 
     /// <summary>Puts the session on a new attachment. Where the copy is another run, what it may have lost is written again first, in order. <see cref="_attaching"/> is held.</summary>
-    private async Task MoveToAsync(SessionGrant grant)
+    private async Task MoveToAsync(Attachment to)
     {
-        if (grant.Run == _attachment.Grant.Run)
+        if (to.Grant.Run == _attachment.Grant.Run)
         {
-            _attachment = new Attachment(grant);
+            _attachment = to;
             CatchUp();
             return;
         }
@@ -214,32 +218,32 @@ internal sealed partial class RemoteSession
             foreach (var change in changes)
             {
                 if (!places.TryGetValue(change.Inode, out var place))
-                    places.Add(change.Inode, place = await PlaceAsync(grant, [.. changes.Where(c => c.Inode == change.Inode)]));
+                    places.Add(change.Inode, place = await PlaceAsync(to, [.. changes.Where(c => c.Inode == change.Inode)]));
                 if (place is { } inode)
-                    await MakeAgainAsync(grant.Ticket, change with { Inode = inode });
+                    await MakeAgainAsync(to, change with { Inode = inode });
             }
             // On disk before anybody changes anything: it is not made again a second time, over that.
-            bool isOnDisk = changes.Count == 0 || await SyncAgainAsync(grant.Ticket);
+            bool isOnDisk = changes.Count == 0 || await SyncAgainAsync(to);
             // Others may be bringing back theirs: what they were answered is there before anything new is asked.
-            if (await AnsweredAsync(t => _grain.RecoveredAsync(grant.Ticket, t), default) is { IsOk: false })
+            if (await AnsweredAsync(t => to.Door.RecoveredAsync(to.Ticket, t), default) is { IsOk: false })
                 throw new CopyAwayException(Copy.Copy);
             if (changes.Count > 0)
-                LogWrittenAgain(_logger, changes.Count, Copy.Copy);
+                LogWrittenAgain(_logger, changes.Count, to.Grant.Copy.Copy);
             isDone = true;
             settled = isOnDisk && changes is [.., var newest] ? newest.Sequence : null;
         }
         finally
         {
-            _unstable.Thaw(() => _attachment = isDone ? new Attachment(grant) : _attachment);
+            _unstable.Thaw(() => _attachment = isDone ? to : _attachment);
         }
         Settle(changes, places, settled);
         // What was asked of the run before is not answered any more.
         Interlocked.Exchange(ref _moved, NewMove()).SetResult();
     }
 
-    private async Task MakeAgainAsync(SessionTicket ticket, UnstableChange change)
+    private async Task MakeAgainAsync(Attachment to, UnstableChange change)
     {
-        var file = File(change.Inode);
+        var (ticket, file) = (to.Ticket, to.File(change.Inode));
         var truncation = new AttributeChange { Mask = AttributeMask.Size, Size = change.Offset };
         Errno error;
         do
@@ -250,7 +254,7 @@ internal sealed partial class RemoteSession
                     (await AnsweredAsync(t => file.WriteManyAsync(Recovery(ticket), pieces, change.Data, change.Flags | WriteFlags.Again, t), default)).Error,
                 UnstableKind.Write => (await AnsweredAsync(t => file.WriteAsync(Recovery(ticket), change.Offset, change.Data, change.Flags | WriteFlags.Again, t), default)).Error,
                 UnstableKind.Allocate => (await AnsweredAsync(t => file.AllocateAsync(Recovery(ticket), change.Mode, change.Offset, change.Length, t), default)).Error,
-                _ => (await AnsweredAsync(t => Names.SetAttributesAsync(Recovery(ticket), change.Inode, truncation, default, t), default)).Error,
+                _ => (await AnsweredAsync(t => to.Names.SetAttributesAsync(Recovery(ticket), change.Inode, truncation, default, t), default)).Error,
             };
         }
         while (error == Errno.EBUSY);

@@ -14,8 +14,8 @@ namespace OrleansFs.Client;
 /// </remarks>
 internal sealed partial class RemoteSession : IAsyncDisposable
 {
-    private readonly ISessionGrain _grain;
     private readonly VolumeConnection _connection;
+    private readonly SessionId _id;
     private readonly RemoteVolumeOptions _options;
     private readonly ICacheHolder _holder;
     private readonly TimeProvider _time;
@@ -35,10 +35,10 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     private RemoteSession(VolumeConnection connection, SessionId id, SessionGrant grant, ICacheHolder holder, RemoteVolumeOptions options)
     {
-        _attachment = new Attachment(grant);
         _connection = connection;
+        _id = id;
         Grains = connection.Grains;
-        _grain = Grains.GetGrain<ISessionGrain>(new SessionKey(id, grant.Copy.Copy).ToString());
+        _attachment = new Attachment(Grains, id, grant);
         _options = options;
         _holder = holder;
         _time = connection.Time;
@@ -51,7 +51,14 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     public IGrainFactory Grains { get; }
 
-    public ISessionGrain Grain => _grain;
+    /// <summary>The session at the copy of the newest attachment.</summary>
+    public ISessionGrain Grain => _attachment.Door;
+
+    /// <summary>Names and attributes there.</summary>
+    public INamespaceGrain Names => _attachment.Names;
+
+    /// <summary>The content of a file there.</summary>
+    public IFileGrain File(InodeNumber inode) => _attachment.File(inode);
 
     /// <summary>The copy, as it described itself when the session was attached last.</summary>
     public CopyDescription Copy => _attachment.Grant.Copy;
@@ -77,7 +84,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             await behind.SettleAsync(inode, take: false);
     }
 
-    private SessionTicket Ticket => _attachment.Grant.Ticket;
+    private SessionTicket Ticket => _attachment.Ticket;
 
     public static async Task<RemoteSession> AttachAsync(VolumeConnection connection, CopyName copy, ICacheHolder holder, RemoteVolumeOptions options, CancellationToken cancellation)
     {
@@ -125,10 +132,11 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         await _ended.CancelAsync();
         await _beating;
         await _stabilizing;
+        await _following;
         try
         {
             using var patience = new CancellationTokenSource(Limits.DetachTimeout, _time);
-            await _grain.DetachAsync(Ticket, CancellationToken.None).AsTask().WaitAsync(patience.Token);
+            await Grain.DetachAsync(Ticket, CancellationToken.None).AsTask().WaitAsync(patience.Token);
         }
         catch (Exception e) when (Interruption.Is(e) || e is OperationCanceledException)
         {
@@ -149,6 +157,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     {
         Errno.EBUSY => $"the copy '{copy}' is mounted by its own process alone; mounted there with --cluster, it can be shared",
         Errno.EPROTONOSUPPORT => $"the copy '{copy}' runs another version of OrleansFs: install the same version on all machines of the cluster",
+        Errno.EAGAIN => $"the copy '{copy}' takes no mount at this moment: it holds nothing yet, or hands over to another",
         Errno.EMFILE => $"the copy '{copy}' has as many mounts as it takes",
         _ => $"the copy '{copy}' accepts no mount: {error}",
     };
@@ -159,22 +168,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         await _attaching.WaitAsync(cancellation);
         try
         {
-            if (Ticket != gone)
-                return true;
-            var result = await AnsweredAsync(token => _grain.AttachAsync(StartOf(_options), token), CancellationToken.None)
-                .AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
-            if (!result.TryGet(out var grant, out var error))
-            {
-                LogAttachRefused(_logger, Refusal(Copy.Copy, error));
-                return false;
-            }
-            await ReclaimLocksAsync(grant.Ticket);
-            Forget();
-            _term = null;
-            await MoveToAsync(grant);
-            await SubscribeAsync();
-            LogAttachedAnew(_logger, Copy.Copy);
-            return true;
+            return Ticket != gone || await TryAttachAtAsync(Copy.Copy, cancellation);
         }
         finally
         {
@@ -182,12 +176,39 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         }
     }
 
+    /// <summary>Attaches the session to a copy; <see cref="_attaching"/> is held.</summary>
+    private async Task<bool> TryAttachAtAsync(CopyName copy, CancellationToken cancellation)
+    {
+        var result = await AnsweredAsync(token => Door(Grains, _id, copy).AttachAsync(StartOf(_options), token), CancellationToken.None)
+            .AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
+        bool isAccepted = result.TryGet(out var grant, out var error);
+        // Where another copy has taken over, that one is the better place, if it can be found.
+        if ((isAccepted ? grant.Copy.ReadOnly : error == Errno.EAGAIN) && copy == Copy.Copy && await FindSuccessorAsync(cancellation) is { } successor)
+            return await TryAttachAtAsync(successor, cancellation);
+        if (!isAccepted)
+        {
+            if (error == Errno.EAGAIN)
+                LogNotYet(_logger, copy);
+            else
+                LogAttachRefused(_logger, Refusal(copy, error));
+            return false;
+        }
+        var to = new Attachment(Grains, _id, grant);
+        await ReclaimLocksAsync(to);
+        Forget();
+        _term = null;
+        await MoveToAsync(to);
+        await SubscribeAsync();
+        LogAttachedAnew(_logger, Copy.Copy);
+        return true;
+    }
+
     /// <summary>Asks for the locks that the session had. Somebody may have been quicker: then the lock is lost, as after an NFS server's grace period.</summary>
-    private async Task ReclaimLocksAsync(SessionTicket ticket)
+    private async Task ReclaimLocksAsync(Attachment to)
     {
         foreach (var (inode, held) in Locks.All())
         {
-            var result = await AnsweredAsync(token => _grain.SetLockAsync(Recovery(ticket), inode, held, wait: false, token), CancellationToken.None);
+            var result = await AnsweredAsync(token => to.Door.SetLockAsync(Recovery(to.Ticket), inode, held, wait: false, token), CancellationToken.None);
             if (!result.IsOk)
             {
                 Locks.Apply(inode, held with { Kind = LockKind.Unlock });
@@ -206,7 +227,10 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             {
                 await WaitAsync(_wake, pause);
                 sent = _time.GetTimestamp();
-                pause = await BeatOnceAsync() ? Limits.BusyHeartbeat : Volatile.Read(ref _isAway) != 0 ? Limits.LongestRetry : GrainInterfaces.Limits.HeartbeatPeriod;
+                bool isOpen = await BeatOnceAsync();
+                if (Copy.ReadOnly)
+                    BeginToFollow();
+                pause = isOpen ? Limits.BusyHeartbeat : Volatile.Read(ref _isAway) != 0 ? Limits.LongestRetry : GrainInterfaces.Limits.HeartbeatPeriod;
             }
             catch (OperationCanceledException) when (_ended.IsCancellationRequested)
             {
@@ -216,6 +240,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             {
                 _silence.Begin(sent);
                 Away(e.Message);
+                BeginToFollow();
                 pause = Limits.LongestRetry;
             }
             catch (Exception e)
@@ -245,7 +270,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     {
         var ticket = Ticket;
         long sent = _time.GetTimestamp();
-        var result = await AnsweredAsync(token => _grain.HeartbeatAsync(ticket, token), _ended.Token).AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, _ended.Token);
+        var result = await AnsweredAsync(token => Grain.HeartbeatAsync(ticket, token), _ended.Token).AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, _ended.Token);
         _silence.End();
         if (result.Error == Errno.ENOTCONN)
         {
@@ -263,7 +288,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         }
         while (_orphans.TakeForgotten(GrainInterfaces.Limits.MaxInodesPerCall) is { Length: > 0 } forgotten)
         {
-            var told = await AnsweredAsync(token => _grain.ForgetAsync(ticket, forgotten, token), _ended.Token);
+            var told = await AnsweredAsync(token => Grain.ForgetAsync(ticket, forgotten, token), _ended.Token);
             if (!told.IsOk)
                 break;
         }
@@ -292,9 +317,6 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             LogBack(_logger, Copy.Copy);
     }
 
-    /// <summary>A grant, as one reference: read by many while one is put in its place.</summary>
-    private sealed record Attachment(SessionGrant Grant);
-
     [LoggerMessage(Level = LogLevel.Warning, Message = "the copy '{Copy}' cannot be reached; calls wait: {Reason}")]
     private static partial void LogAway(ILogger logger, CopyName copy, string reason);
 
@@ -306,6 +328,9 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "the session is attached to the copy '{Copy}' anew")]
     private static partial void LogAttachedAnew(ILogger logger, CopyName copy);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "the copy '{Copy}' takes no session at this moment: it is about to hand over to another")]
+    private static partial void LogNotYet(ILogger logger, CopyName copy);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "the session is not attached anew: {Refusal}")]
     private static partial void LogAttachRefused(ILogger logger, string refusal);

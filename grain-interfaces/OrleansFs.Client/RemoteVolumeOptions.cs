@@ -14,6 +14,9 @@ public sealed record RemoteVolumeOptions
     /// </summary>
     public bool WriteBehind { get; init; }
 
+    /// <summary>Whether the session is one with the master, whichever copy that is: where another copy takes over, it goes on there. Off: it stays with its copy.</summary>
+    public bool FollowsMaster { get; init; }
+
     /// <summary>When reads bring up access times. As relatime by default.</summary>
     public AccessTimes AccessTimes { get; init; }
 

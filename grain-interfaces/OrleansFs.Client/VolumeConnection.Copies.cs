@@ -74,21 +74,22 @@ public sealed partial class VolumeConnection
         return reports;
     }
 
-    /// <summary>Makes a replica the master, with what it and the other replicas have that can be reached. Answers with its epoch.</summary>
+    /// <summary>Makes a replica the master: see <see cref="ICopyGrain.PromoteAsync"/>.</summary>
     /// <param name="name">The replica.</param>
-    /// <param name="force">What another replica has more and cannot be had from it is given up.</param>
+    /// <param name="force">What another copy has more and cannot be had from it is given up.</param>
     /// <param name="cancellation">Cancels the wait.</param>
     /// <exception cref="VolumeConnectionException">One line that says why it cannot be done.</exception>
-    public async Task<Epoch> PromoteAsync(CopyName name, bool force, CancellationToken cancellation)
+    public async Task<Promotion> PromoteAsync(CopyName name, bool force, CancellationToken cancellation)
     {
         var grain = Grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString());
         try
         {
             var result = await grain.PromoteAsync(force, cancellation);
-            return result.TryGet(out var epoch, out var error) ? epoch : throw new VolumeConnectionException(error switch
+            return result.TryGet(out var promotion, out var error) ? promotion : throw new VolumeConnectionException(error switch
             {
                 Errno.EEXIST => $"the copy '{name}' is the master already",
                 Errno.EAGAIN => $"the copy '{name}' has not been given its first full copy yet: it cannot be the master",
+                Errno.EBUSY => $"the master is there, and what it has more than '{name}' could not be brought there in time (the log of '{name}' says more): try again when 'orleansfs replicas' shows no lag, or give that up with --force",
                 Errno.ESTALE => $"another replica is further than '{name}', and what it has more cannot be had from it (the log of '{name}' says which and why): promote that one, or give it up with --force",
                 _ => $"the copy '{name}' cannot be made the master: {error} (its log says more)",
             });

@@ -96,11 +96,32 @@ public interface ICopyGrain : IGrainWithStringKey
     ValueTask<FsResult<VerificationReport>> VerifyAsync(VerificationAction action, CancellationToken cancellation);
 
     /// <summary>
-    /// Makes this replica the master, with what it and the other replicas have that can be reached. <c>EEXIST</c> where it is one, <c>EAGAIN</c> where it has had no full copy yet, <c>ESTALE</c> where another replica is further and
-    /// what it has more cannot be had from it, <c>EIO</c> where that cannot be written down. Answers with the new epoch.
+    /// Asked of the master by a replica that is to take over: brings everything to that replica, and takes no changes from then on for a while. Answers with the last mutation. <c>EROFS</c> where it is no master,
+    /// <c>ETIMEDOUT</c> where the replica does not come that far within <see cref="Limits.YieldPatience"/>.
     /// </summary>
-    /// <param name="force">What another replica has more and cannot be had from it is given up.</param>
+    /// <param name="to">The replica.</param>
+    /// <param name="cancellation">Ends it: the master goes on.</param>
+    [Alias("Yield"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult<Lsn>> YieldAsync(CopyName to, CancellationToken cancellation);
+
+    /// <summary>
+    /// Makes this replica the master. A master that can be reached hands over first, so that nothing is missing; else with what this copy and the other replicas have that can be reached. <c>EEXIST</c> where it is one,
+    /// <c>EAGAIN</c> where it has had no full copy yet, <c>EBUSY</c> where the master is there and cannot hand over in time, <c>ESTALE</c> where another replica is further and what it has more cannot be had from it,
+    /// <c>EIO</c> where that cannot be written down.
+    /// </summary>
+    /// <param name="force">What another copy has more and cannot be had from it is given up.</param>
     /// <param name="cancellation">Cancels the wait.</param>
     [Alias("Promote"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<FsResult<Epoch>> PromoteAsync(bool force, CancellationToken cancellation);
+    ValueTask<FsResult<Promotion>> PromoteAsync(bool force, CancellationToken cancellation);
+}
+
+/// <summary>A copy has become the master.</summary>
+[GenerateSerializer, Immutable, Alias("ofs.Promotion")]
+public readonly record struct Promotion
+{
+    /// <summary>Its epoch.</summary>
+    [Id(0)] public required Epoch Epoch { get; init; }
+
+    /// <summary>The master before, where it was there and handed over all that it had; else null.</summary>
+    [Id(1)] public CopyName? HandedOver { get; init; }
 }

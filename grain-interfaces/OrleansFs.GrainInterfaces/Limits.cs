@@ -51,6 +51,9 @@ public static class Limits
     /// <summary>How long one call of a drain waits: often enough for a progress bar to move.</summary>
     public static readonly TimeSpan DrainWait = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>How long a master that hands over tries to bring all to the next one while it still takes changes.</summary>
+    public static readonly TimeSpan YieldPatience = TimeSpan.FromSeconds(60);
+
     /// <summary>Time-out of calls that sync or copy a lot, as Orleans' attribute wants it. Others have <see cref="CallTimeout"/>.</summary>
     public const string LongCallTimeout = "00:02:00";
 

@@ -20,6 +20,8 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, IS
         Epoch = volume.Epoch,
     };
 
+    public bool IsYielding => volume.IsYielding;
+
     VolumeCopy? IReplicated.Volume => volume;
 
     ReplicaReceiver? IReplicated.Receiver => null;

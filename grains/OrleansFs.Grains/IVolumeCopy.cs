@@ -12,6 +12,9 @@ public interface IVolumeCopy
     /// <summary>Whether there is anything to be read: a replica has nothing before its first full copy.</summary>
     bool IsReady => true;
 
+    /// <summary>Changes are refused for a while: another copy is about to become the master.</summary>
+    bool IsYielding => false;
+
     /// <param name="holder">Asked whether the session still knows an inode that has lost its last name.</param>
     /// <param name="accessTimes">When reads of the session bring up access times.</param>
     VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes = AccessTimes.Relative);

@@ -23,6 +23,8 @@ public sealed class ReplicaCopy(ReplicaReceiver receiver, CopyName name) : IVolu
     /// <summary>Whether there is a copy to be read.</summary>
     public bool IsReady => receiver.Volume is { Epoch.Value: > 0 };
 
+    public bool IsYielding => Engine is { IsYielding: true };
+
     public CopyDescription Description => Engine?.Description ?? new CopyDescription
     {
         Copy = name,
@@ -38,10 +40,17 @@ public sealed class ReplicaCopy(ReplicaReceiver receiver, CopyName name) : IVolu
 
     ReplicaReceiver? IReplicated.Receiver => receiver;
 
+    /// <summary>Once this is the master.</summary>
+    public ISessionStore? Sessions => Engine is { Description.Role: CopyRole.Master } engine ? engine : null;
+
     private EngineCopy? Engine => receiver.Volume is { } volume ? _engine ??= new EngineCopy(volume) : null;
 
     /// <exception cref="CopyAwayException">There is no copy yet.</exception>
     public VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes) => Engine?.OpenSession(holder, accessTimes) ?? throw new CopyAwayException(name);
+
+    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => Engine?.CommitAsync(cancellation) ?? new(FsResult.Ok);
+
+    public FsResult<FileName> NameOf(InodeNumber inode) => Engine?.NameOf(inode) ?? Errno.ENOENT;
 
     public FsResult<BlockInfo> GetBlock(BlockHash hash) => Engine?.GetBlock(hash) ?? Errno.ENOENT;
 

@@ -5,31 +5,39 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Grains;
 
-/// <summary>Finds the replicas of a volume that are in the cluster now.</summary>
+/// <summary>The other copies of a volume that are in the cluster now.</summary>
+/// <param name="Links">How each is told something as a replica; a master refuses that.</param>
+/// <param name="Master">The newest that takes changes; null where none is there.</param>
+internal sealed record OtherCopies(IReadOnlyDictionary<CopyName, IReplicaLink> Links, CopyName? Master);
+
+/// <summary>Finds the copies of a volume that are in the cluster now.</summary>
 internal sealed partial class ReplicasInCluster(IGrainFactory grains, IClusterMembershipService membership, TimeProvider time, ILogger<ReplicasInCluster> logger)
 {
     /// <summary>All but one, each asked at the same time for a while: the silo of one that is cut off stays a member until others have noticed.</summary>
-    public async Task<IReadOnlyDictionary<CopyName, IReplicaLink>> FindAsync(CopyName asking, VolumeId volume, CancellationToken cancellation)
+    public async Task<OtherCopies> FindAsync(CopyName asking, VolumeId volume, CancellationToken cancellation)
     {
         var names = membership.CurrentSnapshot.Members.Values
             .Where(m => m.Status == SiloStatus.Active)
             .Select(m => CopyName.TryParse(m.Name, out var name) ? name : (CopyName?)null)
             .OfType<CopyName>().Where(n => n != asking).Distinct();
-        var found = await Task.WhenAll(names.Select(async name => (Name: name, Is: await IsReplicaAsync(name, volume, cancellation))));
-        return found.Where(f => f.Is).ToDictionary(f => f.Name, f => (IReplicaLink)new ReplicaLink(grains.GetGrain<IReplicaGrain>(new ReplicaKey(f.Name).ToString())));
+        var found = (await Task.WhenAll(names.Select(name => DescribeAsync(name, cancellation)))).OfType<CopyDescription>().Where(c => c.Volume == volume).ToList();
+        var masters = found.Where(c => c is { Role: CopyRole.Master, ReadOnly: false }).ToList();
+        return new OtherCopies(
+            found.ToDictionary(c => c.Copy, c => (IReplicaLink)new ReplicaLink(grains.GetGrain<IReplicaGrain>(new ReplicaKey(c.Copy).ToString()))),
+            masters.Count == 0 ? null : masters.MaxBy(c => c.Epoch.Value).Copy);
     }
 
-    private async Task<bool> IsReplicaAsync(CopyName name, VolumeId volume, CancellationToken cancellation)
+    private async Task<CopyDescription?> DescribeAsync(CopyName name, CancellationToken cancellation)
     {
         try
         {
             var described = await grains.GetGrain<ICopyGrain>(new CopyGrainKey(name).ToString()).DescribeAsync(cancellation).AsTask().WaitAsync(Limits.DescribeTimeout, time, cancellation);
-            return described.TryGet(out var copy, out _) && copy.Volume == volume;
+            return described.TryGet(out var copy, out _) ? copy : null;
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
         {
             LogAway(name, e.Message.ReplaceLineEndings(" "));
-            return false;
+            return null;
         }
     }
 

@@ -108,10 +108,12 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
 {
     private readonly CopySessions _sessions;
     private readonly ReplicasInCluster _replicas;
+    private readonly IGrainFactory _grains;
     private readonly ILogger _logger;
 
-    public CopyGrain(IGrainContext context, CopySessions sessions, ReplicasInCluster replicas, ILogger<CopyGrain> logger)
+    public CopyGrain(IGrainContext context, CopySessions sessions, ReplicasInCluster replicas, IGrainFactory grains, ILogger<CopyGrain> logger)
     {
+        _grains = grains;
         GrainContext = context;
         _sessions = sessions;
         _replicas = replicas;
@@ -143,7 +145,10 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
     public async ValueTask<FsResult<VerificationReport>> VerifyAsync(VerificationAction action, CancellationToken cancellation) =>
         Volume is { } volume ? await Task.Run(() => volume.Verify(action), cancellation) : Errno.EAGAIN;
 
-    public async ValueTask<FsResult<Epoch>> PromoteAsync(bool force, CancellationToken cancellation)
+    public async ValueTask<FsResult<Lsn>> YieldAsync(CopyName to, CancellationToken cancellation) =>
+        Volume is { } volume ? await Task.Run(() => volume.YieldAsync(to, GrainInterfaces.Limits.YieldPatience, cancellation), cancellation) : Errno.EROFS;
+
+    public async ValueTask<FsResult<Promotion>> PromoteAsync(bool force, CancellationToken cancellation)
     {
         if (Volume is not { } volume || volume.Epoch.Value == 0)
             return Errno.EAGAIN;
@@ -152,7 +157,11 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
         try
         {
             var others = await _replicas.FindAsync(volume.Copy, volume.Id, cancellation);
-            return await Task.Run(() => receiver.PromoteAsync(others, force, cancellation), cancellation);
+            var handOver = others.Master is { } master ? await TakeOverAsync(master, volume.Copy, cancellation) : HandOver.Away;
+            if (handOver == HandOver.Refused && !force)
+                return Errno.EBUSY;
+            var epoch = await Task.Run(() => receiver.PromoteAsync(others.Links, force, cancellation), cancellation);
+            return new Promotion { Epoch = epoch, HandedOver = handOver == HandOver.Done ? others.Master : null };
         }
         catch (NotNewestException e)
         {
@@ -164,5 +173,34 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
             _logger.LogError(e, "the promotion failed");
             return Errno.EIO;
         }
+    }
+
+    /// <summary>Has the master bring to this copy all that it was given.</summary>
+    private async ValueTask<HandOver> TakeOverAsync(CopyName master, CopyName here, CancellationToken cancellation)
+    {
+        try
+        {
+            var result = await _grains.GetGrain<ICopyGrain>(new CopyGrainKey(master).ToString()).YieldAsync(here, cancellation);
+            if (result.IsOk)
+                return HandOver.Done;
+            _logger.LogWarning("the master '{Master}' does not hand over: not everything that it was given could be brought here ({Error})", master, result.Error);
+            return result.Error == Errno.EROFS ? HandOver.Away : HandOver.Refused;
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            _logger.LogWarning("the master '{Master}' does not hand over: {Reason}", master, e.Message.ReplaceLineEndings(" "));
+            return e is TimeoutException ? HandOver.Refused : HandOver.Away;
+        }
+    }
+
+    private enum HandOver
+    {
+        /// <summary>There is no master that can be reached.</summary>
+        Away,
+
+        /// <summary>It is there, and cannot bring here all that it has.</summary>
+        Refused,
+
+        Done,
     }
 }

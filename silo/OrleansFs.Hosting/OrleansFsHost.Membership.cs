@@ -172,11 +172,20 @@ public sealed partial class OrleansFsHost
         _ = receiver.Opened.ContinueWith(
             opened =>
             {
+                opened.Result.Promoting = _sessions.BecomeMaster;
+                EndSessionsOf(opened.Result);
                 opened.Result.Promoted = () => ClaimPromotedAsync(opened.Result);
                 opened.Result.ConfirmRole = LookAtClaimAsync;
             },
             CancellationToken.None,
             TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    /// <summary>Sessions end where another copy takes over.</summary>
+    private void EndSessionsOf(VolumeCopy volume)
+    {
+        volume.Yielding += _sessions.EndAll;
+        volume.Fenced += _sessions.EndAll;
+    }
 
     private async Task ClaimPromotedAsync(VolumeCopy volume)
     {

@@ -45,6 +45,8 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
         _receiver = receiver;
         _sessions = new CopySessions(
             volume is not null ? new EngineCopy(volume) : new ReplicaCopy(receiver!, copy), options.Time, options.Exclusive, loggers.CreateLogger<CopySessions>());
+        if (volume is not null)
+            EndSessionsOf(volume);
     }
 
     /// <summary>The name of the copy.</summary>

@@ -47,7 +47,7 @@ public sealed partial class VolumeClient : IAsyncDisposable
         {
             var copy = await connection.FindCopyAsync(options.Copy, cancellation);
             var making = new Making();
-            var session = new RemoteVolumeOptions { Client = options.Client ?? $"{Environment.MachineName}:{AppDomain.CurrentDomain.FriendlyName}", Patience = options.Patience };
+            var session = new RemoteVolumeOptions { Client = options.Client ?? $"{Environment.MachineName}:{AppDomain.CurrentDomain.FriendlyName}", Patience = options.Patience, FollowsMaster = options.Copy is null };
             return new VolumeClient(connection, await GrainVolumeAccess.AttachAsync(connection, copy.Copy, making, session, cancellation), making, options);
         }
         catch

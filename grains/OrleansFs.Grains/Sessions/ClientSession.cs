@@ -82,6 +82,9 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
         }
     }
 
+    /// <summary>Ended by the copy, not by its client or its lease: nothing of it is remembered here.</summary>
+    public bool IsDismissed { get; private set; }
+
     /// <summary>Timestamp of <see cref="TimeProvider"/> at which the client was last heard of.</summary>
     public long LastSeen => Volatile.Read(ref _lastSeen);
 
@@ -177,6 +180,13 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
         foreach (var inode in held)
             Access.Forget(inode);
         _volume.End();
+    }
+
+    /// <summary>Ends the session because another copy is the master, or is about to be.</summary>
+    public void Dismiss()
+    {
+        IsDismissed = true;
+        Dispose();
     }
 
     public void Dispose()

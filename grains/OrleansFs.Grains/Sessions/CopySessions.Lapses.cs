@@ -13,8 +13,8 @@ public sealed partial class CopySessions
 {
     private readonly Lock _lapsing = new();
 
-    /// <summary>The time of the copy when this run of it began: what others are answered in this run is changed later.</summary>
-    private readonly Timestamp _opened;
+    /// <summary>The time of the copy when this run of it began, or it became the master: what others are answered from then on is changed later.</summary>
+    private Timestamp _opened;
 
     private Timestamp Now => _copy.Sessions?.Now ?? Timestamp.From(_time.GetUtcNow());
 

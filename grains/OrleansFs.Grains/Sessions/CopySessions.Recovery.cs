@@ -12,14 +12,14 @@ public sealed partial class CopySessions
 {
     private readonly HashSet<SessionId> _missing = [];
     private readonly Dictionary<SessionId, EndedSession> _ended = [];
-    private readonly TaskCompletionSource _recovered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _recovered = NewRecovery();
     private ITimer? _grace;
 
     /// <summary>Clients can reach the copy: until then no lease runs, for none of them could have been heard of.</summary>
     private volatile bool _serves;
 
     /// <summary>Completes when every session of before has made again what was lost, or their time is over.</summary>
-    public Task Recovered => _recovered.Task;
+    public Task Recovered => Volatile.Read(ref _recovered).Task;
 
     private void TakeUpSessions()
     {
@@ -57,6 +57,54 @@ public sealed partial class CopySessions
         }
     }
 
+    /// <summary>
+    /// This copy is about to become the master. The sessions that it had were those of a replica: they end, and their clients attach again. When it is done the sessions of the master before, as far as the journal has told of
+    /// them, have their time to come here (as after a restart of a copy).
+    /// </summary>
+    /// <returns>Disposed when it is done, or cannot be; until then nobody is let in.</returns>
+    public IDisposable BecomeMaster()
+    {
+        EndAll(becomesMaster: true);
+        return new Succession(this);
+    }
+
+    /// <summary>
+    /// Another copy has taken over from this one, or is about to. What is answered after this counts for nothing (<c>ENOTCONN</c>); clients that follow the master find it when they attach again, the others go on here.
+    /// </summary>
+    public void EndAll() => EndAll(becomesMaster: false);
+
+    private void EndAll(bool becomesMaster)
+    {
+        ClientSession[] ended;
+        lock (_attaching)
+        {
+            _isBecomingMaster = becomesMaster;
+            ended = [.. _sessions.Values];
+            _sessions.Clear();
+            _missing.Clear();
+            _ended.Clear();
+            if (becomesMaster && _recovered.Task.IsCompleted)
+                Volatile.Write(ref _recovered, NewRecovery());
+        }
+        if (!becomesMaster)
+            _recovered.TrySetResult();
+        foreach (var session in ended)
+            session.Dismiss();
+    }
+
+    private void Succeed()
+    {
+        lock (_attaching)
+        {
+            _isBecomingMaster = false;
+            _opened = Now;
+            TakeUpSessions();
+        }
+        BeginGrace();
+    }
+
+    private static TaskCompletionSource NewRecovery() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>The silo serves: from now on the sessions of before have their time to come back.</summary>
     public void BeginGrace()
     {
@@ -66,6 +114,7 @@ public sealed partial class CopySessions
         if (Recovered.IsCompleted)
             return;
         LogAwaiting(_logger, _missing.Count, GrainInterfaces.Limits.Grace.TotalSeconds);
+        _grace?.Dispose();
         _grace = _time.CreateTimer(_ => EndGrace(), null, GrainInterfaces.Limits.Grace, Timeout.InfiniteTimeSpan);
     }
 
@@ -142,6 +191,11 @@ public sealed partial class CopySessions
     /// <param name="Replies">Its replies; null where they have not been read in this run.</param>
     /// <param name="Since">Since when, by the volume's time; no later than this run, whatever the clock was then.</param>
     private sealed record EndedSession(KeptSession Row, ReplySlots? Replies, Timestamp Since);
+
+    private sealed class Succession(CopySessions sessions) : IDisposable
+    {
+        public void Dispose() => sessions.Succeed();
+    }
 
     private sealed class EndOf(VolumeSession session) : IDisposable
     {

@@ -24,6 +24,7 @@ public sealed partial class CopySessions : IDisposable
     private readonly Counter<long> _replayed;
     private VolumeSession? _status;
     private bool _isClosed;
+    private bool _isBecomingMaster;
 
     public CopySessions(IVolumeCopy copy, TimeProvider time, bool exclusive, ILogger<CopySessions> logger)
     {
@@ -68,7 +69,7 @@ public sealed partial class CopySessions : IDisposable
                 return Errno.ENOTCONN;
             if (_isExclusive)
                 return Errno.EBUSY;
-            if (!_copy.IsReady)
+            if (_isBecomingMaster || _copy.IsYielding || !_copy.IsReady)
                 return Errno.EAGAIN;
             if (!_sessions.TryGetValue(id, out earlier))
             {
@@ -160,10 +161,12 @@ public sealed partial class CopySessions : IDisposable
 
     /// <summary>A change by a session is not later than when it was last heard of.</summary>
     private async ValueTask<TResult> SeenAfter<TResult>(ClientSession session, Func<ClientSession, ValueTask<TResult>> operation)
+        where TResult : struct, IFsResult<TResult>
     {
         var result = await operation(session);
         session.Touch(_time.GetTimestamp());
-        return result;
+        // It may be missing from what another copy goes on with: the client asks there.
+        return session.IsDismissed ? TResult.Failed(Errno.ENOTCONN) : result;
     }
 
     internal FsResult Detach(SessionTicket ticket)

@@ -15,9 +15,13 @@ internal static class PromoteCommand
         using var interrupt = new Interrupt();
         await using var master = await ClusterMaster.ConnectAsync(cluster, copy, interrupt.Token);
         var before = await master.ReplicasAsync(interrupt.Token);
-        var epoch = await master.Connection.PromoteAsync(copy, force, interrupt.Token);
-        Console.WriteLine($"'{copy}' is the master of volume {before.Volume} now, in epoch {epoch}");
-        if (before.Master is { } former && former != name)
+        var promotion = await master.Connection.PromoteAsync(copy, force, interrupt.Token);
+        Console.WriteLine($"'{copy}' is the master of volume {before.Volume} now, in epoch {promotion.Epoch}");
+        if (promotion.HandedOver is { } handed)
+        {
+            await Console.Error.WriteLineAsync($"orleansfs: '{handed}' was the master and is read-only from now on; '{name}' has everything that it had");
+        }
+        else if (before.Master is { } former && former != name)
         {
             var lag = before.Replicas.Where(r => r.Name == name).Select(r => ReplicasText.Lag(r)).FirstOrDefault("not known");
             await Console.Error.WriteLineAsync($"orleansfs: '{former}' was the master and is read-only from now on; what '{name}' lacked of it a moment before: {lag}");

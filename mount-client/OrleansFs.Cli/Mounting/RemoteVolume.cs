@@ -45,7 +45,7 @@ internal sealed class RemoteVolume : IServedVolume
         {
             var copy = await connection.FindCopyAsync(wanted, cancellation);
             var holder = new LateHolder();
-            var options = new RemoteVolumeOptions { Client = $"{Environment.MachineName}:{request.MountPoint}", WriteBehind = true, AccessTimes = request.ReadOnly ? AccessTimes.Never : request.AccessTimes };
+            var options = new RemoteVolumeOptions { Client = $"{Environment.MachineName}:{request.MountPoint}", WriteBehind = true, FollowsMaster = wanted is null, AccessTimes = request.ReadOnly ? AccessTimes.Never : request.AccessTimes };
             var access = await GrainVolumeAccess.AttachAsync(connection, copy.Copy, holder, options, cancellation);
             return new RemoteVolume(request, connection, access, holder, RuntimeFolder.Create(copy.Copy.Value));
         }

@@ -1,4 +1,5 @@
 using OrleansFs.Client;
+using OrleansFs.Cluster.Tests.Support;
 using OrleansFs.Model;
 using Xunit;
 
@@ -7,9 +8,14 @@ namespace OrleansFs.Cluster.Tests.Sessions;
 public sealed class SessionCacheTests
 {
     private static readonly InodeNumber Folder = new(7);
-    private readonly SessionCache _cache = new(TimeProvider.System);
+    private readonly ManualTime _time = new();
+    private readonly SessionCache _cache;
 
-    public SessionCacheTests() => _cache.Trust(TimeProvider.System.GetTimestamp());
+    public SessionCacheTests()
+    {
+        _cache = new SessionCache(_time);
+        _cache.Trust(_time.GetTimestamp());
+    }
 
     [Fact]
     public void A_new_directory_is_known_to_be_empty()

@@ -39,7 +39,7 @@ public sealed class ReplicationTests(ITestOutputHelper output) : IDisposable
 
         await master.DisposeAsync();
         var epoch = await Copy(replica, "nas").PromoteAsync(force: false, Cancellation);
-        Assert.Equal(new Epoch(2), epoch.Value);
+        Assert.Equal(new Promotion { Epoch = new Epoch(2) }, epoch.Value);
         Assert.Equal(Errno.EEXIST, (await Copy(replica, "nas").PromoteAsync(force: false, Cancellation)).Error);
         var made = await session.CreateAsync(InodeNumber.Root, "b"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_root, Cancellation);
         Assert.Equal(Errno.None, made.Error);

@@ -84,6 +84,16 @@ public sealed class WriteBehindTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_failure_is_told_to_a_sync_that_is_interrupted()
+    {
+        await using var mine = await GatheringAsync();
+        var file = await CreateAsync(mine, "a");
+        Assert.True((await mine.WriteAsync(file, long.MaxValue - 10, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+        Assert.Equal(Errno.EFBIG, (await mine.SyncAsync(file, false, new CancellationToken(canceled: true))).Error);
+        Assert.True((await mine.SyncAsync(file, false, Cancellation)).IsOk);
+    }
+
+    [Fact]
     public async Task Appends_of_two_sessions_lose_nothing()
     {
         await using var one = await GatheringAsync();

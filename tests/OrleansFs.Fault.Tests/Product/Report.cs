@@ -17,8 +17,10 @@ internal static class Report
 
     public static async Task<JsonElement> StatusAsync(string mountPoint) => JsonDocument.Parse(await OfAsync("status", mountPoint, "--json")).RootElement;
 
+    public static async Task<JsonElement> ReplicasAsync(string where) => JsonDocument.Parse(await OfAsync("replicas", where, "--json")).RootElement;
+
     public static async Task<JsonElement> ReplicaAsync(string where, string name) =>
-        JsonDocument.Parse(await OfAsync("replicas", where, "--json")).RootElement.GetProperty("replicas").EnumerateArray().Single(r => r.GetProperty("name").GetString() == name);
+        (await ReplicasAsync(where)).GetProperty("replicas").EnumerateArray().Single(r => r.GetProperty("name").GetString() == name);
 
     /// <summary>Everything is on the disks of so many replicas.</summary>
     public static Task DrainAsync(string mountPoint, int copies) => OfAsync("drain", mountPoint, "--copies", $"{copies}", "--wait", "60s");

@@ -26,6 +26,8 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     /// <summary>What was logged in all of their lives that nobody should have to read.</summary>
     private List<string> Troubles { get; } = [];
 
+    private void Note(string who, IEnumerable<string> troubles) => Troubles.AddRange(troubles.Select(t => $"{who}: {t}"));
+
     public async Task StartAsync(string ioUring)
     {
         await StartMasterAsync(ioUring);
@@ -88,7 +90,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     public async Task KillReplicaAsync(string name)
     {
         await _replicas[name].KillAsync();
-        Troubles.AddRange(_replicas[name].Troubles);
+        Note(name, _replicas[name].Troubles);
         await _replicas[name].DisposeAsync();
     }
 
@@ -96,7 +98,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     public async Task StopReplicaAsync(string name)
     {
         await _replicas[name].StopWellAsync();
-        Troubles.AddRange(_replicas[name].Troubles);
+        Note(name, _replicas[name].Troubles);
         await _replicas[name].DisposeAsync();
         _replicas.TryRemove(name, out _);
     }
@@ -104,7 +106,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     public async Task StopMasterAsync()
     {
         await _master!.StopWellAsync();
-        Troubles.AddRange(_master.Troubles);
+        Note("master", _master.Troubles);
         await _master.DisposeAsync();
         _master = null;
     }
@@ -127,15 +129,17 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     /// <summary>In order: who is asked last ends last.</summary>
     public async Task StopWellAsync()
     {
-        foreach (var mount in _readers.Values.Append(_client).Append(_master).OfType<MountProcess>())
+        foreach (var (name, mount) in _readers.Select(r => ($"mount of {r.Key}", (MountProcess?)r.Value)).Append(("client", _client)).Append(("master", _master)))
         {
+            if (mount is null)
+                continue;
             await mount.StopWellAsync();
-            Troubles.AddRange(mount.Troubles);
+            Note(name, mount.Troubles);
         }
-        foreach (var replica in _replicas.Values)
+        foreach (var (name, replica) in _replicas)
         {
             await replica.StopWellAsync();
-            Troubles.AddRange(replica.Troubles);
+            Note(name, replica.Troubles);
         }
         Assert.True(Troubles.All(IsExpected), string.Join('\n', Troubles.Where(t => !IsExpected(t))));
     }
@@ -172,7 +176,7 @@ internal sealed class TestCluster(Scratch scratch) : IAsyncDisposable
     private async Task KillAsync(MountProcess mount)
     {
         await mount.KillAsync();
-        Troubles.AddRange(mount.Troubles);
+        Note(mount == _client ? "client" : "master", mount.Troubles);
         await mount.DisposeAsync();
     }
 
