@@ -114,6 +114,9 @@ public interface IInodeHolder
     /// <summary>Whether the session still knows this inode. Asked when the last name goes; must not block, nor call back into the volume.</summary>
     bool Holds(InodeNumber inode);
 
+    /// <summary>It is in another process, and has the inode open also when that of the copy has ended and is there again.</summary>
+    bool OutlivesProcess => false;
+
     /// <summary>The inode has no name any more, and others wait for its end: what is known of it only because it was looked up is to be let go. Asked again and again while the session holds it; must not block.</summary>
     void LetGo(InodeNumber inode)
     {

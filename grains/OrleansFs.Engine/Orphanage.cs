@@ -20,6 +20,9 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
     private IEnumerator<KeyValuePair<InodeNumber, byte>>? _round;
     private readonly Channel<InodeNumber> _purges = Channel.CreateBounded<InodeNumber>(Limits.PurgeQueue);
 
+    /// <summary>Whether no end of a session counts now: another copy goes on, or is about to, with the sessions and with what they have open.</summary>
+    public Func<bool>? KeepsAll { get; init; }
+
     public void Attach(IInodeHolder session) => _sessions.TryAdd(session, 0);
 
     /// <summary>A session has ended and holds nothing any more.</summary>
@@ -46,7 +49,7 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
     /// <summary>A session no longer knows the inode. Nothing happens unless it is an orphan that nobody else holds.</summary>
     public void Forget(InodeNumber inode)
     {
-        if (_held.IsEmpty || !_held.ContainsKey(inode))
+        if (_held.IsEmpty || !_held.ContainsKey(inode) || KeepsAll?.Invoke() == true)
             return;
         foreach (var session in _sessions.Keys)
         {

@@ -68,7 +68,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             SyncsAsBlocks = options.SyncCopies > 0,
         };
         _files.Recorded = _recorded.Signal;
-        _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>());
+        _orphanage = new Orphanage(metadata, _files, loggers.CreateLogger<Orphanage>()) { KeepsAll = () => RefusesChanges };
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, Holds, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
         _composed = new ComposedBlocks(metadata, blocks.Files, BlockSize);
@@ -172,6 +172,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     public LocalSession OpenSession(IInodeHolder holder, AccessTimes accessTimes = AccessTimes.Relative)
     {
         _orphanage.Attach(holder);
+        if (holder.OutlivesProcess)
+            _files.KeepsUnnamed = true;
         return new LocalSession(this, holder, accessTimes);
     }
 

@@ -9,13 +9,13 @@ internal sealed partial class FileData
     /// <summary>fsync(2) of a file: on return its content, size, times and name survive a loss of power.</summary>
     /// <remarks>
     /// Small writes, and those scattered over many blocks, go to the redo log, which costs one sync of it; anything else becomes blocks first. What else has changed of the file, and of where it is found,
-    /// is committed; where nothing has, the log is all that has to be waited for. What an orphan holds need not survive, unless it can still get a name: O_TMPFILE, fsync and linkat is how programs make a
-    /// file appear whole.
+    /// is committed; where nothing has, the log is all that has to be waited for. What an orphan holds need not survive, unless it can still get a name (O_TMPFILE, fsync and linkat is how programs make a
+    /// file appear whole) or somebody else may have it open (<see cref="KeepsUnnamed"/>).
     /// </remarks>
     public async ValueTask<FsResult> SyncAsync(Inode inode, CancellationToken cancellation)
     {
         // Who syncs a directory means what is below it too.
-        if (!CanBeFound(inode) || !inode.Snapshot().IsRegular)
+        if (!Survives(inode) || !inode.Snapshot().IsRegular)
             return await DurableAsync(cancellation);
         // Redo records are this copy's own: what is to be on replicas has to be blocks.
         if (!SyncsAsBlocks && await LogAsync(inode, cancellation) is { } logged)
@@ -36,17 +36,20 @@ internal sealed partial class FileData
         return settled.IsOk ? await DurableAsync(cancellation) : settled;
     }
 
+    /// <summary>Whether files without a name have to survive the end of this process: there are mounts in others, which may have them open, and give up what they keep of them when it is synced.</summary>
+    public bool KeepsUnnamed { get; set; }
+
     /// <summary>Never log: an fsync waits for replicas, which get blocks.</summary>
     public bool SyncsAsBlocks { get; init; }
 
     /// <summary>syncfs(2): settles every file that is dirty now.</summary>
     public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
     {
-        var settled = await SettleAllAsync(CanBeFound, cancellation);
+        var settled = await SettleAllAsync(Survives, cancellation);
         if (settled.Error == Errno.ENOSPC)
         {
             await MakeRoom(cancellation);
-            settled = await SettleAllAsync(CanBeFound, cancellation);
+            settled = await SettleAllAsync(Survives, cancellation);
         }
         var durable = await _committer.DurableAsync(cancellation);
         return settled.IsOk ? durable : settled;
@@ -60,7 +63,7 @@ internal sealed partial class FileData
         long newest = 0;
         foreach (var inode in _dirty.Oldest(int.MaxValue))
         {
-            if (!CanBeFound(inode))
+            if (!Survives(inode))
                 continue;
             if (TryLog(inode, out _, isLastWay: true) is { } logged)
                 newest = Math.Max(newest, logged.Sequence);
@@ -151,6 +154,8 @@ internal sealed partial class FileData
         if (!written.IsOk)
             throw new InvalidDataException($"what was synced of inode {inode.Number} cannot be brought back: {written.Error}");
     }
+
+    private bool Survives(Inode inode) => KeepsUnnamed || CanBeFound(inode);
 
     /// <summary>The file has a name, or may get one. A link that comes in between changes the first to the second, and so the second is looked at last.</summary>
     private static bool CanBeFound(Inode inode) => inode.Linkable || inode.Snapshot().LinkCount > 0;

@@ -90,6 +90,8 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
 
     public void Touch(long now) => Volatile.Write(ref _lastSeen, now);
 
+    bool IInodeHolder.OutlivesProcess => true;
+
     /// <summary>Asked when an inode has no name any more. The client cannot be asked within the call: it may know the inode until it says that it does not.</summary>
     public bool Holds(InodeNumber inode)
     {

@@ -72,8 +72,11 @@ public sealed class RestartTests : IDisposable
         await silo.DisposeAsync();
     }
 
-    [Fact]
-    public async Task An_unlinked_file_and_a_lock_are_still_there_after_a_restart()
+    [Theory]
+    [InlineData("nothing")]
+    [InlineData("the file")]
+    [InlineData("everything")]
+    public async Task An_unlinked_file_and_a_lock_are_still_there_after_a_restart(string synced)
     {
         var silo = await SiloProcess.StartAsync(_folder["data"]);
         await using var connection = await ConnectAsync();
@@ -88,6 +91,11 @@ public sealed class RestartTests : IDisposable
         Assert.True((await volume.SetLockAsync(open, held, false, Cancellation)).IsOk);
         Assert.True((await volume.UnlinkAsync(InodeNumber.Root, "open"u8.ToArray(), Cancellation)).IsOk);
         Assert.True((await volume.UnlinkAsync(InodeNumber.Root, "closed"u8.ToArray(), Cancellation)).IsOk);
+        // What was synced the client keeps no longer.
+        if (synced == "the file")
+            Assert.True((await volume.SyncAsync(open, false, Cancellation)).IsOk);
+        else if (synced == "everything")
+            Assert.True((await volume.SyncAllAsync(Cancellation)).IsOk);
         await silo.KillAsync();
         // Waits at the silo that is not there yet. It must not get the lock before the one who had it has claimed it.
         var greedy = other.SetLockAsync(open, held with { Owner = 2, Pid = 2 }, false, Cancellation).AsTask();

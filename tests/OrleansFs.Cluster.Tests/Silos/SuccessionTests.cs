@@ -35,6 +35,8 @@ public sealed class SuccessionTests : IDisposable
         var wanted = new FileLock { Kind = LockKind.Write, Start = 0, End = ulong.MaxValue, Pid = 1, Owner = 1 };
         Assert.True((await follows.SetLockAsync(locked, wanted, wait: false, Cancellation)).IsOk);
 
+        // It has had its first full copy.
+        await DrainAsync(replica);
         using var end = new CancellationTokenSource();
         var works = Enumerable.Range(0, 4).Select(i => Task.Run(() => WorkAsync(follows, i, end.Token))).ToList();
         await Task.Delay(500, Cancellation);
@@ -73,12 +75,7 @@ public sealed class SuccessionTests : IDisposable
         var made = await Names(replica, volume, "master").CreateAsync(new ChangeRequest(grant.Ticket, 3, 1), InodeNumber.Root, "a"u8.ToArray(), s_file, s_root, Cancellation);
         var gone = await Names(replica, volume, "master").CreateAsync(new ChangeRequest(grant.Ticket, 4, 1), InodeNumber.Root, "b"u8.ToArray(), s_file, s_root, Cancellation);
         Assert.True((await Names(replica, volume, "master").UnlinkAsync(new ChangeRequest(grant.Ticket, 4, 2), InodeNumber.Root, "b"u8.ToArray(), Cancellation)).Error == Errno.None);
-        Lsn? target = null;
-        for (bool isDone = false; !isDone;)
-        {
-            var step = (await Copy(replica, "master").DrainAsync(1, target, Cancellation)).Value;
-            (isDone, target) = (step.IsDone, step.Target);
-        }
+        await DrainAsync(replica);
         await master.DisposeAsync();
 
         Assert.Equal(new Promotion { Epoch = new Epoch(2) }, (await Copy(replica, "nas").PromoteAsync(force: false, Cancellation)).Value);
@@ -98,6 +95,16 @@ public sealed class SuccessionTests : IDisposable
 
     private static Task<GrainVolumeAccess> AttachAsync(VolumeConnection connection, Holder holder, bool follows) =>
         GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), holder, new RemoteVolumeOptions { Client = "test", FollowsMaster = follows }, Cancellation);
+
+    private static async Task DrainAsync(RunningReplica replica)
+    {
+        Lsn? target = null;
+        for (bool isDone = false; !isDone;)
+        {
+            var step = (await Copy(replica, "master").DrainAsync(1, target, Cancellation)).Value;
+            (isDone, target) = (step.IsDone, step.Target);
+        }
+    }
 
     /// <summary>Makes one file after the other. Gives how many.</summary>
     private static async Task<int> WorkAsync(GrainVolumeAccess volume, int worker, CancellationToken end)

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Model;
@@ -8,8 +9,55 @@ namespace OrleansFs.Engine.Tests.Replication;
 public sealed class SuccessionTests
 {
     private const int S = 4096;
+    private static readonly NewInode s_file = new() { Mode = Mode.S_IFREG | 0x1A4 };
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_master_that_hands_over_takes_no_changes_and_brings_over_what_sessions_have_open()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        var holder = new Program { IsRunning = true };
+        var session = master.Copy.OpenSession(holder);
+        master.Copy.KeepSession(new KeptSession(Guid.NewGuid(), "host:/mnt", null, null));
+        var open = (await session.CreateAsync(InodeNumber.Root, "open"u8.ToArray(), s_file, VolumeFixture.Root, Cancellation)).Value.Inode;
+        await session.WriteAsync(open, 0, Pattern(1, 1), WriteFlags.None, Cancellation);
+        Assert.True((await session.UnlinkAsync(InodeNumber.Root, "open"u8.ToArray(), Cancellation)).IsOk);
+        master.Copy.Yielding += () =>
+        {
+            holder.IsRunning = false;
+            session.Dispose();
+            // Long enough for what nobody has open to be purged.
+            Thread.Sleep(200);
+        };
+
+        var yielded = await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(30), Cancellation);
+        Assert.Equal(Errno.None, yielded.Error);
+        Assert.Equal(Errno.EROFS, (await master.Volume.CreateAsync(InodeNumber.Root, "late"u8.ToArray(), s_file, VolumeFixture.Root, Cancellation)).Error);
+        await replica.PromoteAsync();
+        Assert.Equal(yielded.Value, replica.Volume.EpochStart);
+        Assert.Equal([open], replica.Volume.KeptOrphans);
+        using var there = replica.OpenSession();
+        byte[] content = new byte[S];
+        Assert.Equal(S, (await there.ReadAsync(open, 0, content, Cancellation)).Value);
+        Assert.Equal(Pattern(1, 1), content);
+    }
+
+    [Fact]
+    public async Task A_master_goes_on_where_it_cannot_hand_over()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await EventuallyAsync(() => replica.Receiver.Volume is { Epoch.Value: > 0 });
+        replica.Link.Target = null;
+        await WriteAsync(master, "more", 1, 1);
+        Assert.Equal(Errno.ETIMEDOUT, (await master.Copy.YieldAsync(replica.Name, TimeSpan.FromMilliseconds(100), Cancellation)).Error);
+        Assert.Equal(Errno.None, (await master.Volume.CreateAsync(InodeNumber.Root, "on"u8.ToArray(), s_file, VolumeFixture.Root, Cancellation)).Error);
+        Assert.Equal(Errno.EROFS, (await replica.Volume.YieldAsync(CopyName.Parse("other"), TimeSpan.Zero, Cancellation)).Error);
+    }
 
     [Fact]
     public async Task A_promoted_replica_takes_what_another_has_more()
@@ -178,5 +226,14 @@ public sealed class SuccessionTests
         public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) => throw Away;
 
         private static IOException Away => new("its silo cannot be reached");
+    }
+
+    private sealed class Program : IInodeHolder
+    {
+        public bool IsRunning { get; set; }
+
+        bool IInodeHolder.OutlivesProcess => true;
+
+        public bool Holds(InodeNumber inode) => IsRunning;
     }
 }
