@@ -21,6 +21,7 @@ public sealed class LifetimeTests
         await File.WriteAllTextAsync(mount.Path(MemoryFileSystem.WaitingName), "", TestContext.Current.CancellationToken);
         using Process cat = Process.Start(new ProcessStartInfo("cat", [mount.Path(MemoryFileSystem.WaitingName)]) { RedirectStandardOutput = true })!;
         Assert.True(await mount.FileSystem.Waiting.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        await UntilInFlightAsync(mount, 1);
         Assert.Equal(1, mount.Mount.Statistics.InFlight);
         cat.Kill();
         Assert.True(await mount.FileSystem.Cancelled.WaitAsync(s_patience, TestContext.Current.CancellationToken));
@@ -62,6 +63,7 @@ public sealed class LifetimeTests
         Array.ForEach(threads, t => t.Start());
         for (int i = 0; i < Waiters; i++)
             Assert.True(await mount.FileSystem.LockWaits.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        await UntilInFlightAsync(mount, Waiters);
         Assert.Equal(Waiters, mount.Mount.Statistics.InFlight);
         Assert.Equal(0, Posix.Flock(holder, Posix.LOCK_UN));
         foreach (Thread thread in threads)
@@ -261,6 +263,7 @@ public sealed class LifetimeTests
         Array.ForEach(threads, t => t.Start());
         for (int i = 0; i < Bound; i++)
             Assert.True(await mount.FileSystem.Waiting.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        await UntilInFlightAsync(mount, Bound);
         Assert.InRange(mount.Mount.Statistics.InFlight, Bound, Bound + Readers - 1); // each reader may have looked before the other took one
         mount.FileSystem.Gate.SetResult();
         foreach (Thread thread in threads)
@@ -322,4 +325,11 @@ public sealed class LifetimeTests
 
     private static string[] FuseThreads() =>
         [.. Directory.GetDirectories("/proc/self/task").Select(t => File.ReadAllText($"{t}/comm").Trim()).Where(n => n.StartsWith("fuse-", StringComparison.Ordinal))];
+
+    /// <summary>A request counts from when the file system has given back its task, which may be a moment after it has begun to wait.</summary>
+    private static async Task UntilInFlightAsync(MemoryMount mount, int count)
+    {
+        for (var waited = Stopwatch.StartNew(); mount.Mount.Statistics.InFlight < count && waited.Elapsed < s_patience;)
+            await Task.Delay(1, TestContext.Current.CancellationToken);
+    }
 }
