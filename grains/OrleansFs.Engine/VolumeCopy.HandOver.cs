@@ -11,8 +11,8 @@ public sealed partial class VolumeCopy
 {
     private long _yieldsUntil;
 
-    /// <summary>Changes are refused for a while, because another copy is about to become the master.</summary>
-    public bool IsYielding => Volatile.Read(ref _yieldsUntil) is var until and not 0 && _time.GetTimestamp() < until;
+    /// <summary>Changes are refused for a while, because another copy is about to become the master. When it is, this one is read-only instead.</summary>
+    public bool IsYielding => Volatile.Read(ref _yieldsUntil) is var until and not 0 && _time.GetTimestamp() < until && !ReadOnly;
 
     /// <summary>Called when this copy takes no changes for a while: what is answered to sessions from then on counts for nothing. Must not fail.</summary>
     public event Action? Yielding;

@@ -58,6 +58,8 @@ public sealed class SuccessionTests : IDisposable
         Assert.Equal(7, (await follows.ReadAsync(open, 0, content, Cancellation)).Value);
         Assert.Equal("content"u8, content.AsSpan(0, 7));
         Assert.Equal(Errno.EAGAIN, (await there.SetLockAsync(locked, wanted, wait: false, Cancellation)).Error);
+        while (master.Host.Volume.FencedBy is null)
+            await Task.Delay(20, Cancellation);
         await using var stays = await AttachAsync(connection, new Holder(), follows: false);
         Assert.Equal(Errno.EROFS, (await stays.CreateAsync(InodeNumber.Root, "no"u8.ToArray(), s_file, s_root, Cancellation)).Error);
         Assert.Equal("master", stays.Copy.Copy.Value);
