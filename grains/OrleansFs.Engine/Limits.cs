@@ -3,7 +3,7 @@ namespace OrleansFs.Engine;
 /// <summary>Every bound of the engine, each with its reason. Those of the metadata and of the block files stand in the Limits.cs of their folders.</summary>
 internal static class Limits
 {
-    /// <summary>How long a master that has handed over takes no changes: far longer than the other takes to become one. After that it goes on, for the other has failed.</summary>
+    /// <summary>How long a master that has handed over takes no changes: far longer than the other takes to become one. After that it goes on, for the other has failed. Half of it is how long the last of its changes may take to come there.</summary>
     public static readonly TimeSpan YieldFor = TimeSpan.FromSeconds(20);
 
     /// <summary>Smallest block, bytes: a page. Below it the block's row outweighs the block.</summary>

@@ -27,28 +27,54 @@ public sealed partial class VolumeCopy
     /// <returns>EROFS where this is no master; ETIMEDOUT where the replica does not come that far in time; EIO, ENOSPC … where not everything can be brought to disk here.</returns>
     public async Task<FsResult<Lsn>> YieldAsync(CopyName to, TimeSpan patience, CancellationToken cancellation)
     {
-        if (Role != VolumeRole.Master || ReadOnly)
-            return Errno.EROFS;
-        // Most of it while programs go on, so that they wait for the rest only.
-        var result = await Replication.BringToAsync(to, patience, cancellation);
-        if (!result.IsOk)
-            return result.Error;
-        bool hasYielded = false;
-        Volatile.Write(ref _yieldsUntil, _time.GetTimestamp() + (long)(Limits.YieldFor.TotalSeconds * _time.TimestampFrequency));
+        // To one replica at a time: that another cannot be brought as far does not end what was said to the first.
+        await _promotion.WaitAsync(cancellation);
+        try
+        {
+            if (Role != VolumeRole.Master || ReadOnly)
+                return Errno.EROFS;
+            // Most of it while programs go on, so that they wait for the rest only.
+            var result = await BringToAsync(to, patience, cancellation);
+            return result.IsOk ? await BringRestToAsync(to, cancellation) : result.Error;
+        }
+        finally
+        {
+            _promotion.Release();
+        }
+    }
+
+    private async Task<FsResult<Lsn>> BringRestToAsync(CopyName to, CancellationToken cancellation)
+    {
+        long until = Volatile.Read(ref _yieldsUntil);
+        // As long as this takes, and then as long as the other may take to become the master.
+        Volatile.Write(ref _yieldsUntil, long.MaxValue);
         try
         {
             Yielding?.Invoke();
-            result = await Replication.BringToAsync(to, Limits.YieldFor / 2, cancellation);
-            hasYielded = result.IsOk;
-            if (!hasYielded)
+            var result = await BringToAsync(to, Limits.YieldFor / 2, cancellation);
+            if (!result.IsOk)
                 return result.Error;
+            until = _time.GetTimestamp() + (long)(Limits.YieldFor.TotalSeconds * _time.TimestampFrequency);
             _logger.LogInformation("everything up to mutation {Lsn} is on the disk of '{To}', which is about to become the master", _metadata.Committed, to);
             return _metadata.Committed;
         }
         finally
         {
-            if (!hasYielded)
-                Volatile.Write(ref _yieldsUntil, 0);
+            Volatile.Write(ref _yieldsUntil, until);
+        }
+    }
+
+    private async Task<FsResult> BringToAsync(CopyName to, TimeSpan patience, CancellationToken cancellation)
+    {
+        using var late = new CancellationTokenSource(patience, _time);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellation);
+        try
+        {
+            return await Replication.BringToAsync(to, linked.Token);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return Errno.ETIMEDOUT;
         }
     }
 }

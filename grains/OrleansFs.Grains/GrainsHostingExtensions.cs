@@ -13,7 +13,7 @@ public static class GrainsHostingExtensions
     public static Orleans.Hosting.ISiloBuilder AddOrleansFsGrains(this Orleans.Hosting.ISiloBuilder silo, CopySessions sessions)
     {
         silo.Services.AddSingleton(sessions);
-        silo.Services.AddSingleton<ReplicasInCluster>();
+        silo.Services.AddSingleton<CopiesInCluster>();
         silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, ReplicationWatch>();
         silo.Services.AddPlacementDirector<CopyPlacement, CopyPlacementDirector>();
         silo.AddGrainDirectory(NoDirectory.Name, (_, _) => new NoDirectory());

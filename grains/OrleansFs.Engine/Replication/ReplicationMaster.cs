@@ -164,17 +164,15 @@ public sealed class ReplicationMaster
         if (!synced.IsOk)
             return synced;
         var target = _volume.Metadata.Committed;
-        while (true)
-        {
-            Task next;
-            lock (_lock)
-                next = _acknowledged.Task;
-            int have = HavingAll(target);
-            progress?.Report(new DrainProgress(target, ReachedBy(copies) ?? Lsn.Zero, have));
-            if (have >= copies)
-                return FsResult.Ok;
-            await next.WaitAsync(cancellation);
-        }
+        await UntilAcknowledgedAsync(
+            () =>
+            {
+                int have = HavingAll(target);
+                progress?.Report(new DrainProgress(target, ReachedBy(copies) ?? Lsn.Zero, have));
+                return have >= copies;
+            },
+            cancellation);
+        return FsResult.Ok;
     }
 
     /// <summary>
@@ -184,26 +182,29 @@ public sealed class ReplicationMaster
         _volume.Metadata.Replicas().Count(r => r.Acked >= position && !(_senders.TryGetValue(r.Name, out var sender) && sender.HasAnswered ? sender.LacksBlocks : r.Lacks));
 
     /// <summary>Brings everything that there is now to disk, here and on one replica.</summary>
-    /// <returns>ETIMEDOUT where the replica does not come that far in time; EIO, ENOSPC … where it cannot be brought to disk here.</returns>
-    internal async Task<FsResult> BringToAsync(CopyName name, TimeSpan patience, CancellationToken cancellation)
+    /// <returns>EIO, ENOSPC … where it cannot be brought to disk here.</returns>
+    internal async Task<FsResult> BringToAsync(CopyName name, CancellationToken cancellation)
     {
-        long began = _time.GetTimestamp();
         var synced = await _volume.SyncAllAsync(cancellation);
+        cancellation.ThrowIfCancellationRequested();
         if (!synced.IsOk)
             return synced;
         var target = _volume.Metadata.Committed;
+        await UntilAcknowledgedAsync(() => _volume.Metadata.Replicas().Any(r => r.Name == name && r.Acked >= target), cancellation);
+        return FsResult.Ok;
+    }
+
+    /// <summary>Looks again with each acknowledgement of a replica.</summary>
+    private async Task UntilAcknowledgedAsync(Func<bool> condition, CancellationToken cancellation)
+    {
         while (true)
         {
             Task next;
             lock (_lock)
                 next = _acknowledged.Task;
-            if (_volume.Metadata.Replicas().Any(r => r.Name == name && r.Acked >= target))
-                return FsResult.Ok;
-            var left = patience - _time.GetElapsedTime(began);
-            if (left <= TimeSpan.Zero)
-                return Errno.ETIMEDOUT;
-            await Task.WhenAny(next, Task.Delay(left, _time, cancellation));
-            cancellation.ThrowIfCancellationRequested();
+            if (condition())
+                return;
+            await next.WaitAsync(cancellation);
         }
     }
 

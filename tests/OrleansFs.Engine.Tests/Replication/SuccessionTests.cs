@@ -29,8 +29,8 @@ public sealed class SuccessionTests
         {
             holder.IsRunning = false;
             session.Dispose();
-            // Long enough for what nobody has open to be purged.
-            Thread.Sleep(200);
+            // What nobody has open any more, if it were that.
+            master.Copy.Orphanage.PurgeQueued();
         };
 
         var yielded = await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(30), Cancellation);

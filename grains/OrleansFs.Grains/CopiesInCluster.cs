@@ -11,7 +11,7 @@ namespace OrleansFs.Grains;
 internal sealed record OtherCopies(IReadOnlyDictionary<CopyName, IReplicaLink> Links, CopyName? Master);
 
 /// <summary>Finds the copies of a volume that are in the cluster now.</summary>
-internal sealed partial class ReplicasInCluster(IGrainFactory grains, IClusterMembershipService membership, TimeProvider time, ILogger<ReplicasInCluster> logger)
+internal sealed partial class CopiesInCluster(IGrainFactory grains, IClusterMembershipService membership, TimeProvider time, ILogger<CopiesInCluster> logger)
 {
     /// <summary>All but one, each asked at the same time for a while: the silo of one that is cut off stays a member until others have noticed.</summary>
     public async Task<OtherCopies> FindAsync(CopyName asking, VolumeId volume, CancellationToken cancellation)
