@@ -6,14 +6,31 @@ namespace OrleansFs.Fuse;
 /// <summary>A mount whose process died stays in the tree and answers ENOTCONN to everything; it has to be taken away before the path can be used again.</summary>
 public static class DeadMount
 {
-    /// <summary>Whether a dead FUSE mount lies on a path.</summary>
-    public static unsafe bool IsAt(string path)
+    /// <summary>How often a mount is asked that cancels the question, and how long it is left alone between.</summary>
+    private const int Attempts = 200;
+
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(10);
+
+    /// <summary>Whether a dead FUSE mount lies on a path. Where its process is dying, this waits until it has died (at most some seconds).</summary>
+    public static bool IsAt(string path)
     {
         string full = Path.GetFullPath(path);
-        // statfs is the one question that the kernel never answers out of its caches. A stat of a dead mount's root succeeds while its attributes are cached.
-        byte* ignored = stackalloc byte[256];
+        Errno error = Ask(full);
+        // The kernel takes an io_uring down only after its process has gone. Until then it cancels what is asked over it (fuse_uring_send_in_task in fs/fuse/dev_uring.c), and only then aborts the connection.
+        for (int i = 1; error == Errno.ECANCELED && i < Attempts; i++)
+        {
+            Thread.Sleep(s_pause);
+            error = Ask(full);
+        }
         // ENOTCONN alone could also come from a socket file system; a FUSE mount alone may be alive.
-        return Libc.StatFs(full, ignored) != 0 && Libc.LastError is Errno.ENOTCONN or Errno.ECONNABORTED && MountTable.At(full) is { IsFuse: true };
+        return error is Errno.ENOTCONN or Errno.ECONNABORTED && MountTable.At(full) is { IsFuse: true };
+    }
+
+    /// <summary>statfs is the one question that the kernel never answers out of its caches. A stat of a dead mount's root succeeds while its attributes are cached.</summary>
+    private static unsafe Errno Ask(string path)
+    {
+        byte* ignored = stackalloc byte[256];
+        return Libc.StatFs(path, ignored) == 0 ? Errno.None : Libc.LastError;
     }
 
     /// <summary>Takes a dead FUSE mount away (umount2 with MNT_DETACH as root, else fusermount3 -u -z). Touches nothing that is alive.</summary>
