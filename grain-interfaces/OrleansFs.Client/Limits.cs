@@ -90,6 +90,27 @@ internal static class Limits
     /// <summary>Bytes on their way from or to a socket past which they wait: a few of the largest messages.</summary>
     public const int PipePause = 4 << 20;
 
+    /// <summary>Longest message on a direct connection, bytes: content of a call, and as much again for what is said about it.</summary>
+    public const int DirectFrame = 2 * GrainInterfaces.Limits.MaxTransfer;
+
+    /// <summary>Calls of one direct connection under way at a time, past which no more are read: more than a kernel and its readers ask for.</summary>
+    public const int DirectCalls = 512;
+
+    /// <summary>How often it is looked whether calls had no answer for longer than they may.</summary>
+    public static readonly TimeSpan DirectExpiry = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long the thread of a connection asks for more before it sleeps: the time of an answer, or of a program's way to its next question. To be woken costs some 50 us on a machine whose cores fall asleep.</summary>
+    public static readonly TimeSpan SocketSpin = TimeSpan.FromMicroseconds(200);
+
+    /// <summary>How long it sleeps at a time, in milliseconds, before it looks whether the socket is still open. Who closes one wakes it.</summary>
+    public const int SocketWait = 30_000;
+
+    /// <summary>Its stack, bytes: it does what a request asks for, as a thread of the pool does otherwise.</summary>
+    public const int SocketStack = 1536 << 10;
+
+    /// <summary>Pause before a direct connection that was lost, or refused, is made again.</summary>
+    public static readonly TimeSpan DirectPause = TimeSpan.FromSeconds(1);
+
     /// <summary>Connections that the kernel keeps until they are accepted.</summary>
     public const int Backlog = 512;
 

@@ -39,6 +39,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _id = id;
         Grains = connection.Grains;
         _attachment = new Attachment(Grains, id, grant);
+        connection.Direct.Offer(grant.Copy.Copy, grant.Gateway);
         _options = options;
         _holder = holder;
         _time = connection.Time;
@@ -194,6 +195,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
             return false;
         }
         var to = new Attachment(Grains, _id, grant);
+        _connection.Direct.Offer(grant.Copy.Copy, grant.Gateway);
         await ReclaimLocksAsync(to);
         Forget();
         _term = null;
@@ -283,7 +285,10 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         {
             isOpen = _orphans.Ask(pulse.Orphans, _holder);
             if (ticket == Ticket)
+            {
                 Renew(sent, pulse);
+                _connection.Direct.Offer(Copy.Copy, pulse.Gateway);
+            }
             await SubscribeAgainAsync();
         }
         while (_orphans.TakeForgotten(GrainInterfaces.Limits.MaxInodesPerCall) is { Length: > 0 } forgotten)

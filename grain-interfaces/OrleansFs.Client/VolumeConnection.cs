@@ -9,6 +9,8 @@ using Orleans.Hosting;
 using Orleans.Messaging;
 using Orleans.Runtime;
 using Orleans.Runtime.Membership;
+using Orleans.Serialization;
+using OrleansFs.Client.Direct;
 using OrleansFs.Client.Security;
 using OrleansFs.Client.Transport;
 using OrleansFs.GrainInterfaces;
@@ -31,10 +33,14 @@ public sealed partial class VolumeConnection : IAsyncDisposable
         Time = options.Time;
         _patience = options.ConnectTimeout;
         Grains = host.Services.GetRequiredService<IGrainFactory>();
+        Direct = host.Services.GetRequiredService<DirectLanes>();
     }
 
     /// <summary>Calls the cluster's grains.</summary>
     public IGrainFactory Grains { get; }
+
+    /// <summary>The calls that go past Orleans' messages.</summary>
+    internal DirectLanes Direct { get; }
 
     internal ILoggerFactory Loggers { get; }
 
@@ -119,6 +125,7 @@ public sealed partial class VolumeConnection : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await Direct.DisposeAsync();
         await _host.StopAsync();
         if (_host is IAsyncDisposable disposable)
             await disposable.DisposeAsync();
@@ -169,6 +176,8 @@ public sealed partial class VolumeConnection : IAsyncDisposable
                     disruptions.Occur();
             });
             SocketTransport.Use(client.Services);
+            client.Services.AddSingleton(services => new DirectLanes(services.GetRequiredService<Serializer>(), handshake, options.Time, services.GetRequiredService<ILoggerFactory>()));
+            client.Services.AddSingleton<IOutgoingGrainCallFilter>(services => services.GetRequiredService<DirectLanes>());
             client.Configure<ClientConnectionOptions>(o => o.ConfigureConnection(handshake.Call));
             client.Configure<GatewayOptions>(o => o.GatewayListRefreshPeriod = Limits.GatewayRefresh);
             client.Configure<ClientMessagingOptions>(o =>

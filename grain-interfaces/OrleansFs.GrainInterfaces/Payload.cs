@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using Orleans;
 using Orleans.Serialization;
 using Orleans.Serialization.Buffers;
@@ -22,7 +23,7 @@ public readonly struct Payload
     /// <summary>Memory that stays as it is until the call has ended.</summary>
     public Payload(ReadOnlyMemory<byte> memory) => Memory = memory;
 
-    private Payload(byte[] array, int length, Loan? loan) => (Memory, _loan) = (array.AsMemory(0, length), loan);
+    private Payload(ReadOnlyMemory<byte> memory, Loan? loan) => (Memory, _loan) = (memory, loan);
 
     /// <summary>The content. Not to be looked at after <see cref="Release"/>.</summary>
     public ReadOnlyMemory<byte> Memory { get; }
@@ -34,6 +35,19 @@ public readonly struct Payload
     /// <summary>Nobody needs the content any more. Of no effect on what did not come over the network, or the second time.</summary>
     public void Release() => _loan?.End();
 
+    /// <summary>An array for content that is to be sent.</summary>
+    /// <param name="length">Bytes.</param>
+    /// <param name="content">Where to put it.</param>
+    public static Payload Rent(int length, out Memory<byte> content)
+    {
+        var payload = Received(length, out _);
+        content = MemoryMarshal.AsMemory(payload.Memory);
+        return payload;
+    }
+
+    /// <summary>The first bytes of it, in its place.</summary>
+    public Payload To(int length) => new(Memory[..length], _loan);
+
     /// <summary>An array for content that has come.</summary>
     internal static Payload Received(int length, out Span<byte> content)
     {
@@ -44,7 +58,7 @@ public readonly struct Payload
         }
         byte[] array = length < LeastPooled ? GC.AllocateUninitializedArray<byte>(length) : ArrayPool<byte>.Shared.Rent(length);
         content = array.AsSpan(0, length);
-        return new Payload(array, length, length < LeastPooled ? null : new Loan(array));
+        return new Payload(array.AsMemory(0, length), length < LeastPooled ? null : new Loan(array));
     }
 
     private sealed class Loan(byte[] array)

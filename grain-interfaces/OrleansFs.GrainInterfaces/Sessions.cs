@@ -71,6 +71,9 @@ public readonly record struct SessionGrant
     /// since does not go over that. Null: it was told everything.
     /// </summary>
     [Id(5)] public Timestamp? Lapsed { get; init; }
+
+    /// <summary>Where the copy's grains for names and content can also be called directly, "address:port": a gateway of a silo, which tells such a connection by its first bytes. Null: nowhere.</summary>
+    [Id(6)] public string? Gateway { get; init; }
 }
 
 /// <summary>What a copy asks of a session that showed itself.</summary>
@@ -83,6 +86,9 @@ public readonly record struct SessionPulse
 
     /// <summary>The term of the session's leases (<see cref="ISessionGrain.SubscribeAsync"/>): with another than before, everything that is cached is void. 0 where there are none.</summary>
     [Id(1)] public long Term { get; init; }
+
+    /// <summary>See <see cref="SessionGrant.Gateway"/>: a silo that has left the cluster comes back with another.</summary>
+    [Id(2)] public string? Gateway { get; init; }
 }
 
 /// <summary>A copy, and the volume that it is a copy of.</summary>

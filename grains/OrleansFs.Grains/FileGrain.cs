@@ -24,6 +24,14 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         _inode = key.Inode;
     }
 
+    /// <summary>One that is called directly, and has no activation.</summary>
+    internal FileGrain(InodeNumber inode, CopySessions sessions)
+    {
+        GrainContext = null!;
+        _sessions = sessions;
+        _inode = inode;
+    }
+
     public IGrainContext GrainContext { get; }
 
     public ValueTask<ContentReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation)
@@ -71,7 +79,7 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         _sessions.RunOnceAsync(request, s => s.Access.FlushAsync(_inode, lockOwner, cancellation));
 
     public ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation) =>
-        _sessions.Find(session) is { } s ? new(Task.Run(() => s.Access.SyncAsync(_inode, dataOnly, cancellation).AsTask(), cancellation)) : new(Errno.ENOTCONN);
+        _sessions.Find(session) is { } s ? OffGrain.RunAsync(() => s.Access.SyncAsync(_inode, dataOnly, cancellation)) : new(Errno.ENOTCONN);
 
     public ValueTask<FsResult<FileResidency>> GetResidencyAsync(SessionTicket session, CancellationToken cancellation) =>
         _sessions.Find(session) is { } s ? _sessions.Reads.RunAsync(() => s.Access.GetResidencyAsync(_inode, cancellation), cancellation) : new(Errno.ENOTCONN);
@@ -125,9 +133,9 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
 
     private async ValueTask<ContentReply> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
     {
-        byte[] buffer = GC.AllocateUninitializedArray<byte>(length);
+        var content = Payload.Rent(length, out var buffer);
         var result = await session.Access.ReadAsync(_inode, offset, buffer, cancellation);
-        return result.TryGet(out int read, out var error) ? new ContentReply { Content = buffer.AsMemory(0, read) } : error;
+        return result.TryGet(out int read, out var error) ? new ContentReply { Content = content.To(read) } : error;
     }
 
     private ValueTask<TResult> Change<TResult>(ChangeRequest request, Func<ClientSession, ValueTask<TResult>> change, CancellationToken cancellation)

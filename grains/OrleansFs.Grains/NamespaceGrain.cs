@@ -27,6 +27,14 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         _isOfThisVolume = key.Volume == sessions.Copy.Description.Volume;
     }
 
+    /// <summary>One that is called directly, and has no activation.</summary>
+    internal NamespaceGrain(CopySessions sessions)
+    {
+        GrainContext = null!;
+        _sessions = sessions;
+        _isOfThisVolume = true;
+    }
+
     public IGrainContext GrainContext { get; }
 
     public ValueTask<FsResult<Attributes>> LookupAsync(SessionTicket session, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
@@ -122,7 +130,7 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         Find(session) is { } s ? s.Access.GetSpaceAsync(cancellation) : new(Unknown);
 
     public ValueTask<FsResult> SyncAllAsync(SessionTicket session, CancellationToken cancellation) =>
-        Find(session) is { } s ? new(Task.Run(() => s.Access.SyncAllAsync(cancellation).AsTask(), cancellation)) : new(Unknown);
+        Find(session) is { } s ? OffGrain.RunAsync(() => s.Access.SyncAllAsync(cancellation)) : new(Unknown);
 
     public async ValueTask<FsResult<AsideFile>> SetAsideAsync(ChangeRequest request, InodeNumber inode, Timestamp since, CancellationToken cancellation)
     {

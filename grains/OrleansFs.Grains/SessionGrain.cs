@@ -72,11 +72,11 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
     public ValueTask<FsResult> SetLockAsync(ChangeRequest request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) =>
         _sessions.RunOnceAsync(request, s => SetLockAsync(s, inode, wanted, wait, cancellation));
 
-    private static SessionPulse Pulse(ClientSession session)
+    private SessionPulse Pulse(ClientSession session)
     {
         var leases = session.Leases;
         leases?.Renew();
-        return new SessionPulse { Orphans = session.TakeQuestions(GrainInterfaces.Limits.MaxInodesPerCall), Term = leases?.Term ?? 0 };
+        return new SessionPulse { Orphans = session.TakeQuestions(GrainInterfaces.Limits.MaxInodesPerCall), Term = leases?.Term ?? 0, Gateway = _sessions.Gateway };
     }
 
     private async ValueTask<FsResult> SetLockAsync(ClientSession session, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)

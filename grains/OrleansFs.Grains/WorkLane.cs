@@ -32,7 +32,7 @@ internal sealed class WorkLane(int concurrency, int queue) : IDisposable
         }
         try
         {
-            return await Task.Run(() => work().AsTask(), CancellationToken.None).ConfigureAwait(false);
+            return await OffGrain.RunAsync(work).ConfigureAwait(false);
         }
         finally
         {

@@ -40,15 +40,6 @@ internal static class CommandLine
         Why(), Promote(), Export(), UnmountHelper(),
     };
 
-    /// <summary>Whether what the command does with each request is a message to another process, or from one.</summary>
-    public static bool AnswersOverTheNetwork(ParseResult parsed) =>
-        parsed.CommandResult.Command.Name switch
-        {
-            SiloName => true,
-            MountName => parsed.GetResult(DataName) is null,
-            _ => false,
-        };
-
     private static Command Mount()
     {
         var data = new Option<string?>(DataName) { Description = "the folder for the volume's data; made, with a new volume, where it is missing or empty", HelpName = "DIR" };

@@ -9,12 +9,6 @@ internal static class Limits
     /// <summary>Largest block, bytes: the engine's bound.</summary>
     internal const long MaxBlockSize = 4 << 20;
 
-    /// <summary>
-    /// How many rounds an idle thread of the pool waits for more to do before it sleeps, where each request is a message: it goes through several threads, and to wake one costs more than to wait for it. A
-    /// quarter to a half more calls a second on two cores, against none; with 1,280 it is a tenth less again, for threads that spin take the cores of others.
-    /// </summary>
-    internal const int NetworkSpin = 300;
-
     /// <summary>Connections to the control socket at a time: one a person or script that looks; more wait in the kernel's queue.</summary>
     internal const int ControlConnections = 16;
 

@@ -8,9 +8,6 @@ if (parsed.Action is ParseErrorAction)
     await Console.Error.WriteLineAsync($"orleansfs: {Usage.Explain(parsed)}");
     return ExitCode.ForUsage(parsed);
 }
-// Before the pool has its first thread.
-if (CommandLine.AnswersOverTheNetwork(parsed))
-    AppContext.SetData("System.Threading.ThreadPool.UnfairSemaphoreSpinLimit", Limits.NetworkSpin);
 try
 {
     // Signals are each command's own: a mount has to end in order, however long that takes.

@@ -104,6 +104,7 @@ public sealed partial class OrleansFsHost
                 // Written before the silo joins: should it be killed in between, the next start knows its row.
                 var silo = Describe(host.Services);
                 silo.Write(DataFolder);
+                _sessions.Gateway = silo.Gateway;
                 _ownsSiloFile = true;
                 await host.StartAsync(cancellation);
                 Record.Write(DataFolder);

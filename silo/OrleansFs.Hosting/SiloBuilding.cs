@@ -11,6 +11,7 @@ using Orleans.Hosting;
 using Orleans.Runtime;
 using Orleans.Runtime.MembershipService;
 using OrleansFs.Client;
+using OrleansFs.Client.Direct;
 using OrleansFs.Client.Security;
 using OrleansFs.Client.Transport;
 using OrleansFs.GrainInterfaces;
@@ -88,15 +89,33 @@ internal static class SiloBuilding
         });
         SocketTransport.Use(silo.Services);
         var silence = new SilentConnections(options.Time);
+        var direct = new DirectServer(new DirectTargets(sessions));
+        silo.Services.AddHostedService(_ => new DirectStop(direct));
         silo.Configure<SiloConnectionOptions>(o =>
         {
             o.ConfigureSiloInboundConnection(connection => silence.Watch(Proven(connection, handshake.Listen)));
             o.ConfigureSiloOutboundConnection(connection => silence.Watch(Proven(connection, handshake.Call)));
-            o.ConfigureGatewayInboundConnection(handshake.Listen);
+            o.ConfigureGatewayInboundConnection(connection =>
+            {
+                handshake.Listen(connection);
+                direct.Listen(connection);
+            });
         });
         silo.Services.AddSingleton<FatalErrors>();
         silo.Services.AddSingleton<IFatalErrorHandler>(services => services.GetRequiredService<FatalErrors>());
         silo.AddOrleansFsGrains(sessions);
+    }
+
+    /// <summary>Direct connections end with the silo whose gateway took them.</summary>
+    private sealed class DirectStop(DirectServer direct) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken)
+        {
+            direct.Dispose();
+            return Task.CompletedTask;
+        }
     }
 
     private static IConnectionBuilder Proven(IConnectionBuilder connection, Action<IConnectionBuilder> handshake)

@@ -32,6 +32,10 @@ public sealed class Handshake(ClusterSecret secret, TimeProvider time)
     /// <summary>For connections that are made.</summary>
     public void Call(IConnectionBuilder builder) => builder.Use(next => context => RunAsync(context, next, CallAsync));
 
+    /// <summary>For a connection that was made otherwise.</summary>
+    /// <exception cref="ConnectionAbortedException">The other end is none of this cluster.</exception>
+    public Task ProveAsync(ConnectionContext context) => RunAsync(context, _ => Task.CompletedTask, CallAsync);
+
     private async Task RunAsync(ConnectionContext context, ConnectionDelegate next, Func<IDuplexPipe, CancellationToken, Task> prove)
     {
         using (var patience = new CancellationTokenSource(Limits.Handshake, time))

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -16,7 +15,6 @@ internal sealed class SocketConnection : ConnectionContext
     private readonly Pipe _sent = NewPipe();
     private readonly CancellationTokenSource _closed = new();
     private readonly TaskCompletionSource _told = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly List<ArraySegment<byte>> _gathered = [];
     private Task _loops = Task.CompletedTask;
     private ConnectionAbortedException? _reason;
     private int _isShut;
@@ -71,18 +69,7 @@ internal sealed class SocketConnection : ConnectionContext
 
     private async Task ReceiveAsync()
     {
-        var failure = await FailureOfAsync(async () =>
-        {
-            while (true)
-            {
-                int received = await _socket.ReceiveAsync(_received.Writer.GetMemory(Limits.LeastReceive), SocketFlags.None);
-                if (received == 0)
-                    return;
-                _received.Writer.Advance(received);
-                if (await _received.Writer.FlushAsync() is { IsCompleted: true } or { IsCanceled: true })
-                    return;
-            }
-        });
+        var failure = await FailureOfAsync(() => SocketThread.ReceiveAsync(_socket, _received.Writer));
         await _received.Writer.CompleteAsync(Volatile.Read(ref _reason) ?? failure);
         ThreadPool.UnsafeQueueUserWorkItem(connection => connection.TellClosed(), this, preferLocal: false);
         await _told.Task;
@@ -131,22 +118,19 @@ internal sealed class SocketConnection : ConnectionContext
         }
     }
 
-    /// <remarks>A send of a stream socket completes when all is sent.</remarks>
     private async ValueTask SendAsync(ReadOnlySequence<byte> buffer)
     {
-        if (buffer.IsSingleSegment)
-        {
-            await _socket.SendAsync(buffer.First, SocketFlags.None);
-            return;
-        }
-        _gathered.Clear();
         foreach (var memory in buffer)
         {
-            if (!MemoryMarshal.TryGetArray(memory, out var segment))
-                throw new InvalidOperationException("a pipe's memory is no array");
-            _gathered.Add(segment);
+            for (var rest = memory; !rest.IsEmpty;)
+            {
+                int sent = SocketThread.TrySend(_socket, rest.Span);
+                rest = rest[sent..];
+                // The other end takes no more now. Who sends may be who has to read for the other end to go on.
+                if (!rest.IsEmpty)
+                    await Task.Run(() => SocketThread.WaitToSend(_socket));
+            }
         }
-        await _socket.SendAsync(_gathered, SocketFlags.None);
     }
 
     private void Shut(ConnectionAbortedException reason)

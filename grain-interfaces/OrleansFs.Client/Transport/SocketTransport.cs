@@ -35,14 +35,30 @@ public sealed class SocketTransport : IConnectionFactory, IConnectionListenerFac
     }
 
     /// <exception cref="SocketConnectionException">Nobody listens there, or the network does not lead there.</exception>
-    public async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
+    public ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>
+        ConnectAsync(endpoint, (socket, cancellation) => socket.ConnectAsync(endpoint, cancellation), cancellationToken);
+
+    /// <summary>The same, of a thread of the pool that waits for it. A socket that was ever waited for in the asynchronous way wakes .NET's thread for all sockets whenever something comes, although another thread reads it.</summary>
+    /// <exception cref="SocketConnectionException">Nobody listens there, or the network does not lead there.</exception>
+    internal static ValueTask<ConnectionContext> ConnectByThreadAsync(EndPoint endpoint, CancellationToken cancellation) =>
+        ConnectAsync(endpoint, (socket, _) => new ValueTask(Task.Run(() => socket.Connect(endpoint), CancellationToken.None)), cancellation);
+
+    private static async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, Func<Socket, CancellationToken, ValueTask> connect, CancellationToken cancellation)
     {
         var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
             SocketListener.Prepare(socket);
-            await socket.ConnectAsync(endpoint, cancellationToken);
+            // Closing it ends a wait that takes no cancellation.
+            await using (cancellation.UnsafeRegister(abandoned => ((Socket)abandoned!).Dispose(), socket))
+                await connect(socket, cancellation);
+            cancellation.ThrowIfCancellationRequested();
             return SocketConnection.Start(socket);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException && cancellation.IsCancellationRequested)
+        {
+            socket.Dispose();
+            throw new OperationCanceledException(e.Message, e, cancellation);
         }
         catch (SocketException e)
         {

@@ -56,6 +56,9 @@ public sealed partial class CopySessions : IDisposable
 
     internal WorkLane Writes { get; } = new(Limits.ConcurrentWrites, Limits.QueuedRequests);
 
+    /// <summary>Where the silo takes direct calls, "address:port"; null: nowhere.</summary>
+    public string? Gateway { get; set; }
+
     /// <summary>Sessions now.</summary>
     public int Count => _sessions.Count;
 
@@ -101,6 +104,7 @@ public sealed partial class CopySessions : IDisposable
             Copy = Description,
             Run = _run,
             Lapsed = session.Lapse.Since,
+            Gateway = Gateway,
         };
     }
 
