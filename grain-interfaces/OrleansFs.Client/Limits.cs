@@ -54,8 +54,11 @@ internal static class Limits
     /// <summary>Files of which it is remembered that something was lost.</summary>
     public const int LostFiles = 4096;
 
-    /// <summary>How long a write may be gathered before it is sent: how late another mount sees what was written to a file that is still open.</summary>
-    public static readonly TimeSpan WriteDelay = TimeSpan.FromMilliseconds(20);
+    /// <summary>How long a write is gathered at least before it is sent, and half of how long at most: how late another mount sees what was written to a file that is still open.</summary>
+    public static readonly TimeSpan WriteDelay = TimeSpan.FromMilliseconds(15);
+
+    /// <summary>After so many delays in which nothing was written no more of them begin until something is.</summary>
+    public const int IdleWriteDelays = 20;
 
     /// <summary>Files of which it is remembered that the copy takes writes of them.</summary>
     public const int GatheredFiles = 4096;

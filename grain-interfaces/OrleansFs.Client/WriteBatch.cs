@@ -31,6 +31,9 @@ internal sealed class WriteBatch
 
     public int Bytes { get; private set; }
 
+    /// <summary>How many times a delay has ended since its first write (<see cref="Limits.WriteDelay"/>).</summary>
+    public int Delays { get; set; }
+
     public byte[] Buffer { get; private set; }
 
     public WritePiece[] Pieces => [.. _pieces];

@@ -125,6 +125,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
     public async ValueTask<(Errno Written, bool IsSynced)> SettleForSyncAsync(InodeNumber inode)
     {
         WriteBatch? last = null;
+        var go = new TaskCompletionSource();
         ValueTask<Errno> settled;
         lock (_lock)
         {
@@ -132,9 +133,12 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
             {
                 last = batch;
                 batch.WantsSync = true;
+                Send(inode, file, go.Task);
             }
             settled = SettleAsync(inode, take: true);
         }
+        // Its caller waits for it and for nothing else, so it is sent in this thread.
+        go.SetResult();
         return (await settled, last is { IsSynced: true });
     }
 
@@ -195,26 +199,40 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         _ = SendSoonAsync();
     }
 
+    /// <summary>Sends what nobody has asked for. Goes on for a while after that, so that not each write of a program that syncs them has to set a timer, which wakes a thread.</summary>
     private async Task SendSoonAsync()
     {
-        await Task.Delay(Limits.WriteDelay, session.Time);
-        lock (_lock)
+        for (int idle = 0; ;)
         {
-            _isScheduled = false;
-            foreach (var (inode, file) in _files)
+            await Task.Delay(Limits.WriteDelay, session.Time);
+            lock (_lock)
             {
-                if (file.Gathering is not null)
-                    Send(inode, file);
+                bool isIdle = true;
+                foreach (var (inode, file) in _files)
+                {
+                    isIdle &= !file.IsMoving;
+                    if (file.Gathering is { } batch && batch.Delays++ > 0)
+                        Send(inode, file);
+                }
+                idle = isIdle ? idle + 1 : 0;
+                if (idle >= Limits.IdleWriteDelays)
+                {
+                    _isScheduled = false;
+                    return;
+                }
             }
         }
     }
 
     /// <summary>Sends what is gathered, behind what it must not overtake. The lock is held.</summary>
-    private void Send(InodeNumber inode, FileWrites file)
+    /// <param name="inode">The file.</param>
+    /// <param name="file">Its writes.</param>
+    /// <param name="go">What it waits for where nothing of the file is under way; it goes on in the thread that completes it.</param>
+    private void Send(InodeNumber inode, FileWrites file, Task? go = null)
     {
         var batch = file.Gathering!;
         file.Gathering = null;
-        file.Add(batch, file.Before(batch), before => SendAsync(inode, file, batch, before));
+        file.Add(batch, go ?? file.Before(batch), before => SendAsync(inode, file, batch, before));
     }
 
     private async Task SendAsync(InodeNumber inode, FileWrites file, WriteBatch batch, Task before)

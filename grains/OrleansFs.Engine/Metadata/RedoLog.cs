@@ -148,6 +148,7 @@ internal sealed partial class RedoLog : IDisposable
             {
                 part.Generation = draft.Generation;
                 part.End += draft.Taken;
+                part.Length = Math.Max(part.Length, part.End);
                 Note(Array.IndexOf(_parts, part), draft);
             }
             Interlocked.Or(ref _unsynced, 1 << Array.IndexOf(_parts, part));
@@ -271,6 +272,7 @@ internal sealed partial class RedoLog : IDisposable
         try
         {
             FileSync.SyncFolder(Path.GetDirectoryName(part.Path)!);
+            part.Length = RandomAccess.GetLength(file);
         }
         catch
         {
@@ -301,6 +303,7 @@ internal sealed partial class RedoLog : IDisposable
             return;
         for (long at = Math.Max(part.Length, end), to = Math.Min(_partBytes, end + AheadBytes); at < to; at += Zeros.Length)
             RandomAccess.Write(file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, to - at)), at);
+        part.Length = Math.Max(part.Length, Math.Min(_partBytes, end + AheadBytes));
     }
 
     /// <returns>The record's checksum.</returns>
@@ -370,8 +373,9 @@ internal sealed partial class RedoLog : IDisposable
 
         public SafeFileHandle? File { get; set; }
 
-        /// <summary>Bytes that the file has, as far as is known without asking.</summary>
-        public long Length => File is null ? 0 : RandomAccess.GetLength(File);
+        /// <summary>Bytes that the file has at least. Not asked of the file each time: the kernel gives a file that was asked about its times finer ones with its next write (multigrain timestamps), and a disk's file system
+        /// without a journal brings those to disk with each sync.</summary>
+        public long Length { get; set; }
 
         /// <summary>Where the next record goes.</summary>
         public long End { get; set; }
