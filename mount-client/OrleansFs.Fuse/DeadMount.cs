@@ -6,20 +6,15 @@ namespace OrleansFs.Fuse;
 /// <summary>A mount whose process died stays in the tree and answers ENOTCONN to everything; it has to be taken away before the path can be used again.</summary>
 public static class DeadMount
 {
-    /// <summary>How often a mount is asked that cancels the question, and how long it is left alone between.</summary>
-    private const int Attempts = 200;
-
-    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(10);
-
     /// <summary>Whether a dead FUSE mount lies on a path. Where its process is dying, this waits until it has died (at most some seconds).</summary>
     public static bool IsAt(string path)
     {
         string full = Path.GetFullPath(path);
         Errno error = Ask(full);
         // The kernel takes an io_uring down only after its process has gone. Until then it cancels what is asked over it (fuse_uring_send_in_task in fs/fuse/dev_uring.c), and only then aborts the connection.
-        for (int i = 1; error == Errno.ECANCELED && i < Attempts; i++)
+        for (int i = 1; error == Errno.ECANCELED && i < Limits.DyingAttempts; i++)
         {
-            Thread.Sleep(s_pause);
+            Thread.Sleep(Limits.DyingPause);
             error = Ask(full);
         }
         // ENOTCONN alone could also come from a socket file system; a FUSE mount alone may be alive.

@@ -33,6 +33,12 @@ internal static class Limits
     /// <summary>How long a detached mount is watched for its end: one without users ends within the system call, and its threads within milliseconds.</summary>
     internal static readonly TimeSpan DetachWatch = TimeSpan.FromSeconds(1);
 
+    /// <summary>How often a mount is asked whether it lives that cancels the question: with <see cref="DyingPause"/> two seconds, and its process is gone already.</summary>
+    internal const int DyingAttempts = 200;
+
+    /// <summary>How long it is left alone between.</summary>
+    internal static readonly TimeSpan DyingPause = TimeSpan.FromMilliseconds(10);
+
     /// <summary>Threads that read /dev/fuse.</summary>
     internal const int MaxReaderThreads = 64;
 }
