@@ -142,6 +142,9 @@ internal sealed partial class RedoLog : IDisposable
                 if (!_isRefused)
                     _logger.LogWarning(e, "the redo log cannot be written; syncs make blocks until it can");
                 _isRefused = true;
+                // Part of the zeros ahead may have found room.
+                if (part.File is { } grown)
+                    part.Length = RandomAccess.GetLength(grown);
                 return null;
             }
             lock (_lock)
@@ -373,7 +376,7 @@ internal sealed partial class RedoLog : IDisposable
 
         public SafeFileHandle? File { get; set; }
 
-        /// <summary>Bytes that the file has at least. Not asked of the file each time: the kernel gives a file that was asked about its times finer ones with its next write (multigrain timestamps), and a disk's file system
+        /// <summary>Bytes that the file has. Not asked of the file each time: the kernel gives a file that was asked about its times finer ones with its next write (multigrain timestamps), and a disk's file system
         /// without a journal brings those to disk with each sync.</summary>
         public long Length { get; set; }
 
