@@ -106,6 +106,19 @@ internal sealed partial class DirectLane : IAsyncDisposable
 
     private async Task<DirectCaller> ConnectAsync(IPEndPoint gateway)
     {
+        try
+        {
+            return await ConnectAsync(LocalDoor.Of(gateway));
+        }
+        catch (Exception e) when (e is ConnectionAbortedException or ConnectionResetException or SocketConnectionException || (e is OperationCanceledException && !_ended.IsCancellationRequested))
+        {
+            // It is on another machine, or in another network namespace.
+        }
+        return await ConnectAsync((EndPoint)gateway);
+    }
+
+    private async Task<DirectCaller> ConnectAsync(EndPoint gateway)
+    {
         using var patience = new CancellationTokenSource(Limits.Handshake, _time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, _ended.Token);
         var context = await SocketTransport.ConnectByThreadAsync(gateway, linked.Token);

@@ -1,12 +1,13 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace OrleansFs.Client.Transport;
 
-/// <summary>One TCP connection: two pipes, and for each a loop between it and the socket.</summary>
+/// <summary>One connection of TCP, or through a <see cref="LocalDoor"/>: two pipes, and for each a loop between it and the socket.</summary>
 /// <remarks>Who reads goes on in the thread that has received, and who writes sends himself: both only hand messages on, and a change of threads costs more than that.</remarks>
 internal sealed class SocketConnection : ConnectionContext
 {
@@ -19,11 +20,11 @@ internal sealed class SocketConnection : ConnectionContext
     private ConnectionAbortedException? _reason;
     private int _isShut;
 
-    private SocketConnection(Socket socket)
+    private SocketConnection(Socket socket, EndPoint listener)
     {
         _socket = socket;
         Transport = new Ends(_received.Reader, _sent.Writer);
-        (LocalEndPoint, RemoteEndPoint) = (socket.LocalEndPoint, socket.RemoteEndPoint);
+        (LocalEndPoint, RemoteEndPoint) = socket.AddressFamily == AddressFamily.Unix ? (listener, listener) : (socket.LocalEndPoint, socket.RemoteEndPoint);
         ConnectionClosed = _closed.Token;
     }
 
@@ -36,9 +37,11 @@ internal sealed class SocketConnection : ConnectionContext
     public override IDuplexPipe Transport { get; set; }
 
     /// <summary>Takes a connected socket over.</summary>
-    public static SocketConnection Start(Socket socket)
+    /// <param name="socket">The socket.</param>
+    /// <param name="listener">The address of the end that listened: what both ends are called where they have none of TCP.</param>
+    public static SocketConnection Start(Socket socket, EndPoint listener)
     {
-        var connection = new SocketConnection(socket);
+        var connection = new SocketConnection(socket, listener);
         connection._loops = Task.WhenAll(connection.ReceiveAsync(), connection.SendAsync());
         return connection;
     }
@@ -127,7 +130,7 @@ internal sealed class SocketConnection : ConnectionContext
                 int sent = SocketThread.TrySend(_socket, rest.Span);
                 rest = rest[sent..];
                 // The other end takes no more now. Who sends may be who has to read for the other end to go on.
-                if (!rest.IsEmpty)
+                if (!rest.IsEmpty && !SocketThread.HasRoomSoon(_socket))
                     await Task.Run(() => SocketThread.WaitToSend(_socket));
             }
         }

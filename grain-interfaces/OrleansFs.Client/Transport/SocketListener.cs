@@ -8,10 +8,14 @@ namespace OrleansFs.Client.Transport;
 internal sealed class SocketListener : IConnectionListener
 {
     private readonly Socket _socket;
+    private readonly Socket? _door;
+    private Task<Socket>? _calling;
+    private Task<Socket>? _knocking;
 
-    private SocketListener(Socket socket, EndPoint endPoint)
+    private SocketListener(Socket socket, EndPoint endPoint, Socket? door)
     {
         _socket = socket;
+        _door = door;
         EndPoint = endPoint;
     }
 
@@ -26,7 +30,8 @@ internal sealed class SocketListener : IConnectionListener
                 socket.DualMode = true;
             socket.Bind(endpoint);
             socket.Listen(Limits.Backlog);
-            return new SocketListener(socket, socket.LocalEndPoint!);
+            var bound = socket.LocalEndPoint!;
+            return new SocketListener(socket, bound, bound is IPEndPoint there ? LocalDoor.TryListen(there) : null);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
@@ -43,6 +48,11 @@ internal sealed class SocketListener : IConnectionListener
     /// <summary>Small messages go at once, and a peer that has vanished is found out. What is closed is closed at once: nobody waits for what is still on its way.</summary>
     public static void Prepare(Socket socket)
     {
+        if (socket.AddressFamily == AddressFamily.Unix)
+        {
+            socket.SendBufferSize = Limits.PipePause;
+            return;
+        }
         socket.NoDelay = true;
         socket.LingerState = new LingerOption(true, 0);
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
@@ -59,9 +69,9 @@ internal sealed class SocketListener : IConnectionListener
             Socket? accepted = null;
             try
             {
-                accepted = await _socket.AcceptAsync(cancellationToken);
+                accepted = await NextAsync(cancellationToken);
                 Prepare(accepted);
-                return SocketConnection.Start(accepted);
+                return SocketConnection.Start(accepted, EndPoint);
             }
             catch (ObjectDisposedException)
             {
@@ -87,8 +97,32 @@ internal sealed class SocketListener : IConnectionListener
     public ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {
         _socket.Dispose();
+        _door?.Dispose();
+        Abandon(_calling);
+        Abandon(_knocking);
         return default;
     }
 
     public ValueTask DisposeAsync() => UnbindAsync();
+
+    /// <summary>The next who comes by either way.</summary>
+    private async ValueTask<Socket> NextAsync(CancellationToken cancellation)
+    {
+        _calling ??= _socket.AcceptAsync(CancellationToken.None).AsTask();
+        if (_door is not null)
+            _knocking ??= _door.AcceptAsync(CancellationToken.None).AsTask();
+        var come = await Task.WhenAny(_calling, _knocking ?? _calling).WaitAsync(cancellation);
+        if (come == _calling)
+            _calling = null;
+        else
+            _knocking = null;
+        return await come;
+    }
+
+    /// <summary>Nobody waits for this one any more: it fails, now that the socket is closed, or somebody has come just before that.</summary>
+    private static void Abandon(Task<Socket>? accepting) => accepting?.ContinueWith(ended =>
+    {
+        if (ended.Exception is null)
+            ended.Result.Dispose();
+    }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 }

@@ -83,7 +83,7 @@ internal static partial class SocketThread
                     }
                     else
                     {
-                        Wait(fd, PollIn);
+                        Poll(fd, PollIn, Limits.SocketWait);
                     }
                 }
                 else if (error != Interrupted)
@@ -131,15 +131,22 @@ internal static partial class SocketThread
         }
     }
 
-    /// <summary>Waits until there may be room, or the socket is lost.</summary>
-    public static void WaitToSend(Socket socket)
+    /// <summary>Whether there is room within the time that the other end takes to read what is on its way, where it does nothing else; asks for it as a receiver does.</summary>
+    public static bool HasRoomSoon(Socket socket)
     {
         var handle = socket.SafeHandle;
         bool isHeld = false;
         try
         {
             handle.DangerousAddRef(ref isHeld);
-            Wait((int)handle.DangerousGetHandle(), PollOut);
+            int fd = (int)handle.DangerousGetHandle();
+            for (long begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < Limits.SocketSpin;)
+            {
+                if (Poll(fd, PollOut, 0))
+                    return true;
+                _ = sched_yield();
+            }
+            return false;
         }
         finally
         {
@@ -148,10 +155,27 @@ internal static partial class SocketThread
         }
     }
 
-    private static unsafe void Wait(int fd, short what)
+    /// <summary>Waits until there may be room, or the socket is lost.</summary>
+    public static void WaitToSend(Socket socket)
+    {
+        var handle = socket.SafeHandle;
+        bool isHeld = false;
+        try
+        {
+            handle.DangerousAddRef(ref isHeld);
+            Poll((int)handle.DangerousGetHandle(), PollOut, Limits.SocketWait);
+        }
+        finally
+        {
+            if (isHeld)
+                handle.DangerousRelease();
+        }
+    }
+
+    private static unsafe bool Poll(int fd, short what, int milliseconds)
     {
         var waited = new PollFd { Descriptor = fd, Events = what };
-        _ = poll(&waited, 1, Limits.SocketWait);
+        return poll(&waited, 1, milliseconds) > 0;
     }
 
     private static SocketException Lost(int error) => new(error == 104 ? (int)SocketError.ConnectionReset : (int)SocketError.ConnectionAborted);

@@ -45,7 +45,8 @@ public sealed class SocketTransport : IConnectionFactory, IConnectionListenerFac
 
     private static async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, Func<Socket, CancellationToken, ValueTask> connect, CancellationToken cancellation)
     {
-        var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        bool isLocal = endpoint.AddressFamily == AddressFamily.Unix;
+        var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, isLocal ? ProtocolType.Unspecified : ProtocolType.Tcp);
         try
         {
             SocketListener.Prepare(socket);
@@ -53,7 +54,7 @@ public sealed class SocketTransport : IConnectionFactory, IConnectionListenerFac
             await using (cancellation.UnsafeRegister(abandoned => ((Socket)abandoned!).Dispose(), socket))
                 await connect(socket, cancellation);
             cancellation.ThrowIfCancellationRequested();
-            return SocketConnection.Start(socket);
+            return SocketConnection.Start(socket, endpoint);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException && cancellation.IsCancellationRequested)
         {

@@ -13,10 +13,12 @@ public sealed class SocketTransportTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    [Fact]
-    public async Task Bytes_arrive_as_they_were_sent_in_both_directions()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Bytes_arrive_as_they_were_sent_in_both_directions(bool byDoor)
     {
-        await using var pair = await PairAsync();
+        await using var pair = await PairAsync(byDoor);
         byte[] sent = new byte[20 << 20];
         new Random(3).NextBytes(sent);
         foreach (var (from, to) in new[] { (pair.Caller, pair.Listener), (pair.Listener, pair.Caller) })
@@ -29,10 +31,12 @@ public sealed class SocketTransportTests
     }
 
     /// <summary>Who does not read holds up who writes: nothing grows.</summary>
-    [Fact]
-    public async Task A_writer_waits_for_the_reader()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_writer_waits_for_the_reader(bool byDoor)
     {
-        await using var pair = await PairAsync();
+        await using var pair = await PairAsync(byDoor);
         var writing = WriteUntilStuckAsync(pair.Caller);
         long sent = await writing;
         Assert.InRange(sent, 1 << 20, 64 << 20);
@@ -40,10 +44,12 @@ public sealed class SocketTransportTests
         Assert.Equal(sent, received.Length);
     }
 
-    [Fact]
-    public async Task Both_ends_are_told_when_one_closes()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Both_ends_are_told_when_one_closes(bool byDoor)
     {
-        await using var pair = await PairAsync();
+        await using var pair = await PairAsync(byDoor);
         var (here, there) = (ClosedAsync(pair.Caller), ClosedAsync(pair.Listener));
         pair.Caller.Abort(new ConnectionAbortedException("enough"));
         await here;
@@ -62,6 +68,14 @@ public sealed class SocketTransportTests
         Assert.Null(await pair.At.AcceptAsync(Cancellation));
         await Assert.ThrowsAsync<Orleans.Networking.Shared.SocketConnectionException>(
             async () => await services.GetRequiredKeyedService<IConnectionFactory>(Key).ConnectAsync(pair.At.EndPoint, Cancellation));
+        // Both ways are free again.
+        await using var next = await listeners.BindAsync(pair.At.EndPoint, Cancellation);
+        var accepting = next.AcceptAsync(Cancellation);
+        await using var caller = await services.GetRequiredKeyedService<IConnectionFactory>(Key).ConnectAsync(LocalDoor.Of((IPEndPoint)next.EndPoint), Cancellation);
+        await using var accepted = await accepting;
+        caller.Abort(new ConnectionAbortedException("the test is over"));
+        Assert.NotNull(accepted);
+        accepted.Abort(new ConnectionAbortedException("the test is over"));
     }
 
     [Fact]
@@ -76,12 +90,13 @@ public sealed class SocketTransportTests
         return services.BuildServiceProvider();
     }
 
-    private static async Task<Pair> PairAsync()
+    private static async Task<Pair> PairAsync(bool byDoor = false)
     {
         var services = Services();
         var at = await services.GetRequiredKeyedService<IConnectionListenerFactory>(Key).BindAsync(new IPEndPoint(IPAddress.Loopback, 0), Cancellation);
         var accepting = at.AcceptAsync(Cancellation);
-        var caller = await services.GetRequiredKeyedService<IConnectionFactory>(Key).ConnectAsync(at.EndPoint, Cancellation);
+        EndPoint there = byDoor ? LocalDoor.Of((IPEndPoint)at.EndPoint) : at.EndPoint;
+        var caller = await services.GetRequiredKeyedService<IConnectionFactory>(Key).ConnectAsync(there, Cancellation);
         return new Pair(at, caller, (await accepting)!);
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using Microsoft.AspNetCore.Connections;
 using OrleansFs.Client;
@@ -59,6 +60,42 @@ public sealed class DirectTests : IAsyncLifetime
         await enough.CancelAsync();
         await losing.WaitAsync(s_patience, Cancellation);
         Assert.NotSame(first, await CallerAsync(connection));
+    }
+
+    [Fact]
+    public async Task Who_is_on_the_machine_of_the_silo_comes_without_TCP()
+    {
+        var connection = await _silo.ConnectAsync();
+        var volume = await _silo.MountAsync(connection);
+        await CallerAsync(connection, _silo);
+        Assert.Equal(Errno.None, (await volume.GetAttributesAsync(InodeNumber.Root, Cancellation)).Error);
+        Assert.Equal(1, Connected(_silo));
+    }
+
+    [Fact]
+    public async Task A_name_that_another_has_taken_is_no_hindrance()
+    {
+        using var free = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        free.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var gateway = (IPEndPoint)free.LocalEndPoint!;
+        free.Dispose();
+        using var stranger = LocalDoor.TryListen(gateway)!;
+        Assert.Null(LocalDoor.TryListen(gateway));
+        var turningAway = Task.Run(
+            async () =>
+            {
+                while (true)
+                    (await stranger.AcceptAsync(Cancellation)).Dispose();
+            },
+            Cancellation);
+
+        await using var silo = await RunningSilo.StartAsync(_folder["second"], "second", gatewayPort: gateway.Port);
+        var connection = await silo.ConnectAsync();
+        var volume = await silo.MountAsync(connection);
+        await CallerAsync(connection, silo);
+        Assert.Equal(Errno.None, (await volume.GetAttributesAsync(InodeNumber.Root, Cancellation)).Error);
+        Assert.Equal(0, Connected(silo));
+        Assert.False(turningAway.IsCompleted);
     }
 
     [Fact]
@@ -130,12 +167,21 @@ public sealed class DirectTests : IAsyncLifetime
         return said.ToArray();
     }
 
-    private async Task<DirectCaller> CallerAsync(VolumeConnection connection)
+    /// <summary>Connections that a silo's gateway has taken through its door.</summary>
+    private static int Connected(RunningSilo silo)
+    {
+        const int state = 5; // of /proc/net/unix
+        return File.ReadLines("/proc/net/unix").Count(l => l.EndsWith($"@orleansfs {silo.Host.Silo!.Gateway}", StringComparison.Ordinal) && l.Split(' ', StringSplitOptions.RemoveEmptyEntries)[state] == "03");
+    }
+
+    private Task<DirectCaller> CallerAsync(VolumeConnection connection) => CallerAsync(connection, _silo);
+
+    private static async Task<DirectCaller> CallerAsync(VolumeConnection connection, RunningSilo silo)
     {
         long begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
-            if (connection.Direct.CallerOf(_silo.Copy) is { } caller)
+            if (connection.Direct.CallerOf(silo.Copy) is { } caller)
                 return caller;
             Assert.True(TimeProvider.System.GetElapsedTime(begun) < s_patience, "there is no direct connection");
             await Task.Delay(5, Cancellation);

@@ -27,13 +27,14 @@ internal sealed class RunningSilo : IAsyncDisposable
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<RunningSilo> StartAsync(string folder, string name = "master", ClusterConnection? cluster = null)
+    public static async Task<RunningSilo> StartAsync(string folder, string name = "master", ClusterConnection? cluster = null, int? gatewayPort = null)
     {
         var log = new TestLog();
         var options = new OrleansFsHostOptions
         {
             Volume = new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 64 << 20 },
             Cluster = cluster,
+            GatewayPort = gatewayPort,
             Loggers = log.Factory,
         };
         return new RunningSilo(await OrleansFsHost.StartAsync(options, Cancellation), log);
