@@ -21,8 +21,8 @@ internal static class Limits
     /// <summary>Bytes taken from one write at a time. The kernel sends 1 MiB at most; a caller of the grains may send more, and is served in steps.</summary>
     public const int WriteStep = 1 << 20;
 
-    /// <summary>Share of the in-flight budget, in percent, of which the memory is kept when none of it is in use for a moment.</summary>
-    public const int KeptPagesPercent = 40;
+    /// <summary>Share of the in-flight budget, in percent, of which the memory is kept when none of it is in use for a moment: what a mount over the network writes before it waits for a sync.</summary>
+    public const int KeptPagesPercent = 50;
 
     /// <summary>How long that memory is kept: bursts come one after the other, and pages that are new cost a fault and a clearing each.</summary>
     public static readonly TimeSpan IdlePagesKept = TimeSpan.FromSeconds(30);

@@ -102,6 +102,21 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
         }
     }
 
+    /// <summary>The bytes of the block up to a length, all of which are known, where they lie: false where its pages are not side by side. As long as the pages are this block's.</summary>
+    public bool TryGetRun(int length, out ReadOnlySpan<byte> content)
+    {
+        content = default;
+        int count = (length + PagePool.PageSize - 1) / PagePool.PageSize;
+        int first = _pages[0];
+        for (int page = 1; page < count; page++)
+        {
+            if (_pages[page] != first + page)
+                return false;
+        }
+        content = pool.Run(first, count)[..length];
+        return true;
+    }
+
     /// <summary>Whether every byte of a range is known.</summary>
     public bool Covers(int start, int end)
     {

@@ -58,7 +58,7 @@ internal sealed unsafe class PagePool : IDisposable
     /// <summary>In-flight blocks that have pages now.</summary>
     public int Blocks => Volatile.Read(ref _blocks);
 
-    /// <summary>Takes as many pages as there are places, or none.</summary>
+    /// <summary>Takes as many pages as there are places, or none. They descend, as far as they lie side by side: who takes them from the end has them in the order of their memory (<see cref="Run"/>).</summary>
     /// <returns>False when so many are not to be had now.</returns>
     public bool TryRent(Span<int> pages)
     {
@@ -67,8 +67,13 @@ internal sealed unsafe class PagePool : IDisposable
             if (Capacity - _untouched + _freeCount < pages.Length)
                 return false;
             _used = true;
-            for (int i = 0; i < pages.Length; i++)
-                pages[i] = _freeCount > 0 ? _free[--_freeCount] : _untouched++;
+            int known = Math.Min(_freeCount, pages.Length);
+            for (int i = 0; i < known; i++)
+                pages[i] = _free[--_freeCount];
+            int untouched = pages.Length - known;
+            for (int i = 0; i < untouched; i++)
+                pages[known + i] = _untouched + untouched - 1 - i;
+            _untouched += untouched;
             return true;
         }
     }
@@ -138,6 +143,9 @@ internal sealed unsafe class PagePool : IDisposable
 
     /// <summary>The bytes of a page that the caller owns.</summary>
     public Span<byte> this[int page] => new(_base + (long)page * PageSize, PageSize);
+
+    /// <summary>The bytes of pages side by side that the caller owns.</summary>
+    public ReadOnlySpan<byte> Run(int first, int pages) => new(_base + (long)first * PageSize, pages * PageSize);
 
     public void Dispose()
     {

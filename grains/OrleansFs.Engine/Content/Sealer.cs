@@ -18,27 +18,11 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
 
     /// <summary>Hashes and stores the content of a frozen block.</summary>
     /// <exception cref="BlockStoreException">The disk is full or fails, or what lies under a partly written block cannot be read. Nothing has changed.</exception>
-    public async ValueTask<SealedBlock> SealAsync(InodeNumber inode, SealJob job, int baseLength, CancellationToken cancellation)
+    public ValueTask<SealedBlock> SealAsync(InodeNumber inode, SealJob job, int baseLength, CancellationToken cancellation)
     {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(blockSize);
-        try
-        {
-            var content = buffer.AsMemory(0, job.Length);
-            int known = job.Frozen.Covers(0, job.Length) && job.FrozenLimit >= job.Length ? job.Length : 0;
-            if (known == 0)
-            {
-                content.Span.Clear();
-                int under = Math.Min(Math.Min(job.BaseLimit, baseLength), job.Length);
-                if (!job.Base.IsHole && under > 0)
-                    await ReadBaseAsync(new BlockReference(job.Base, baseLength), content[..under], cancellation);
-            }
-            job.Frozen.CopyTo(0, content.Span[..Math.Min(job.FrozenLimit, job.Length)]);
-            return Store(inode, job, content.Span);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
+        bool isWhole = job.Frozen.Covers(0, job.Length) && job.FrozenLimit >= job.Length;
+        // Frozen pages are this worker's until it is done.
+        return isWhole && job.Frozen.TryGetRun(job.Length, out var content) ? new(Store(inode, job, content)) : ComposeAsync(inode, job, baseLength, isWhole, cancellation);
     }
 
     /// <summary>Pins a block that is stored, so that another file can name it. False where it is gone.</summary>
@@ -60,6 +44,29 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
         foreach (var hash in hashes)
             Release(hash);
         hashes.Clear();
+    }
+
+    /// <summary>Puts the layers together.</summary>
+    private async ValueTask<SealedBlock> ComposeAsync(InodeNumber inode, SealJob job, int baseLength, bool isWhole, CancellationToken cancellation)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(blockSize);
+        try
+        {
+            var content = buffer.AsMemory(0, job.Length);
+            if (!isWhole)
+            {
+                content.Span.Clear();
+                int under = Math.Min(Math.Min(job.BaseLimit, baseLength), job.Length);
+                if (!job.Base.IsHole && under > 0)
+                    await ReadBaseAsync(new BlockReference(job.Base, baseLength), content[..under], cancellation);
+            }
+            job.Frozen.CopyTo(0, content.Span[..Math.Min(job.FrozenLimit, job.Length)]);
+            return Store(inode, job, content.Span);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     private SealedBlock Store(InodeNumber inode, SealJob job, ReadOnlySpan<byte> content)
