@@ -26,6 +26,9 @@ internal static class Limits
     /// <summary>Leases of one session: some hundred bytes each, so some 10 MB for a mount that has walked over a large tree.</summary>
     public const int LeasesOfSession = 65536;
 
+    /// <summary>Of those so many go at a time, the oldest, once there are too many: a message that takes leases back costs a mount as much as making a file, and one for each new lease had it make a third less.</summary>
+    public const int LeasesTakenBack = LeasesOfSession / 8;
+
     /// <summary>Pause before a client that was not reached is told again to let go of what it caches.</summary>
     public static readonly TimeSpan RecallRetry = TimeSpan.FromMilliseconds(200);
 

@@ -53,20 +53,26 @@ internal sealed partial class LeaseHolder
     public void Renew() => Volatile.Write(ref _renewed, _time.GetTimestamp());
 
     /// <summary>Notes a lease; the table's lock is held.</summary>
-    /// <returns>The oldest lease, where there is one too many.</returns>
-    public InodeNumber? Add(InodeNumber inode)
+    /// <returns>The oldest leases, where there is one too many: so many that it is long until the next are.</returns>
+    public IReadOnlyList<InodeNumber> Add(InodeNumber inode)
     {
         _held.Add(inode);
         _order.Enqueue(inode);
-        // What was let go of in the meantime is passed over.
-        while (_order.Count > Limits.LeasesOfSession)
+        if (_order.Count <= Limits.LeasesOfSession)
+            return [];
+        var oldest = new List<InodeNumber>();
+        while (_order.Count > Limits.LeasesOfSession - Limits.LeasesTakenBack)
         {
-            var oldest = _order.Dequeue();
-            if (_held.Contains(oldest) && oldest != inode)
-                return oldest;
+            // What was let go of in the meantime is passed over.
+            var next = _order.Dequeue();
+            if (_held.Contains(next) && next != inode)
+                oldest.Add(next);
         }
-        return null;
+        return oldest;
     }
+
+    /// <summary>A lease that was being taken back is given anew; the table's lock is held.</summary>
+    public void AddAgain(InodeNumber inode) => _order.Enqueue(inode);
 
     public void Forget(InodeNumber inode) => _held.Remove(inode);
 

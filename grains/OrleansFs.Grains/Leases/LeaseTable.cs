@@ -11,7 +11,7 @@ namespace OrleansFs.Grains.Leases;
 /// 1. A lease is taken before what it covers is read, or a name in it is changed. So who was answered holds one, and whoever changes the inode after that finds it here.
 /// 2. A change is answered only when every other session that held a lease on what it changed has said that it has let go, or its leases have run out by themselves (<see cref="LeaseHolder"/>).
 /// 3. A recalled lease is gone as a whole: a session that still wants to know asks again, and has a new one by that. So a session that walked over a tree once costs another one message a directory, not one a change.
-/// 4. The leases of one session are bounded: past the bound the oldest are recalled, and nobody waits for that.
+/// 4. The leases of one session are bounded: past the bound the oldest are recalled, many at a time, and nobody waits for that.
 /// </remarks>
 internal sealed class LeaseTable
 {
@@ -39,20 +39,20 @@ internal sealed class LeaseTable
     /// <summary>A session is about to be told of an inode.</summary>
     public void Grant(LeaseHolder holder, InodeNumber inode)
     {
-        InodeNumber? oldest;
         lock (_lock)
         {
             if (!_leases.TryGetValue(inode, out var leases))
                 _leases.Add(inode, leases = new List<Lease>(1));
             if (leases.Find(l => l.Holder == holder) is { } lease)
             {
+                if (lease.Recall is not null)
+                    holder.AddAgain(inode);
                 lease.Recall = null;
                 return;
             }
             leases.Add(new Lease(holder));
-            oldest = holder.Add(inode);
-            if (oldest is { } gone)
-                BeginRecall(gone, l => l.Holder == holder, null);
+            foreach (var oldest in holder.Add(inode))
+                BeginRecall(oldest, l => l.Holder == holder, null);
         }
     }
 

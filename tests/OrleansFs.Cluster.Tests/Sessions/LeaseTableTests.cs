@@ -105,9 +105,29 @@ public sealed class LeaseTableTests : IDisposable
             _table.Grant(holder, new InodeNumber(100 + i));
         await client.Called;
         Assert.Equal(new InodeNumber(100), client.Recalled[0]);
+        // One of those is asked for anew before the client has let go of it.
+        _table.Grant(holder, new InodeNumber(101));
         client.LetGo();
-        while (_table.Count > Grains.Limits.LeasesOfSession)
+        while (_table.Count > Grains.Limits.LeasesOfSession - Grains.Limits.LeasesTakenBack + 2)
+        {
+            client.LetGo();
             await Task.Yield();
+        }
+        // A mount that goes on over a large tree is told of it now and then, and each lease has its turn.
+        int calls = client.Calls;
+        for (uint i = 0; i < 4 * Grains.Limits.LeasesOfSession; i++)
+        {
+            _table.Grant(holder, new InodeNumber(1_000_000 + i));
+            if (i % 1000 == 0)
+                client.LetGo();
+        }
+        while (_table.Count > Grains.Limits.LeasesOfSession)
+        {
+            client.LetGo();
+            await Task.Yield();
+        }
+        Assert.InRange(client.Calls - calls, 1, 200);
+        Assert.Equal(2, client.Recalled.Count(i => i == new InodeNumber(101)));
     }
 
     public void Dispose() => _log.Dispose();
@@ -121,6 +141,8 @@ public sealed class LeaseTableTests : IDisposable
 
         public List<InodeNumber> Recalled { get; } = [];
 
+        public int Calls { get; private set; }
+
         /// <summary>The next recall has come.</summary>
         public Task Called => _calls.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask();
 
@@ -129,6 +151,7 @@ public sealed class LeaseTableTests : IDisposable
         public Task RecallAsync(InodeNumber[] inodes)
         {
             Recalled.AddRange(inodes);
+            Calls++;
             var gone = _letGo.Task;
             _calls.Writer.TryWrite(true);
             return gone;
