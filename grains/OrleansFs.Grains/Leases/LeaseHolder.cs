@@ -52,7 +52,7 @@ internal sealed partial class LeaseHolder
     /// <summary>The client was answered now: its leases hold for another while.</summary>
     public void Renew() => Volatile.Write(ref _renewed, _time.GetTimestamp());
 
-    /// <summary>Notes a lease; the table's lock is held.</summary>
+    /// <summary>Notes a lease, new or given anew while it was being taken back; the table's lock is held.</summary>
     /// <returns>The oldest leases, where there is one too many: so many that it is long until the next are.</returns>
     public IReadOnlyList<InodeNumber> Add(InodeNumber inode)
     {
@@ -70,9 +70,6 @@ internal sealed partial class LeaseHolder
         }
         return oldest;
     }
-
-    /// <summary>A lease that was being taken back is given anew; the table's lock is held.</summary>
-    public void AddAgain(InodeNumber inode) => _order.Enqueue(inode);
 
     public void Forget(InodeNumber inode) => _held.Remove(inode);
 

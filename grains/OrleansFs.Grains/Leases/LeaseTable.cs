@@ -45,12 +45,14 @@ internal sealed class LeaseTable
                 _leases.Add(inode, leases = new List<Lease>(1));
             if (leases.Find(l => l.Holder == holder) is { } lease)
             {
-                if (lease.Recall is not null)
-                    holder.AddAgain(inode);
+                if (lease.Recall is null)
+                    return;
                 lease.Recall = null;
-                return;
             }
-            leases.Add(new Lease(holder));
+            else
+            {
+                leases.Add(new Lease(holder));
+            }
             foreach (var oldest in holder.Add(inode))
                 BeginRecall(oldest, l => l.Holder == holder, null);
         }
