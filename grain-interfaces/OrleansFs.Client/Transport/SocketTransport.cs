@@ -50,6 +50,8 @@ public sealed class SocketTransport : IConnectionFactory, IConnectionListenerFac
         try
         {
             SocketListener.Prepare(socket);
+            // A Unix socket is connected at once, or not at all: where somebody listens and takes nobody, connect(2) waits otherwise, and closing the socket does not end that.
+            socket.Blocking = !isLocal;
             // Closing it ends a wait that takes no cancellation.
             await using (cancellation.UnsafeRegister(abandoned => ((Socket)abandoned!).Dispose(), socket))
                 await connect(socket, cancellation);
