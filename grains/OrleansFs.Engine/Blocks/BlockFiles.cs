@@ -147,6 +147,9 @@ internal sealed partial class BlockFiles : IDisposable
         return error == Errno.None;
     }
 
+    /// <summary>Holds the files of deleted blocks within <see cref="RecycledRoom"/>, which blocks that came meanwhile have lessened.</summary>
+    public void TrimRecycled() => _recycled.Trim();
+
     /// <summary>Gives the disk back what the files of deleted blocks take on it.</summary>
     public void DropRecycled() => _recycled.Clear();
 

@@ -11,7 +11,7 @@ namespace OrleansFs.Engine.Blocks;
 /// 1. A file is kept in the folder <c>free</c>, under a number, from when it lost its block's name to when it gets another's. What an earlier run left there is deleted at the start.
 /// 2. All kept files have one length, the greatest that was met: that of a block that fills S bytes and does not shrink. So each is written over whole, and none is cut or lengthened.
 /// 3. No other name leads to a kept file.
-/// 4. What they take on the disk is bounded by <see cref="BlockLimits.RecycledBytes"/> and by <see cref="Room"/>; files that nobody wanted for <see cref="BlockLimits.RecycledKept"/> are deleted.
+/// 4. What they take on the disk is bounded by <see cref="BlockLimits.RecycledBytes"/> and by <see cref="Room"/>, which others may lessen until the next <see cref="Trim"/>; files that nobody wanted for <see cref="BlockLimits.RecycledKept"/> are deleted.
 /// 5. The lock is held for memory only. <see cref="Room"/> is asked outside it. Who has them dropped holds another for as long as that takes: who finds the disk full meanwhile waits, and finds the room.
 /// They are given out in the order of their inodes, which is that in which they were made: blocks that are written together lie together, as those did that were there before.
 /// </remarks>
@@ -64,20 +64,17 @@ internal sealed class RecycledFiles : IDisposable
         if (LinuxFile.Stat(_root, name, out var file) != Errno.None || !file.IsRegular || file.Links != 1 || file.Length < BlockLimits.EarlyWriteBack || file.DiskBytes < file.Length)
             return false;
         long room = Math.Min(BlockLimits.RecycledBytes, Room?.Invoke() ?? long.MaxValue);
-        List<ulong> shorter = [];
+        if (file.Length > Volatile.Read(ref _length))
+            Drop(0);
         ulong number;
         lock (_lock)
         {
-            if (_ended || file.Length < _length || (file.Length == _length ? _files.Count + 1 : 1) * file.DiskBytes > room)
+            if (_ended || file.Length < _length || (file.Length > _length && _files.Count > 0) || (_files.Count + 1) * file.DiskBytes > room)
                 return false;
             if (file.Length > _length)
-            {
-                shorter = TakeDownTo(0);
                 (_length, _each) = (file.Length, file.DiskBytes);
-            }
             number = _number++;
         }
-        Delete(shorter);
         if (LinuxFile.Rename(_root, name, BlockNames.Recycled(number, stackalloc byte[BlockNames.MaxPath])) != Errno.None)
             return false;
         lock (_lock)
@@ -107,7 +104,7 @@ internal sealed class RecycledFiles : IDisposable
         if (Volatile.Read(ref _length) != length)
         {
             // Others take their room.
-            Drop(Room?.Invoke() ?? long.MaxValue);
+            Trim();
             return -1;
         }
         while (true)
@@ -131,6 +128,14 @@ internal sealed class RecycledFiles : IDisposable
             // Somebody has deleted it: the next one.
             _ = LinuxFile.Unlink(_root, name);
         }
+    }
+
+    /// <summary>Deletes those that have no room any more: what others have taken since they were kept is not seen otherwise while none comes and none is wanted.</summary>
+    public void Trim()
+    {
+        long room = Room?.Invoke() ?? long.MaxValue;
+        if (Bytes > room)
+            Drop(room);
     }
 
     /// <summary>Deletes all of them: the disk has no room to spare. Waits for who is doing so.</summary>

@@ -100,6 +100,7 @@ internal sealed class Evictor : IDisposable
                 WriteUses();
             if (_bound.IsHigh)
                 await EvictToGoalAsync(cancellation);
+            _volume.BlockStore.Files.TrimRecycled();
             Warn();
         }
     }
