@@ -1,18 +1,21 @@
-using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 
 namespace OrleansFs.Engine.Blocks;
 
 /// <summary>Threads that wait for the disk, so that those that serve requests, of which there is one a core, do not, or not for long (<see cref="CallerPace"/>).</summary>
-/// <remarks>They are made with the first read that has to wait. The queue is bounded: who finds it full does the work himself. Not the thread pool: it grows by a thread in half a second when its threads block.</remarks>
+/// <remarks>
+/// They are made with the first read that has to wait. The queue is bounded: who finds it full does the work himself. Not the thread pool: it grows by a thread in half a second when its threads block. Not a
+/// BlockingCollection: whoever waits for it spins first, and eight of them, who are woken for a read each, take a core from those who serve.
+/// Locks: <see cref="_gate"/> guards queue, threads and end; nothing is called while it is held.
+/// </remarks>
 internal sealed class DiskReaders(ILogger logger) : IDisposable
 {
-    private readonly BlockingCollection<Action> _queue = new(BlockLimits.DiskQueue);
-    private readonly Lock _lock = new();
+    private readonly object _gate = new();
+    private readonly Queue<Action> _queue = [];
     private readonly CallerPace _pace = new(TimeProvider.System);
     private int _present;
     private Thread[]? _threads;
-    private bool _disposed;
+    private bool _ended;
 
     /// <summary>Runs a read on one of the threads; one that takes little, on a disk that is fast, and while there are no others, on the caller's.</summary>
     public Task<T> RunAsync<T>(Func<T> read, bool isShort)
@@ -30,7 +33,6 @@ internal sealed class DiskReaders(ILogger logger) : IDisposable
                 return Task.FromException<T>(e);
             }
         }
-        Start();
         var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         void Read()
         {
@@ -43,7 +45,7 @@ internal sealed class DiskReaders(ILogger logger) : IDisposable
                 done.SetException(e);
             }
         }
-        if (!_queue.TryAdd(Read))
+        if (!TryQueue(Read))
             Read();
         return done.Task;
     }
@@ -67,14 +69,14 @@ internal sealed class DiskReaders(ILogger logger) : IDisposable
     public void Dispose()
     {
         Thread[] threads;
-        lock (_lock)
+        lock (_gate)
         {
-            if (_disposed)
+            if (_ended)
                 return;
-            _disposed = true;
+            _ended = true;
             threads = _threads ?? [];
+            Monitor.PulseAll(_gate);
         }
-        _queue.CompleteAdding();
         foreach (var thread in threads)
         {
             if (!thread.Join(BlockLimits.StopTimeout))
@@ -82,28 +84,47 @@ internal sealed class DiskReaders(ILogger logger) : IDisposable
         }
     }
 
-    private void Start()
+    /// <returns>False where too many are waiting.</returns>
+    private bool TryQueue(Action read)
     {
-        if (Volatile.Read(ref _threads) is not null)
-            return;
-        lock (_lock)
+        lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_threads is not null)
-                return;
-            var threads = new Thread[BlockLimits.DiskReaders];
-            for (int i = 0; i < threads.Length; i++)
-            {
-                threads[i] = new Thread(Work) { IsBackground = true, Name = $"block-read-{i}" };
-                threads[i].Start();
-            }
-            Volatile.Write(ref _threads, threads);
+            ObjectDisposedException.ThrowIf(_ended, this);
+            _threads ??= Start();
+            if (_queue.Count >= BlockLimits.DiskQueue)
+                return false;
+            _queue.Enqueue(read);
+            Monitor.Pulse(_gate);
+            return true;
         }
+    }
+
+    private Thread[] Start()
+    {
+        var threads = new Thread[BlockLimits.DiskReaders];
+        for (int i = 0; i < threads.Length; i++)
+        {
+            threads[i] = new Thread(Work) { IsBackground = true, Name = $"block-read-{i}" };
+            threads[i].Start();
+        }
+        return threads;
     }
 
     private void Work()
     {
-        foreach (var read in _queue.GetConsumingEnumerable())
+        while (Take() is { } read)
             read();
+    }
+
+    /// <returns>Null at the end.</returns>
+    private Action? Take()
+    {
+        lock (_gate)
+        {
+            Action? read;
+            while (!_queue.TryDequeue(out read) && !_ended)
+                Monitor.Wait(_gate);
+            return read;
+        }
     }
 }
