@@ -48,6 +48,9 @@ internal static class Limits
     /// <summary>Files that are pinned, warmed or evicted at a time: so many share a commit, and a slow replica is kept busy.</summary>
     internal const int FilesAtOnce = 8;
 
+    /// <summary>Files of which such a command says each why they could not be; of more it says how many.</summary>
+    internal const int ProblemsShown = 100;
+
     /// <summary>Bytes of a file that one request of those is about: so that progress moves, and an interruption is quick.</summary>
     internal const long ResidencyStep = 64L << 20;
 

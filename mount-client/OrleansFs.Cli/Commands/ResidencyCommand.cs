@@ -19,6 +19,8 @@ internal static class ResidencyCommand
             progress => Task.Run(() => ChangeAll(action, paths, progress, interrupt.Token), CancellationToken.None).WaitAsync(interrupt.Token));
         foreach (string problem in done.Problems)
             await Console.Error.WriteLineAsync($"orleansfs: {problem}");
+        if (done.MoreProblems > 0)
+            await Console.Error.WriteLineAsync($"orleansfs: and {Count(done.MoreProblems, "problem")} more");
         Console.WriteLine(Summary(action, done));
         return done.Problems.Count == 0 ? ExitCode.Success : ExitCode.Failure;
     }
@@ -64,7 +66,12 @@ internal static class ResidencyCommand
         void Fail(string problem)
         {
             lock (gate)
-                outcome.Problems.Add(problem);
+            {
+                if (outcome.Problems.Count < Limits.ProblemsShown)
+                    outcome.Problems.Add(problem);
+                else
+                    outcome = outcome with { MoreProblems = outcome.MoreProblems + 1 };
+            }
         }
     }
 
@@ -93,5 +100,7 @@ internal static class ResidencyCommand
         public long Staying { get; init; }
 
         public List<string> Problems { get; } = [];
+
+        public long MoreProblems { get; init; }
     }
 }

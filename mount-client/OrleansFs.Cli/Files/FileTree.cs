@@ -2,7 +2,7 @@ using System.IO.Enumeration;
 
 namespace OrleansFs.Cli.Files;
 
-/// <summary>The regular files of paths: files as they are, directories with all below them. Symbolic links are not followed.</summary>
+/// <summary>The regular files of paths: files as they are, directories on a mount with all below them. Symbolic links are not followed, and what has no content (a fifo, a socket, a device) is passed over.</summary>
 internal static class FileTree
 {
     /// <param name="paths">Files and directories.</param>
@@ -16,6 +16,12 @@ internal static class FileTree
                 yield return path;
                 continue;
             }
+            // Else each of its files would say so.
+            if (OpenFile.FaultOfDirectory(path) is { } fault)
+            {
+                problem(fault);
+                continue;
+            }
             var waiting = new Stack<string>([path]);
             while (waiting.TryPop(out string? folder))
             {
@@ -23,7 +29,7 @@ internal static class FileTree
                 {
                     if (isDirectory)
                         waiting.Push(name);
-                    else
+                    else if (FileKind.MayHaveContent(name))
                         yield return name;
                 }
             }
@@ -39,8 +45,7 @@ internal static class FileTree
                 .. new FileSystemEnumerable<(string, bool)>(
                     folder, (ref FileSystemEntry entry) => (entry.ToSpecifiedFullPath(), entry.IsDirectory), new EnumerationOptions { AttributesToSkip = 0, IgnoreInaccessible = false })
                 {
-                    // Neither links, nor what has no content: a fifo, a socket, a device.
-                    ShouldIncludePredicate = (ref FileSystemEntry entry) => (entry.Attributes & (FileAttributes.ReparsePoint | FileAttributes.Device)) == 0,
+                    ShouldIncludePredicate = (ref FileSystemEntry entry) => (entry.Attributes & FileAttributes.ReparsePoint) == 0,
                 },
             ];
         }

@@ -27,8 +27,24 @@ internal sealed partial class OpenFile : IDisposable
         _path = path;
     }
 
-    /// <exception cref="CommandException">It cannot be opened.</exception>
-    public static OpenFile Open(string path)
+    /// <exception cref="CommandException">It cannot be opened, or is no regular file.</exception>
+    public static OpenFile Open(string path) => FileKind.MayHaveContent(path) ? OpenAny(path) : throw Refused(path, EINVAL);
+
+    /// <summary>Why nothing below a directory can be asked for, in one line; null where it is on a mount.</summary>
+    public static string? FaultOfDirectory(string path)
+    {
+        try
+        {
+            using var directory = OpenAny(path);
+            return ioctl(directory._file, ResidencyIoctl.Why, new byte[ResidencyIoctl.WhySize]) < 0 && Marshal.GetLastPInvokeError() is not EINVAL and var error ? Refused(path, error).Message : null;
+        }
+        catch (CommandException fault)
+        {
+            return fault.Message;
+        }
+    }
+
+    private static OpenFile OpenAny(string path)
     {
         var file = open(path, O_NONBLOCK_NOFOLLOW_CLOEXEC);
         if (!file.IsInvalid)
@@ -43,7 +59,7 @@ internal sealed partial class OpenFile : IDisposable
     {
         byte[] answer = new byte[ResidencyIoctl.WhySize];
         int length = ioctl(_file, ResidencyIoctl.Why, answer);
-        return length >= 0 ? ResidencyIoctl.ReadWhy(answer.AsSpan(0, length)) : throw Refused(Marshal.GetLastPInvokeError());
+        return length >= 0 ? ResidencyIoctl.ReadWhy(answer.AsSpan(0, length)) : throw Refused(_path, Marshal.GetLastPInvokeError());
     }
 
     /// <summary>Changes where the blocks of a part of it are.</summary>
@@ -52,7 +68,7 @@ internal sealed partial class OpenFile : IDisposable
     {
         byte[] argument = new byte[ResidencyIoctl.ChangeSize];
         ResidencyIoctl.WriteRequest(argument, action, offset, length);
-        return ioctl(_file, ResidencyIoctl.Change, argument) >= 0 ? ResidencyIoctl.ReadAnswer(argument) : throw Refused(Marshal.GetLastPInvokeError());
+        return ioctl(_file, ResidencyIoctl.Change, argument) >= 0 ? ResidencyIoctl.ReadAnswer(argument) : throw Refused(_path, Marshal.GetLastPInvokeError());
     }
 
     /// <summary>Bytes.</summary>
@@ -60,7 +76,7 @@ internal sealed partial class OpenFile : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    private CommandException Refused(int error) => new($"{_path}: " + error switch
+    private static CommandException Refused(string path, int error) => new($"{path}: " + error switch
     {
         ENOTTY => "is not on a mount of a volume",
         EINVAL => "has no blocks: only regular files have",

@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
+using OrleansFs.Model;
 using OrleansFs.Mounted.Tests.Mounts;
+using OrleansFs.Mounted.Tests.Posix;
 using Xunit;
 
 namespace OrleansFs.Mounted.Tests.Command;
@@ -238,6 +240,31 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
     [InlineData("--wait soon", "drain", "MNT", "--wait", "soon")]
     public Task What_cannot_be_done_is_said_in_one_line(string says, params string[] arguments) =>
         RefusedAsync(says, [.. arguments.Select(a => a.Replace("MNT", mounts.Scratch("mnt"), StringComparison.Ordinal))]);
+
+    [Fact]
+    public async Task Of_a_tree_only_regular_files_on_a_mount_are_asked_for()
+    {
+        string mount = await MountAsync("alone", "--data", $"{_folder}/alone");
+        foreach (string at in new[] { $"{mount}/tree", $"{_folder}/elsewhere" })
+        {
+            Directory.CreateDirectory($"{at}/deep");
+            await File.WriteAllBytesAsync($"{at}/deep/a", new byte[1000], Cancellation);
+            await File.WriteAllBytesAsync($"{at}/deep/b", new byte[1000], Cancellation);
+            File.CreateSymbolicLink($"{at}/link", "deep/a");
+            Assert.Equal(Errno.None, Sys.Mknod($"{at}/fifo", Mode.S_IFIFO | 0x1A4));
+            Assert.Equal(Errno.None, Sys.Mknod($"{at}/socket", Mode.S_IFSOCK | 0x1A4));
+            Assert.Equal(Errno.None, Sys.Mknod($"{at}/null", Mode.S_IFCHR | 0x1A4, 0x103));
+        }
+        Assert.Contains("of 2 files", await OrleansFsCommand.SucceedAsync("warm", $"{mount}/tree"), StringComparison.Ordinal);
+        foreach (string other in new[] { "fifo", "socket", "null" })
+        {
+            await RefusedAsync("only regular files have", "warm", $"{mount}/tree/{other}");
+            await RefusedAsync("only regular files have", "why", $"{mount}/tree/{other}");
+        }
+        await RefusedAsync("a symbolic link: name what it leads to", "warm", $"{mount}/tree/link");
+        await RefusedAsync("elsewhere: is not on a mount", "warm", $"{_folder}/elsewhere");
+        await RefusedAsync("No such file", "warm", $"{mount}/missing");
+    }
 
     [Fact]
     public async Task A_mount_without_a_cluster_has_no_replicas()
