@@ -29,8 +29,8 @@ internal sealed class ClusterMaster : IMaster
         try
         {
             var copies = await connection.ListCopiesAsync(cancellation);
-            // A replica that has had no contact with a master yet is a copy of nothing.
-            var meant = copies.Where(c => c.Volume != default && (copy is null || c.Copy == copy)).DistinctBy(c => c.Volume).ToList();
+            // A replica that has had no contact with a master yet is a copy of nothing. Of each volume the master is named, not one that was it before.
+            var meant = copies.Where(c => c.Volume != default && (copy is null || c.Copy == copy)).OrderBy(c => c.Role).ThenByDescending(c => c.Epoch.Value).DistinctBy(c => c.Volume).ToList();
             return meant switch
             {
                 [var one] => new ClusterMaster(connection, one.Volume),
