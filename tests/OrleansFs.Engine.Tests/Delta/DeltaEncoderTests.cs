@@ -164,16 +164,26 @@ public sealed class DeltaEncoderTests
         return literals;
     }
 
+    /// <summary>In as many messages as a sender makes of it: each has room for the literals of what one encoding is about.</summary>
     private static void Build(ReadOnlySpan<byte> content, int blockSize, DeltaCopy[] copies, MemorySources sources)
     {
         var writer = new DeltaWriter();
+        int position = 0;
         for (int start = 0; start < content.Length; start += blockSize)
         {
             int end = Math.Min(start + blockSize, content.Length);
             DeltaCopy[] own = [.. copies.Where(c => c.Start < end && c.End > start)
                 .Select(c => (Copy: c, From: Math.Max(c.Start, start), To: Math.Min(c.End, end))).Select(c => new DeltaCopy(c.From, c.To - c.From, c.Copy.Source, c.Copy.Offset + c.From - c.Copy.Start))];
             writer.Add(BlockHash.Of(content[start..end]), content[start..end], start, own);
+            if (writer.Bytes >= DeltaLimits.MessageBytes || end == content.Length)
+                position += BuildMessage(writer, content[position..end], sources);
         }
+        Assert.Equal(content.Length, position);
+    }
+
+    /// <returns>Bytes built.</returns>
+    private static int BuildMessage(DeltaWriter writer, ReadOnlySpan<byte> content, MemorySources sources)
+    {
         bool isShort = false;
         var program = DeltaProgram.TryRead(writer.Take(_ => isShort = !isShort, content.Length % 2 == 0 ? DeltaProgram.Version : DeltaProgram.FullVersion));
         Assert.NotNull(program);
@@ -186,7 +196,7 @@ public sealed class DeltaEncoderTests
             Assert.True(content.Slice(position, target.Length).SequenceEqual(built));
             position += target.Length;
         }
-        Assert.Equal(content.Length, position);
+        return position;
     }
 
     private static byte[] Edit(byte[] old, int[] edits, int[] places, int[] sizes, Func<Random, int, byte> alphabet)
