@@ -15,6 +15,9 @@ internal static class Limits
     /// <summary>Most days between two verifications: what a disk loses in longer has been lost by its second copy too.</summary>
     public const int MaxVerifyDays = 366;
 
+    /// <summary>Masters of other volumes that one line names.</summary>
+    public const int MastersNamed = 3;
+
     /// <summary>How often a start is tried again with other ports where a free one was taken between finding and using it.</summary>
     public const int PortAttempts = 5;
 

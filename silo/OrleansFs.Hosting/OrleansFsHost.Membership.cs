@@ -165,7 +165,18 @@ public sealed partial class OrleansFsHost
         {
             await volume.FenceAsync(e.By, e.At);
         }
+        if (volume.IsNew && !_isClaimed)
+            NewVolumeNotice = NoticeOf(await MasterClaim.OthersAsync(_cluster, _options.ClusterId, volume.Id, cancellation));
         _isClaimed = true;
+    }
+
+    private string? NoticeOf(IReadOnlyList<MasterClaim> others)
+    {
+        if (others.Count == 0)
+            return null;
+        string masters = string.Join(", ", others.Take(Limits.MastersNamed).Select(o => $"'{o.Copy}' ({o.Path})")) + (others.Count > Limits.MastersNamed ? ", ..." : "");
+        return $"a new volume was made in {DataFolder}; the cluster has {(others.Count == 1 ? "another, whose master is" : $"{others.Count} others, whose masters are")} {masters}. "
+            + "If that was meant: is the disk of the folder mounted? A copy of it begins with 'orleansfs silo --role replica' and an empty folder";
     }
 
     /// <summary>Where the replica becomes the master, the cluster's database says so from then on.</summary>

@@ -70,6 +70,9 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
     /// <summary>Why others cannot find this copy now, in one line; null while it is in its cluster and the cluster's database answers.</summary>
     public string? ClusterTrouble => _away ?? (_run?.Watch?.Trouble is { } trouble ? $"the cluster's database cannot be reached: {trouble}" : null);
 
+    /// <summary>That this run has made a volume beside others of the cluster, in one line: an empty folder may be one whose disk is not mounted. Else null.</summary>
+    public string? NewVolumeNotice { get; private set; }
+
     /// <summary>Calls grains from within this process.</summary>
     /// <exception cref="InvalidOperationException">The silo has not started, or is in no cluster now.</exception>
     public IGrainFactory Grains => Services.GetRequiredService<IGrainFactory>();

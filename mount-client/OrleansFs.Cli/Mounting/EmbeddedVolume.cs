@@ -66,7 +66,7 @@ internal sealed class EmbeddedVolume : IServedVolume
             string? alone = _host.ClusterTrouble is { } trouble
                 ? $"{trouble}: what is written stays on this machine until it answers, and should another copy have been made the master meanwhile, is read-only then and copied out with 'orleansfs export'"
                 : null;
-            return string.Join('\n', new[] { _host.Volume.FenceTrouble, alone }.OfType<string>()) is { Length: > 0 } notice ? notice : null;
+            return string.Join('\n', new[] { _host.Volume.FenceTrouble, _host.NewVolumeNotice, alone }.OfType<string>()) is { Length: > 0 } notice ? notice : null;
         }
     }
 

@@ -19,8 +19,11 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         const string MachineId = "/etc/machine-id";
         string machine = File.Exists(MachineId) ? File.ReadAllText(MachineId).Trim() : Environment.MachineName;
-        return $"{machine}:{Path.GetFullPath(dataFolder)}";
+        return $"{machine}:{System.IO.Path.GetFullPath(dataFolder)}";
     }
+
+    /// <summary>The folder's path, on its machine.</summary>
+    public string Path => Folder[(Folder.IndexOf(':', StringComparison.Ordinal) + 1)..];
 
     /// <summary>Makes this claim the volume's, or finds that it is.</summary>
     /// <exception cref="SupersededException">Another copy has become the master, in a later epoch.</exception>
@@ -71,6 +74,28 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
         }
     }
 
+    /// <summary>The masters of the cluster's other volumes, whether they are there or away.</summary>
+    /// <exception cref="HostException">It cannot be asked.</exception>
+    public static async Task<IReadOnlyList<MasterClaim>> OthersAsync(ClusterConnection cluster, string clusterId, VolumeId volume, CancellationToken cancellation)
+    {
+        try
+        {
+            await using DbConnection connection = cluster.Database == ClusterDatabase.Sqlite ? new SqliteConnection(cluster.ConnectionString) : new NpgsqlConnection(cluster.ConnectionString);
+            await connection.OpenAsync(cancellation);
+            await using var command = Command(
+                connection, null, "SELECT Copy, Epoch, EpochStart, Folder FROM OrleansFsMaster WHERE ClusterId = @cluster AND Volume <> @volume ORDER BY Copy", ("cluster", clusterId), ("volume", volume.ToString()));
+            await using var row = await command.ExecuteReaderAsync(cancellation);
+            var others = new List<MasterClaim>();
+            while (await row.ReadAsync(cancellation))
+                others.Add(Of(row));
+            return others;
+        }
+        catch (Exception e) when (e is DbException or TimeoutException)
+        {
+            throw ClusterAwayException.Of(cluster.ToString(), e);
+        }
+    }
+
     private void Check(MasterClaim holder)
     {
         if (Epoch.Value > holder.Epoch.Value)
@@ -89,10 +114,10 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
         await using var command = Command(
             connection, transaction, "SELECT Copy, Epoch, EpochStart, Folder FROM OrleansFsMaster WHERE ClusterId = @cluster AND Volume = @volume", ("cluster", clusterId), ("volume", volume.ToString()));
         await using var row = await command.ExecuteReaderAsync(cancellation);
-        return await row.ReadAsync(cancellation)
-            ? new MasterClaim(CopyName.Parse(row.GetString(0)), new Epoch(Number(row, 1)), new Lsn(Number(row, 2)), row.GetString(3))
-            : null;
+        return await row.ReadAsync(cancellation) ? Of(row) : null;
     }
+
+    private static MasterClaim Of(DbDataReader row) => new(CopyName.Parse(row.GetString(0)), new Epoch(Number(row, 1)), new Lsn(Number(row, 2)), row.GetString(3));
 
     private static long Number(DbDataReader row, int column) => Convert.ToInt64(row.GetValue(column), CultureInfo.InvariantCulture);
 

@@ -105,5 +105,7 @@ public static class SiloCommand
             yield return $"{away}; it is tried again until it works";
         if (host.Receiver is null && host.Volume.FenceTrouble is { } fence)
             yield return fence;
+        if (host.NewVolumeNotice is { } made)
+            yield return made;
     }
 }

@@ -267,6 +267,25 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_volume_that_is_made_beside_others_of_its_cluster_says_so()
+    {
+        await MountAsync("first", "--data", $"{_folder}/first", "--name", "laptop", "--cluster", Conn);
+        string second = mounts.Scratch("second");
+        string[] mount = ["mount", "--data", $"{_folder}/empty", "--name", "other", "--cluster", Conn, "--background", second];
+        var made = await OrleansFsCommand.RunAsync(mount);
+        _mounted.Add(second);
+        Assert.True(made.ExitCode == 0, made.All);
+        Assert.Contains($"a new volume was made in {_folder}/empty; the cluster has another, whose master is 'laptop' ({_folder}/first)", made.All, StringComparison.Ordinal);
+        await RefusedAsync("several volumes: name one of its copies with --copy (laptop, other)", "replicas", Conn);
+        // From then on it is one that is known.
+        await UnmountAsync(second);
+        var again = await OrleansFsCommand.RunAsync(mount);
+        _mounted.Add(second);
+        Assert.True(again.ExitCode == 0, again.All);
+        Assert.DoesNotContain("new volume", again.All, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_mount_without_a_cluster_has_no_replicas()
     {
         string mount = await MountAsync("alone", "--data", $"{_folder}/alone");
