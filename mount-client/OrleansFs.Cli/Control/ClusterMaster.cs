@@ -36,7 +36,7 @@ internal sealed class ClusterMaster : IMaster
                 [var one] => new ClusterMaster(connection, one.Volume),
                 [] when copy is not null => throw new VolumeConnectionException($"the copy '{copy}' is not in the cluster now"),
                 [] => throw new VolumeConnectionException("no copy of a volume is in the cluster now"),
-                _ => throw new VolumeConnectionException($"the cluster has several volumes: name one of its copies with --copy ({string.Join(", ", meant.Select(c => c.Copy))})"),
+                _ => throw new VolumeConnectionException($"the cluster has several volumes: name one of its copies with --copy ({string.Join(", ", meant.Select(c => c.Copy.Value).Order(StringComparer.Ordinal))})"),
             };
         }
         catch
