@@ -112,7 +112,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
 
     public string DataFolder => _folder.Path;
 
-    /// <summary>Whether the volume was made in this run.</summary>
+    /// <summary>Whether the volume, and not a copy of one, was made in this run.</summary>
     public bool IsNew { get; private init; }
 
     /// <summary>What the files of deleted blocks may take on the disk, bytes: nothing of a disk that has little room, and of the cache what blocks leave of it.</summary>
@@ -154,7 +154,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>(), options.ReadOnly ? null : options.Copy, options.ReadOnly ? null : evicts);
             CheckRole(options, metadata.Volume);
             blocks = BlockStore.Open(folder.Path, options.ReadCache, time, loggers.CreateLogger<BlockStore>());
-            var copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time) { IsNew = create is not null };
+            var copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time) { IsNew = create is { ReplicaOf: null } };
             await copy.StartAsync(cancellation);
             return copy;
         }

@@ -174,7 +174,7 @@ public sealed partial class OrleansFsHost
     {
         if (others.Count == 0)
             return null;
-        string masters = string.Join(", ", others.Take(Limits.MastersNamed).Select(o => $"'{o.Copy}' ({o.Path})")) + (others.Count > Limits.MastersNamed ? ", ..." : "");
+        string masters = string.Join(", ", others.Take(Limits.MastersNamed).Select(o => $"'{o.Copy}' ({o.FolderPath})")) + (others.Count > Limits.MastersNamed ? ", ..." : "");
         return $"a new volume was made in {DataFolder}; the cluster has {(others.Count == 1 ? "another, whose master is" : $"{others.Count} others, whose masters are")} {masters}. "
             + "If that was meant: is the disk of the folder mounted? A copy of it begins with 'orleansfs silo --role replica' and an empty folder";
     }

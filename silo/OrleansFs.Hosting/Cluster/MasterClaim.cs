@@ -19,11 +19,11 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         const string MachineId = "/etc/machine-id";
         string machine = File.Exists(MachineId) ? File.ReadAllText(MachineId).Trim() : Environment.MachineName;
-        return $"{machine}:{System.IO.Path.GetFullPath(dataFolder)}";
+        return $"{machine}:{Path.GetFullPath(dataFolder)}";
     }
 
     /// <summary>The folder's path, on its machine.</summary>
-    public string Path => Folder[(Folder.IndexOf(':', StringComparison.Ordinal) + 1)..];
+    public string FolderPath => Folder[(Folder.IndexOf(':', StringComparison.Ordinal) + 1)..];
 
     /// <summary>Makes this claim the volume's, or finds that it is.</summary>
     /// <exception cref="SupersededException">Another copy has become the master, in a later epoch.</exception>
@@ -32,8 +32,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         try
         {
-            await using DbConnection connection = cluster.Database == ClusterDatabase.Sqlite ? new SqliteConnection(cluster.ConnectionString) : new NpgsqlConnection(cluster.ConnectionString);
-            await connection.OpenAsync(cancellation);
+            await using var connection = await OpenAsync(cluster, cancellation);
             // Both serialise: SQLite takes the write lock at the beginning, PostgreSQL the lock of the table.
             await using DbTransaction transaction = connection is SqliteConnection sqlite ? sqlite.BeginTransaction(deferred: false) : await connection.BeginTransactionAsync(cancellation);
             if (connection is NpgsqlConnection)
@@ -64,8 +63,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         try
         {
-            await using DbConnection connection = cluster.Database == ClusterDatabase.Sqlite ? new SqliteConnection(cluster.ConnectionString) : new NpgsqlConnection(cluster.ConnectionString);
-            await connection.OpenAsync(cancellation);
+            await using var connection = await OpenAsync(cluster, cancellation);
             return await ReadAsync(connection, null, clusterId, volume, cancellation);
         }
         catch (Exception e) when (e is DbException or TimeoutException)
@@ -80,8 +78,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         try
         {
-            await using DbConnection connection = cluster.Database == ClusterDatabase.Sqlite ? new SqliteConnection(cluster.ConnectionString) : new NpgsqlConnection(cluster.ConnectionString);
-            await connection.OpenAsync(cancellation);
+            await using var connection = await OpenAsync(cluster, cancellation);
             await using var command = Command(
                 connection, null, "SELECT Copy, Epoch, EpochStart, Folder FROM OrleansFsMaster WHERE ClusterId = @cluster AND Volume <> @volume ORDER BY Copy", ("cluster", clusterId), ("volume", volume.ToString()));
             await using var row = await command.ExecuteReaderAsync(cancellation);
@@ -93,6 +90,21 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
         catch (Exception e) when (e is DbException or TimeoutException)
         {
             throw ClusterAwayException.Of(cluster.ToString(), e);
+        }
+    }
+
+    private static async Task<DbConnection> OpenAsync(ClusterConnection cluster, CancellationToken cancellation)
+    {
+        DbConnection connection = cluster.Database == ClusterDatabase.Sqlite ? new SqliteConnection(cluster.ConnectionString) : new NpgsqlConnection(cluster.ConnectionString);
+        try
+        {
+            await connection.OpenAsync(cancellation);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
         }
     }
 

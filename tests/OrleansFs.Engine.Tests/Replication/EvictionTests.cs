@@ -6,7 +6,7 @@ using OrleansFs.Model;
 namespace OrleansFs.Engine.Tests.Replication;
 
 /// <summary>A master whose disk holds less than its volume: eviction, fetching, waiting, refusing.</summary>
-public sealed class EvictionTests
+public sealed partial class EvictionTests
 {
     private const int S = 64 << 10;
     private const int FileSize = 1 << 20;
@@ -56,51 +56,6 @@ public sealed class EvictionTests
         // As a block does that is stored between asking for the room and keeping the file: nobody writes, and no file comes, for it to be seen then.
         files.RecycledRoom = () => 2 * S;
         await EventuallyAsync(() => files.RecycledBytes <= 2 * S);
-    }
-
-    [Fact]
-    public async Task Without_a_replica_nothing_is_evicted_and_a_full_cache_says_so()
-    {
-        await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(1) });
-        int written = 0;
-        Errno refused;
-        do
-            refused = await TryWriteFileAsync(master, written);
-        while (refused == Errno.None && ++written < 20);
-        Assert.Equal(Errno.ENOSPC, refused);
-        Assert.InRange(written, 5, 8);
-        await master.Volume.SyncAllAsync(Cancellation);
-        Assert.Contains("attach a replica", (await master.StatusAsync()).Trouble, StringComparison.Ordinal);
-        for (int i = 0; i < written; i++)
-            Assert.Equal(Content(i), await master.ReadAllAsync(await master.FindAsync($"f{i}")));
-        Assert.Equal(0, (await master.Volume.GetSpaceAsync(Cancellation)).Value.FreeBytes / FileSize);
-
-        for (int i = 0; i < 3; i++)
-            Assert.Equal(Errno.None, (await master.Volume.UnlinkAsync(InodeNumber.Root, Name(i), Cancellation)).Error);
-        await EventuallyAsync(async () => await TryWriteFileAsync(master, 50) == Errno.None);
-    }
-
-    [Fact]
-    public async Task While_the_replica_is_away_writers_wait_then_are_refused_and_readers_and_deleters_go_on()
-    {
-        await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(1) });
-        await using var replica = await ReplicaFixture.CreateAsync();
-        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
-        await WriteFileAsync(master, 0);
-        await DrainAsync(master);
-        replica.Link.Target = null;
-        int written = 1;
-        while (written < 20 && await TryWriteFileAsync(master, written) == Errno.None)
-            written++;
-        Assert.InRange(written, 5, 9);
-        Assert.Equal(Content(1), await master.ReadAllAsync(await master.FindAsync("f1")));
-        Assert.Equal(Errno.None, (await master.Volume.UnlinkAsync(InodeNumber.Root, Name(1), Cancellation)).Error);
-
-        // It comes back while a writer waits.
-        replica.Link.Target = replica.Receiver;
-        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
-        await EventuallyAsync(async () => await TryWriteFileAsync(master, 60) == Errno.None);
-        await DrainAsync(master);
     }
 
     [Fact]
@@ -200,40 +155,6 @@ public sealed class EvictionTests
         await master.Copy.CloseAsync();
         await AssertCleanAsync(master.Folder);
         await master.ReopenAsync();
-    }
-
-    [Fact]
-    public async Task A_writer_in_a_full_cache_waits_for_a_replica_that_is_not_known_yet()
-    {
-        await using var master = await CreateAsync();
-        await using var replica = await ReplicaFixture.CreateAsync();
-        // As many as fit, beside the room that writers leave.
-        for (int i = 0; i < 6; i++)
-            await WriteFileAsync(master, i);
-        var writing = Task.Run(async () =>
-        {
-            for (int i = 6; i < 12; i++)
-                await WriteFileAsync(master, i);
-        }, Cancellation);
-        await EventuallyAsync(async () => (await master.StatusAsync()).Trouble is not null);
-        Assert.False(writing.IsCompleted);
-        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
-        await writing.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
-        await DrainAsync(master);
-        await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
-    }
-
-    [Fact]
-    public async Task Who_comes_after_the_time_out_of_a_full_cache_does_not_wait_for_it_again()
-    {
-        await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(2) });
-        int written = 0;
-        while (await TryWriteFileAsync(master, written) == Errno.None)
-            written++;
-        long began = TimeProvider.System.GetTimestamp();
-        for (int i = 0; i < 20; i++)
-            Assert.Equal(Errno.ENOSPC, await TryWriteFileAsync(master, 100 + i));
-        Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(20), "each waited for itself");
     }
 
     [Fact]
