@@ -56,6 +56,9 @@ public readonly record struct FileResidency
     /// <summary>Blocks of it that are kept there as pieces of others.</summary>
     [Id(16)] public long ComposedBlocks { get; init; }
 
+    /// <summary>It was the master, and another has taken over: it takes no changes.</summary>
+    [Id(17)] public required bool IsFenced { get; init; }
+
     /// <summary>Not here: to be fetched when they are read.</summary>
     public long EvictedBlocks => Blocks - LocalBlocks;
 }

@@ -210,6 +210,7 @@ public sealed partial class VolumeCopy
             IsInFlight = isDirty,
             Copy = Copy.Value,
             IsMaster = Role == VolumeRole.Master,
+            IsFenced = FencedBy is not null,
             Links = attributes.LinkCount,
             Replicas = [.. replicas.Select(r => new ReplicaHolds { Name = r.Name.Value })],
         };

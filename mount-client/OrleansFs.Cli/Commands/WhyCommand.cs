@@ -40,7 +40,7 @@ internal static class WhyCommand
 
     private static string Text(string path, FileResidency why)
     {
-        var lines = new List<string> { $"{path}: {ByteSize.Format(why.Size)} in {Count(why.Blocks, "block")}, as the {(why.IsMaster ? "master" : "replica")} '{why.Copy}' has it" };
+        var lines = new List<string> { $"{path}: {ByteSize.Format(why.Size)} in {Count(why.Blocks, "block")}, as the {What(why)} '{why.Copy}' has it" };
         Add("local", $"{Count(why.LocalBlocks, "block")}, {ByteSize.Format(why.LocalBytes)}");
         Add("evicted", $"{Count(why.EvictedBlocks, "block")}, {ByteSize.Format(why.StoredBytes - why.LocalBytes)}");
         Add("pinned", Count(why.PinnedBlocks, "block"));
@@ -60,6 +60,8 @@ internal static class WhyCommand
 
         void Add(string label, string text) => lines.Add("  " + label.PadRight(LabelWidth) + text);
     }
+
+    private static string What(in FileResidency why) => why switch { { IsFenced: true } => "former master", { IsMaster: true } => "master", _ => "replica" };
 
     private static string Count(long count, string what) => string.Create(CultureInfo.InvariantCulture, $"{count:N0} {what}{(count == 1 ? "" : "s")}");
 }

@@ -208,7 +208,7 @@ public sealed class SerializerTests : IDisposable
             new FileResidency
             {
                 Size = 1, Blocks = 2, LocalBlocks = 3, PinnedBlocks = 4, SharedBlocks = 5, FreedBytes = 6, IsInFlight = true, Copies = 7, Replicas = [new ReplicaHolds { Name = "nas", Blocks = 8 }],
-                Copy = "laptop", IsMaster = true, StoredBytes = 9, LocalBytes = 10, SharedBytes = 11, OnlyHereBlocks = 12, Links = 13,
+                Copy = "laptop", IsMaster = true, IsFenced = true, StoredBytes = 9, LocalBytes = 10, SharedBytes = 11, OnlyHereBlocks = 12, Links = 13,
             },
             ResidencyAction.Warm, new ResidencyChange { Blocks = 1, Changed = 2, Staying = 3 },
             new MasterReport { Volume = "fotos", Uuid = "u", Master = null, Epoch = 3, Lsn = 9, Replicas = [new ReplicaReport { Name = "nas", State = ReplicaState.Away, Lsn = 1, LagMutations = 2 }] },

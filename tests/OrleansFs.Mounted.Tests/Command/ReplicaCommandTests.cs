@@ -196,6 +196,7 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         Assert.Equal((lost, true), (await HashAsync($"{back}/c"), File.Exists($"{back}/removed") is false));
         Assert.Contains("were never replicated", await OrleansFsCommand.SucceedAsync("status", back), StringComparison.Ordinal);
         Assert.Equal((0L, 8L), (Number(await WhyAsync($"{back}/a"), "onlyHereBlocks"), Number(await WhyAsync($"{back}/c"), "onlyHereBlocks")));
+        Assert.Contains("as the former master 'laptop' has it", await OrleansFsCommand.SucceedAsync("why", $"{back}/c"), StringComparison.Ordinal);
         await RefusedAsync("is being served", "export", "--data", data, $"{_folder}/out");
         await UnmountAsync(back);
         Assert.Contains("were never replicated", await OrleansFsCommand.SucceedAsync("status", "--data", data), StringComparison.Ordinal);
