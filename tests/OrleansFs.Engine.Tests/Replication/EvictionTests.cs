@@ -332,7 +332,9 @@ public sealed partial class EvictionTests
         while ((refused = (await master.Copy.ChangeResidencyAsync(await master.FindAsync($"f{pinned}"), ResidencyAction.Pin, 0, FileSize, Cancellation)).Error) == Errno.None)
             pinned++;
         Assert.Equal((Errno.ENOSPC, 6), (refused, pinned));
-        Assert.InRange(BytesOfBlocks(master), 6 * FileSize, Cache);
+        Assert.True(BytesOfBlocks(master) >= 6 * FileSize);
+        // What makes room for what comes has not always gone when it is there; and a file that is kept for another block meanwhile may be counted under both its names.
+        await EventuallyAsync(() => BytesOfBlocks(master) <= Cache);
         // There is room for what is read and written; and what was pinned stays, mended where it is damaged.
         for (int i = 0; i < 12; i++)
             Assert.Equal(Content(i), await master.ReadAllAsync(await master.FindAsync($"f{i}")));
