@@ -15,17 +15,29 @@ case $(uname -m) in
     aarch64) rid=linux-arm64 ;;
     *) echo "install.sh: no build for $(uname -m)" >&2; exit 1 ;;
 esac
-for program in mount-client/OrleansFs.Cli silo/OrleansFs.Silo; do
-    # ReadyToRun: compiled ahead of time, so that a command answers at once. It runs on the .NET runtime that the SDK brought.
-    dotnet publish "$root/$program" -c Release -r "$rid" --self-contained false -p:PublishReadyToRun=true -p:DebugType=none \
-        -o "$prefix/lib/orleansfs" -v quiet --nologo
+lib=$prefix/lib/orleansfs
+# Into a folder of its own, which takes the place of the old one when all of it is there: what runs keeps the files that it has, and a build that fails leaves everything as it was.
+rm -rf "$lib.new"
+publish() {
+    dotnet publish "$root/$1" -c Release -r "$rid" --self-contained false -p:PublishReadyToRun="$2" -p:DebugType=none -o "$lib.new" -v quiet --nologo
+}
+# ReadyToRun: compiled ahead of time, so that a command answers at once. It runs on the .NET runtime that the SDK brought. The silo's program is a few lines on what the other one has, too, and brings compiled.
+publish silo/OrleansFs.Silo false
+publish mount-client/OrleansFs.Cli true
+for helper in mount.fuse.orleansfs umount.fuse.orleansfs; do
+    install -m 755 "$root/deploy/$helper" "$lib.new/$helper"
 done
+rm -rf "$lib.old"
+if [ -e "$lib" ]; then
+    mv -T "$lib" "$lib.old"
+fi
+mv -T "$lib.new" "$lib"
+rm -rf "$lib.old"
 mkdir -p "$prefix/bin"
 ln -sf ../lib/orleansfs/orleansfs "$prefix/bin/orleansfs"
 ln -sf ../lib/orleansfs/orleansfs-silo "$prefix/bin/orleansfs-silo"
 mkdir -p "$prefix/sbin"
 for helper in mount.fuse.orleansfs umount.fuse.orleansfs; do
-    install -m 755 "$root/deploy/$helper" "$prefix/lib/orleansfs/$helper"
     ln -sf "../lib/orleansfs/$helper" "$prefix/sbin/$helper"
     # mount(8) looks for helpers in /sbin only. A prefix that is not the system's leaves the system alone.
     case $prefix in
