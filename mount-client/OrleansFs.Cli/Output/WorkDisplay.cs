@@ -4,7 +4,7 @@ using Spectre.Console;
 
 namespace OrleansFs.Cli.Output;
 
-/// <summary>Shows long work: a bar on a terminal, a line for each step and each ten seconds elsewhere. On standard error, so that results can be piped.</summary>
+/// <summary>Shows long work: a bar on a terminal, elsewhere a line for the beginning of each step, for its end where that is known, and each ten seconds. On standard error, so that results can be piped.</summary>
 internal static class WorkDisplay
 {
     public static async Task<T> RunAsync<T>(bool show, Func<IProgress<WorkProgress>, Task<T>> work)
@@ -62,16 +62,20 @@ internal static class WorkDisplay
         private readonly Lock _gate = new();
         private string? _step;
         private long _shown;
+        private bool _isOver;
 
         public void Report(WorkProgress value)
         {
             lock (_gate)
             {
                 long now = TimeProvider.System.GetTimestamp();
-                if (_step == value.Step && TimeProvider.System.GetElapsedTime(_shown, now) < Limits.ProgressLineInterval)
+                bool isOver = value.Done == value.Total;
+                bool isNews = _step != value.Step || (isOver && !_isOver);
+                if (!isNews && TimeProvider.System.GetElapsedTime(_shown, now) < Limits.ProgressLineInterval)
                     return;
                 _step = value.Step;
                 _shown = now;
+                _isOver = isOver;
                 Console.Error.WriteLine(value switch
                 {
                     { Total: { } total } => $"{value.Step}: {value.Done} of {total}",
