@@ -96,6 +96,9 @@ internal static class Limits
     /// <summary>Longest message on a direct connection, bytes: content of a call, and as much again for what is said about it.</summary>
     public const int DirectFrame = 2 * GrainInterfaces.Limits.MaxTransfer;
 
+    /// <summary>Bytes that are kept for writing a message on a direct connection: most are shorter.</summary>
+    public const int DirectMessage = 16 << 10;
+
     /// <summary>Calls of one direct connection under way at a time, past which no more are read: more than a kernel and its readers ask for.</summary>
     public const int DirectCalls = 512;
 

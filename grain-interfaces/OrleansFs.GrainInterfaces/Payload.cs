@@ -11,7 +11,7 @@ using Orleans.Serialization.WireProtocol;
 namespace OrleansFs.GrainInterfaces;
 
 /// <summary>Content that a message carries. What came over the network lies in an array of the pool, which whoever has used it up gives back: an array of 1 MiB for each message would keep the garbage collector at work.</summary>
-/// <remarks>Who does not give it back does no harm, the collector has it then. On the wire it is what a byte array is.</remarks>
+/// <remarks>Who does not give it back does no harm, the collector has it then. On the wire it is what a byte array is, or, where the message has a place for it behind itself (<see cref="IContentCarrier"/>), its length only.</remarks>
 [Immutable]
 public readonly struct Payload
 {
@@ -73,14 +73,44 @@ public readonly struct Payload
     }
 }
 
-/// <summary>Writes and reads a <see cref="Payload"/>: a length and the bytes.</summary>
+/// <summary>Where a message is written that is followed by one content, which is sent from where it lies.</summary>
+internal interface IContentCarrier
+{
+    /// <summary>Takes the content that is to follow. False where there is one already.</summary>
+    bool TryCarry(ReadOnlyMemory<byte> content);
+}
+
+/// <summary>Writes and reads a <see cref="Payload"/>: a length, and the bytes where they do not follow the message.</summary>
 [RegisterSerializer]
 public sealed class PayloadCodec : IFieldCodec<Payload>
 {
+    [ThreadStatic]
+    private static Payload? t_followed;
+
+    /// <summary>Reads a message that a content has followed.</summary>
+    internal static T Read<T>(Payload content, Func<T> read)
+    {
+        t_followed = content;
+        try
+        {
+            return read();
+        }
+        finally
+        {
+            t_followed = null;
+        }
+    }
+
     public void WriteField<TBufferWriter>(ref Writer<TBufferWriter> writer, uint fieldIdDelta, Type? expectedType, Payload value)
         where TBufferWriter : IBufferWriter<byte>
     {
         ReferenceCodec.MarkValueField(writer.Session);
+        if (value.Memory.Length >= Payload.LeastPooled && writer.Output is IContentCarrier carrier && carrier.TryCarry(value.Memory))
+        {
+            writer.WriteFieldHeader(fieldIdDelta, expectedType!, typeof(Payload), WireType.VarInt);
+            writer.WriteVarUInt32((uint)value.Memory.Length);
+            return;
+        }
         writer.WriteFieldHeader(fieldIdDelta, expectedType!, typeof(Payload), WireType.LengthPrefixed);
         writer.WriteVarUInt32((uint)value.Memory.Length);
         writer.Write(value.Memory.Span);
@@ -89,6 +119,8 @@ public sealed class PayloadCodec : IFieldCodec<Payload>
     public Payload ReadValue<TInput>(ref Reader<TInput> reader, Field field)
     {
         ReferenceCodec.MarkValueField(reader.Session);
+        if (field.WireType == WireType.VarInt)
+            return Followed(reader.ReadVarUInt32());
         field.EnsureWireType(WireType.LengthPrefixed);
         uint length = reader.ReadVarUInt32();
         if (length > Limits.MaxTransfer)
@@ -96,6 +128,14 @@ public sealed class PayloadCodec : IFieldCodec<Payload>
         var payload = Payload.Received((int)length, out var content);
         reader.ReadBytes(content);
         return payload;
+    }
+
+    private static Payload Followed(uint length)
+    {
+        if (t_followed is not { } content || content.Memory.Length != length)
+            throw new InvalidOperationException($"a message is to be followed by {length} bytes of content, and is not");
+        t_followed = null;
+        return content;
     }
 }
 

@@ -40,7 +40,7 @@ internal sealed partial class DirectCallee(ConnectionContext context, Serializer
         Context.Abort(new ConnectionAbortedException("the connection has ended"));
     }
 
-    protected override IThreadPoolWorkItem? Take(DirectFrame frame, ReadOnlySequence<byte> body)
+    protected override IThreadPoolWorkItem? Take(DirectFrame frame, ReadOnlySequence<byte> body, Payload content)
     {
         if (frame.Kind == FrameKind.Cancel)
         {
@@ -50,7 +50,7 @@ internal sealed partial class DirectCallee(ConnectionContext context, Serializer
         }
         if (frame.Kind != FrameKind.Call || targets.Find(frame.Target, new InodeNumber(frame.Inode)) is not { } target)
             throw new InvalidDataException($"a message of a kind that there is not: {frame}");
-        var request = Read<IInvokable>(body);
+        var request = Read<IInvokable>(body, content);
         request.SetTarget(new Target(target));
         _underWay[frame.Call] = request;
         if (!_places.Wait(0, CancellationToken.None))

@@ -73,14 +73,14 @@ internal sealed class DirectCaller : DirectConnection, IAsyncDisposable
         await Context.DisposeAsync();
     }
 
-    protected override IThreadPoolWorkItem? Take(DirectFrame frame, ReadOnlySequence<byte> body)
+    protected override IThreadPoolWorkItem? Take(DirectFrame frame, ReadOnlySequence<byte> body, Payload content)
     {
         // One that nobody waits for any more.
         if (frame.Kind != FrameKind.Reply || !_pending.TryRemove(frame.Call, out var call))
             return null;
         try
         {
-            call.Response = Read<Response>(body);
+            call.Response = Read<Response>(body, content);
         }
         catch (Exception e)
         {

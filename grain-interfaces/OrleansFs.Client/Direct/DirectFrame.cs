@@ -17,16 +17,18 @@ internal enum FrameKind : byte
 }
 
 /// <summary>
-/// The head of a frame: the length of the body (4 bytes), what it is (1), whose grain is called (1), two bytes of zero, the number of the call (8) and the inode that the grain is of (8). All little-endian.
+/// The head of a frame: the length of the body (4 bytes), what it is (1), whose grain is called (1), two bytes of zero, the number of the call (8), the inode that the grain is of (8), the length of the content that follows
+/// the body (4) and four bytes of zero. All little-endian.
 /// </summary>
 /// <param name="Length">Bytes of the body.</param>
+/// <param name="Content">Bytes of the content behind it.</param>
 /// <param name="Kind">What it is.</param>
 /// <param name="Target">Which of the copy's grains a call is for.</param>
 /// <param name="Call">Numbers the calls of a connection.</param>
 /// <param name="Inode">The inode of a <see cref="DirectTarget.File"/>, else 0.</param>
-internal readonly record struct DirectFrame(int Length, FrameKind Kind, DirectTarget Target, long Call, ulong Inode)
+internal readonly record struct DirectFrame(int Length, int Content, FrameKind Kind, DirectTarget Target, long Call, ulong Inode)
 {
-    public const int Size = 24;
+    public const int Size = 32;
 
     public void Write(Span<byte> to)
     {
@@ -36,14 +38,15 @@ internal readonly record struct DirectFrame(int Length, FrameKind Kind, DirectTa
         to[6] = to[7] = 0;
         BinaryPrimitives.WriteInt64LittleEndian(to[8..], Call);
         BinaryPrimitives.WriteUInt64LittleEndian(to[16..], Inode);
+        BinaryPrimitives.WriteInt64LittleEndian(to[24..], (uint)Content);
     }
 
-    /// <summary>Takes the first frame of what has come.</summary>
-    /// <param name="buffer">What has come; without the frame afterwards.</param>
+    /// <summary>Takes the first frame of what has come, but for its content.</summary>
+    /// <param name="buffer">What has come; without the head and the body afterwards.</param>
     /// <param name="frame">The head.</param>
     /// <param name="body">The body.</param>
-    /// <returns>Whether it is there as a whole.</returns>
-    /// <exception cref="InvalidDataException">It is longer than a frame may be.</exception>
+    /// <returns>Whether both are there as a whole.</returns>
+    /// <exception cref="InvalidDataException">They are longer than they may be.</exception>
     public static bool TryTake(ref ReadOnlySequence<byte> buffer, out DirectFrame frame, out ReadOnlySequence<byte> body)
     {
         body = default;
@@ -53,9 +56,11 @@ internal readonly record struct DirectFrame(int Length, FrameKind Kind, DirectTa
         Span<byte> head = stackalloc byte[Size];
         buffer.Slice(0, Size).CopyTo(head);
         frame = new DirectFrame(
-            BinaryPrimitives.ReadInt32LittleEndian(head), (FrameKind)head[4], (DirectTarget)head[5], BinaryPrimitives.ReadInt64LittleEndian(head[8..]), BinaryPrimitives.ReadUInt64LittleEndian(head[16..]));
+            BinaryPrimitives.ReadInt32LittleEndian(head), BinaryPrimitives.ReadInt32LittleEndian(head[24..]), (FrameKind)head[4], (DirectTarget)head[5], BinaryPrimitives.ReadInt64LittleEndian(head[8..]), BinaryPrimitives.ReadUInt64LittleEndian(head[16..]));
         if ((uint)frame.Length > Limits.DirectFrame)
             throw new InvalidDataException($"a message of {(uint)frame.Length} bytes, more than {Limits.DirectFrame}");
+        if ((uint)frame.Content > GrainInterfaces.Limits.MaxTransfer)
+            throw new InvalidDataException($"a message with {(uint)frame.Content} bytes of content, more than {GrainInterfaces.Limits.MaxTransfer}");
         if (buffer.Length < Size + frame.Length)
             return false;
         body = buffer.Slice(Size, frame.Length);

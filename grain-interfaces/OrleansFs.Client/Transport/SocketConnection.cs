@@ -9,7 +9,7 @@ namespace OrleansFs.Client.Transport;
 
 /// <summary>One connection of TCP, or through a <see cref="LocalDoor"/>: two pipes, and for each a loop between it and the socket.</summary>
 /// <remarks>Who reads goes on in the thread that has received, and who writes sends himself: both only hand messages on, and a change of threads costs more than that.</remarks>
-internal sealed class SocketConnection : ConnectionContext
+internal sealed class SocketConnection : ConnectionContext, IContentConnection
 {
     private readonly Socket _socket;
     private readonly Pipe _received = NewPipe();
@@ -26,6 +26,7 @@ internal sealed class SocketConnection : ConnectionContext
         Transport = new Ends(_received.Reader, _sent.Writer);
         (LocalEndPoint, RemoteEndPoint) = socket.AddressFamily == AddressFamily.Unix ? (listener, listener) : (socket.LocalEndPoint, socket.RemoteEndPoint);
         ConnectionClosed = _closed.Token;
+        Features.Set<IContentConnection>(this);
     }
 
     public override string ConnectionId { get; set; } = Guid.NewGuid().ToString("N");
@@ -60,6 +61,26 @@ internal sealed class SocketConnection : ConnectionContext
         await _loops;
         _closed.Dispose();
         await base.DisposeAsync();
+    }
+
+    public bool IsReceiver => SocketThread.IsReceiver(_socket);
+
+    public void Receive(Memory<byte> into)
+    {
+        try
+        {
+            SocketThread.ReceiveAll(_socket, into);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            throw new ConnectionResetException(e.Message, e);
+        }
+    }
+
+    public async ValueTask SendAsync(ReadOnlyMemory<byte> first, ReadOnlyMemory<byte> second)
+    {
+        await SendAsync(first);
+        await SendAsync(second);
     }
 
     private static Pipe NewPipe() => new(new PipeOptions(
@@ -124,15 +145,18 @@ internal sealed class SocketConnection : ConnectionContext
     private async ValueTask SendAsync(ReadOnlySequence<byte> buffer)
     {
         foreach (var memory in buffer)
+            await SendAsync(memory);
+    }
+
+    private async ValueTask SendAsync(ReadOnlyMemory<byte> memory)
+    {
+        for (var rest = memory; !rest.IsEmpty;)
         {
-            for (var rest = memory; !rest.IsEmpty;)
-            {
-                int sent = SocketThread.TrySend(_socket, rest.Span);
-                rest = rest[sent..];
-                // The other end takes no more now. Who sends may be who has to read for the other end to go on.
-                if (!rest.IsEmpty && !SocketThread.HasRoomSoon(_socket))
-                    await Task.Run(() => SocketThread.WaitToSend(_socket));
-            }
+            int sent = SocketThread.TrySend(_socket, rest.Span);
+            rest = rest[sent..];
+            // The other end takes no more now. Who sends may be who has to read for the other end to go on.
+            if (!rest.IsEmpty && !SocketThread.HasRoomSoon(_socket))
+                await Task.Run(() => SocketThread.WaitToSend(_socket));
         }
     }
 

@@ -19,6 +19,26 @@ internal static partial class SocketThread
     private const int Again = 11;
     private const int Interrupted = 4;
 
+    /// <summary>The socket for which this thread receives.</summary>
+    [ThreadStatic]
+    private static Socket? t_socket;
+
+    /// <summary>Whether this is the thread that receives from a socket.</summary>
+    public static bool IsReceiver(Socket socket) => t_socket == socket;
+
+    /// <summary>Receives as much as there is room for, in the thread that receives.</summary>
+    /// <exception cref="SocketException">The connection was lost, or the other end says no more.</exception>
+    public static void ReceiveAll(Socket socket, Memory<byte> into)
+    {
+        while (!into.IsEmpty)
+        {
+            int received = Receive(socket, into);
+            if (received == 0)
+                throw new SocketException((int)SocketError.ConnectionReset);
+            into = into[received..];
+        }
+    }
+
     /// <summary>Receives until the other end says no more, or the socket is shut down.</summary>
     /// <exception cref="SocketException">The connection was lost.</exception>
     public static Task ReceiveAsync(Socket socket, PipeWriter into)
@@ -30,6 +50,7 @@ internal static partial class SocketThread
 
     private static void Run(Socket socket, PipeWriter into, TaskCompletionSource done)
     {
+        t_socket = socket;
         try
         {
             while (Receive(socket, into))

@@ -120,6 +120,12 @@ public sealed class DirectTests : IAsyncLifetime
         Assert.Equal([1], await SayAsync([.. Head(FrameKind.Call, (DirectTarget)9, 0)]));
         Assert.Equal([1], await SayAsync([.. Head(FrameKind.Call, DirectTarget.Names, 4), 1, 2, 3, 4]));
         Assert.Equal([1], await SayAsync([.. Head(FrameKind.Reply, DirectTarget.Names, 0)]));
+        // More content than there may be; content that does not come; and a content for a request that has no place for one, which is none either.
+        Assert.Equal([1], await SayAsync(Head(FrameKind.Call, DirectTarget.Names, 0, GrainInterfaces.Limits.MaxTransfer + 1)));
+        Assert.Equal([1], await SayAsync(Head(FrameKind.Call, DirectTarget.Names, 0, -1)));
+        await using (var mute = await GreetAsync(_silo.Copy.Value))
+            await mute.Transport.Output.WriteAsync((byte[])[.. Head(FrameKind.Call, DirectTarget.Names, 4, 100_000), 1, 2, 3, 4, .. new byte[50_000]], Cancellation);
+        Assert.Equal([1], await SayAsync([.. Head(FrameKind.Call, DirectTarget.Names, 4, 100_000), 1, 2, 3, 4, .. new byte[100_000]]));
         // To cancel what is not under way does no harm.
         await using var good = await GreetAsync(_silo.Copy.Value);
         await good.Transport.Output.WriteAsync(Head(FrameKind.Cancel, default, 0), Cancellation);
@@ -151,10 +157,10 @@ public sealed class DirectTests : IAsyncLifetime
         _folder.Dispose();
     }
 
-    private static byte[] Head(FrameKind kind, DirectTarget target, int length)
+    private static byte[] Head(FrameKind kind, DirectTarget target, int length, int content = 0)
     {
         byte[] head = new byte[DirectFrame.Size];
-        new DirectFrame(length, kind, target, 1, 0).Write(head);
+        new DirectFrame(length, content, kind, target, 1, 0).Write(head);
         return head;
     }
 
