@@ -85,21 +85,10 @@ internal interface IContentCarrier
 public sealed class PayloadCodec : IFieldCodec<Payload>
 {
     [ThreadStatic]
-    private static Payload? t_followed;
+    private static Payload t_followed;
 
-    /// <summary>Reads a message that a content has followed.</summary>
-    internal static T Read<T>(Payload content, Func<T> read)
-    {
-        t_followed = content;
-        try
-        {
-            return read();
-        }
-        finally
-        {
-            t_followed = null;
-        }
-    }
+    /// <summary>Says what content follows the message that this thread reads next; <c>default</c>: none.</summary>
+    internal static void Follow(Payload content) => t_followed = content;
 
     public void WriteField<TBufferWriter>(ref Writer<TBufferWriter> writer, uint fieldIdDelta, Type? expectedType, Payload value)
         where TBufferWriter : IBufferWriter<byte>
@@ -132,9 +121,10 @@ public sealed class PayloadCodec : IFieldCodec<Payload>
 
     private static Payload Followed(uint length)
     {
-        if (t_followed is not { } content || content.Memory.Length != length)
+        var content = t_followed;
+        if (length == 0 || content.Memory.Length != length)
             throw new InvalidOperationException($"a message is to be followed by {length} bytes of content, and is not");
-        t_followed = null;
+        t_followed = default;
         return content;
     }
 }

@@ -93,8 +93,18 @@ internal abstract class DirectConnection(ConnectionContext context, Serializer s
     /// <summary>Waits until another frame may be taken.</summary>
     protected virtual ValueTask BelowBoundAsync() => default;
 
-    protected T Read<T>(ReadOnlySequence<byte> body, Payload content) where T : class =>
-        PayloadCodec.Read(content, () => serializer.Deserialize<T>(body)) ?? throw new InvalidDataException("a message of nothing");
+    protected T Read<T>(ReadOnlySequence<byte> body, Payload content) where T : class
+    {
+        PayloadCodec.Follow(content);
+        try
+        {
+            return serializer.Deserialize<T>(body) ?? throw new InvalidDataException("a message of nothing");
+        }
+        finally
+        {
+            PayloadCodec.Follow(default);
+        }
+    }
 
     /// <summary>Sends a frame. One that cannot be written ends the connection.</summary>
     /// <exception cref="ConnectionAbortedException">It has ended.</exception>
@@ -126,8 +136,11 @@ internal abstract class DirectConnection(ConnectionContext context, Serializer s
     /// <summary>A message that is being written, and the content that follows it.</summary>
     private sealed class MessageWriter : IBufferWriter<byte>, IContentCarrier
     {
-        private byte[] _bytes = new byte[Limits.DirectMessage];
+        private readonly byte[] _own = new byte[Limits.DirectMessage];
+        private byte[] _bytes;
         private int _length;
+
+        public MessageWriter() => _bytes = _own;
 
         public ReadOnlyMemory<byte> Content { get; private set; }
 
@@ -142,8 +155,7 @@ internal abstract class DirectConnection(ConnectionContext context, Serializer s
         public void End()
         {
             Content = default;
-            if (_bytes.Length > Limits.DirectMessage)
-                _bytes = new byte[Limits.DirectMessage];
+            Take(_own);
         }
 
         public bool TryCarry(ReadOnlyMemory<byte> content)
@@ -160,10 +172,22 @@ internal abstract class DirectConnection(ConnectionContext context, Serializer s
         {
             int wanted = _length + Math.Max(sizeHint, 256);
             if (wanted > _bytes.Length)
-                Array.Resize(ref _bytes, Math.Max(wanted, 2 * _bytes.Length));
+            {
+                byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(wanted, 2 * _bytes.Length));
+                _bytes.AsSpan(0, _length).CopyTo(larger);
+                Take(larger);
+            }
             return _bytes.AsMemory(_length);
         }
 
         public Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+
+        /// <summary>An array of the pool goes back when another takes its place.</summary>
+        private void Take(byte[] bytes)
+        {
+            if (_bytes != _own)
+                ArrayPool<byte>.Shared.Return(_bytes);
+            _bytes = bytes;
+        }
     }
 }

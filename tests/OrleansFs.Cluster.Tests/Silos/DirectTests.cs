@@ -120,7 +120,7 @@ public sealed class DirectTests : IAsyncLifetime
         Assert.Equal([1], await SayAsync([.. Head(FrameKind.Call, (DirectTarget)9, 0)]));
         Assert.Equal([1], await SayAsync([.. Head(FrameKind.Call, DirectTarget.Names, 4), 1, 2, 3, 4]));
         Assert.Equal([1], await SayAsync([.. Head(FrameKind.Reply, DirectTarget.Names, 0)]));
-        // More content than there may be; content that does not come; and a content for a request that has no place for one, which is none either.
+        // More content than there may be; content that does not come; and content that is there as a whole, behind what is no request.
         Assert.Equal([1], await SayAsync(Head(FrameKind.Call, DirectTarget.Names, 0, GrainInterfaces.Limits.MaxTransfer + 1)));
         Assert.Equal([1], await SayAsync(Head(FrameKind.Call, DirectTarget.Names, 0, -1)));
         await using (var mute = await GreetAsync(_silo.Copy.Value))
