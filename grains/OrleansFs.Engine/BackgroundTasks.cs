@@ -11,7 +11,12 @@ internal sealed class BackgroundTasks(ILogger logger, TimeProvider time) : IDisp
     /// <summary>The newest failure, in one line; null while there was none.</summary>
     public string? Trouble { get; private set; }
 
-    public void Run(string name, Func<CancellationToken, Task> loop) => _running.Add(Task.Run(() => RepeatAsync(name, loop)));
+    /// <summary>Begins a loop, which runs until it is cancelled.</summary>
+    /// <param name="name">For who is told of its failure.</param>
+    /// <param name="loop">The loop.</param>
+    /// <param name="scheduler">Where it runs; null: on the thread pool.</param>
+    public void Run(string name, Func<CancellationToken, Task> loop, TaskScheduler? scheduler = null) =>
+        _running.Add(Task.Factory.StartNew(() => RepeatAsync(name, loop), CancellationToken.None, TaskCreationOptions.DenyChildAttach, scheduler ?? TaskScheduler.Default).Unwrap());
 
     /// <summary>Cancels all and waits until they have ended.</summary>
     /// <exception cref="TimeoutException">One of them does not end.</exception>

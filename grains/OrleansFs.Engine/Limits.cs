@@ -42,6 +42,9 @@ internal static class Limits
     /// <summary>Share of the in-flight budget, in percent, past which the oldest content is settled before its time.</summary>
     public const int PressurePercent = 70;
 
+    /// <summary>Blocks that are sealed at the same time: hashed, as many as there are processors, or on their way to the disk, which several keep busy.</summary>
+    public static readonly int SealWorkers = Environment.ProcessorCount + 4;
+
     /// <summary>Complete blocks that wait for a seal worker; one that finds no place is sealed by age or pressure.</summary>
     public const int SealQueue = 4096;
 

@@ -336,6 +336,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         _isMaster = true;
         _blocks.Source = _fetcher;
+        _blocks.Files.KeepsPages = () => Composer.IsOn || !Replication.IsAlone;
         if (_evictor is { } evictor)
         {
             _space.Cache = _cache;
@@ -351,8 +352,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         if (_options.Compose)
             _tasks.Run("compose", Composer.ComposeAsync);
         _orphansFound = _metadata.Orphans();
-        for (int i = 0; i < Environment.ProcessorCount; i++)
-            _tasks.Run("seal", _files.SealCompleteAsync);
+        for (int i = 0; i < Limits.SealWorkers; i++)
+            _tasks.Run("seal", _files.SealCompleteAsync, _files.Sealing);
         _tasks.Run("settle", _files.SettleOldAsync);
         _tasks.Run("commit", CommitLoopAsync);
         _tasks.Run("purge", _orphanage.PurgeAsync);

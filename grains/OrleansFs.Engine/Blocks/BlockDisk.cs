@@ -16,7 +16,7 @@ internal class BlockDisk(int root)
         Span<byte> path = stackalloc byte[BlockNames.MaxPath];
         foreach (var block in round.Blocks)
         {
-            if (block.PayloadBytes < BlockLimits.DropAfterSync)
+            if (block.CachedBytes < BlockLimits.DropAfterSync)
                 continue;
             if (!isIdle())
                 return;

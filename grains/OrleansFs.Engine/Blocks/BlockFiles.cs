@@ -30,6 +30,9 @@ internal sealed partial class BlockFiles : IDisposable
     /// <summary>Not allowed to keep access times alone: files of another owner. Found out by the first refusal.</summary>
     private volatile bool _noNoAtime;
 
+    /// <summary>The file system writes through its page cache only. Found out by the first refusal.</summary>
+    private volatile bool _noDirect;
+
     private BlockFiles(string dataFolder, int root, BlockDisk disk, TimeProvider time, ILogger logger)
     {
         _dataFolder = dataFolder;
@@ -43,6 +46,9 @@ internal sealed partial class BlockFiles : IDisposable
 
     /// <summary>Blocks that can be read here although they have no file; null where there can be none.</summary>
     public IComposedBlocks? Composed { get; set; }
+
+    /// <summary>Whether blocks that are written are read again soon, as who sends them to replicas does; null where nobody does.</summary>
+    public Func<bool>? KeepsPages { get; set; }
 
     /// <summary>What the files of deleted blocks may take on the disk now, bytes; null where nobody else has a claim on it.</summary>
     public Func<long>? RecycledRoom
@@ -183,15 +189,27 @@ internal sealed partial class BlockFiles : IDisposable
         return error == Errno.None ? stored : throw new BlockStoreException(error, $"block {hash} cannot be stored");
     }
 
-    [SkipLocalsInit]
     private Errno TryPut(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload, out StoredBlock block)
     {
+        if (!IsForDirect(codec, length, payload) || TryPut(hash, codec, length, payload, isDirect: true, out block) is var error && error == Errno.EINVAL)
+            return TryPut(hash, codec, length, payload, isDirect: false, out block);
+        return error;
+    }
+
+    /// <summary>Whether a block goes to the disk from where it lies, past the page cache: large ones that nobody reads soon. The cache would copy it, and its pages be dropped in the end.</summary>
+    private bool IsForDirect(BlockCodec codec, int length, ReadOnlySpan<byte> payload) =>
+        !_noDirect && payload.Length >= BlockLimits.EarlyWriteBack && BlockFormat.VersionOf(codec, length) == BlockFormat.PiecedVersion && DirectBuffer.IsAligned(payload) && KeepsPages?.Invoke() != true;
+
+    [SkipLocalsInit]
+    private Errno TryPut(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload, bool isDirect, out StoredBlock block)
+    {
         block = default;
-        var head = BlockFormat.HeadOf(hash, codec, length, payload, stackalloc byte[BlockFormat.HeadBytes]);
+        var head = BlockFormat.HeadOf(hash, codec, length, payload, DirectBuffer.Align(stackalloc byte[BlockFormat.HeadBytes + DirectBuffer.Alignment]));
         Span<byte> path = stackalloc byte[BlockNames.MaxPath];
-        int fd = _recycled.TryTake(head.Length + payload.Length, path, out var unnamed);
+        int flags = LinuxFile.O_WRONLY | (isDirect ? LinuxFile.O_DIRECT : 0);
+        int fd = _recycled.TryTake(head.Length + payload.Length, flags, path, out var unnamed);
         if (fd < 0)
-            fd = OpenUnfinished(hash, path, out unnamed);
+            fd = OpenUnfinished(hash, flags, path, out unnamed);
         if (fd < 0)
             return LinuxFile.LastError;
         var error = LinuxFile.WriteAll(fd, head, payload);
@@ -204,19 +222,27 @@ internal sealed partial class BlockFiles : IDisposable
             _ = LinuxFile.Unlink(_root, unnamed);
             return error;
         }
-        if (payload.Length >= BlockLimits.EarlyWriteBack)
+        bool isCached = !isDirect || _noDirect;
+        if (isCached && payload.Length >= BlockLimits.EarlyWriteBack)
             LinuxFile.BeginWriteBack(fd);
         int stored = BlockFormat.DiskBytes(head.Length + payload.Length);
-        block = new StoredBlock(length, stored, codec, _sync.Add(hash, payload.Length, fd));
+        block = new StoredBlock(length, stored, codec, _sync.Add(hash, stored, isCached ? payload.Length : 0, fd));
         return Errno.None;
     }
 
-    private int OpenUnfinished(BlockHash hash, Span<byte> path, out ReadOnlySpan<byte> name)
+    private int OpenUnfinished(BlockHash hash, int flags, Span<byte> path, out ReadOnlySpan<byte> name)
     {
-        const int flags = LinuxFile.O_WRONLY | LinuxFile.O_CREAT | LinuxFile.O_EXCL;
+        flags |= LinuxFile.O_CREAT | LinuxFile.O_EXCL;
         ulong number = Interlocked.Increment(ref _unfinished);
         name = BlockNames.Unfinished(hash, number, path);
         int fd = LinuxFile.Open(_root, name, flags, 0x180 /* 0600 */);
+        if (fd < 0 && LinuxFile.LastError == Errno.EINVAL)
+        {
+            // It was made before the flags were refused.
+            _ = LinuxFile.Unlink(_root, name);
+            _noDirect |= (flags & LinuxFile.O_DIRECT) != 0;
+            return LinuxFile.Open(_root, name, flags & ~LinuxFile.O_DIRECT, 0x180 /* 0600 */);
+        }
         if (fd >= 0 || LinuxFile.LastError != Errno.ENOENT)
             return fd;
         BlockFolders.Restore(_root);

@@ -29,6 +29,7 @@ internal sealed class BlockSync : IDisposable
     private readonly Dictionary<BlockHash, long> _suspects = [];
     private readonly Queue<(long Sequence, int Descriptor)> _open = new();
     private List<UnsyncedBlock> _unsynced = [];
+    private long _unsyncedBytes;
     private Round? _running;
     private Round? _next;
     private long _last;
@@ -63,19 +64,24 @@ internal sealed class BlockSync : IDisposable
     }
 
     /// <summary>Notes a block whose file is complete and named. Takes the descriptor over.</summary>
-    public long Add(BlockHash hash, int payloadBytes, int descriptor)
+    /// <param name="hash">The block.</param>
+    /// <param name="bytes">Length of the file.</param>
+    /// <param name="cachedBytes">How much of it lies in the page cache.</param>
+    /// <param name="descriptor">The file.</param>
+    public long Add(BlockHash hash, int bytes, int cachedBytes, int descriptor)
     {
         int surplus = -1;
         long sequence;
         lock (_gate)
         {
             sequence = _last + 1;
-            _unsynced.Add(new UnsyncedBlock(hash, sequence, payloadBytes));
+            _unsynced.Add(new UnsyncedBlock(hash, sequence, cachedBytes));
+            _unsyncedBytes += bytes;
             _open.Enqueue((sequence, descriptor));
             if (_open.Count > BlockLimits.SyncOneByOne)
                 surplus = _open.Dequeue().Descriptor;
             Volatile.Write(ref _last, sequence);
-            if (_unsynced.Count == BlockLimits.UnsyncedBlocks)
+            if (_unsynced.Count >= BlockLimits.UnsyncedBlocks || _unsyncedBytes >= BlockLimits.UnsyncedBytes)
                 Request(sequence);
         }
         if (surplus >= 0)
@@ -204,6 +210,7 @@ internal sealed class BlockSync : IDisposable
                 round.Take(_last, _unsynced, _open, _wholeFileSystem);
                 _wholeFileSystem = false;
                 _unsynced = [];
+                _unsyncedBytes = 0;
                 _running = round;
             }
             RunRound(round, lost);
@@ -333,7 +340,10 @@ internal sealed class BlockSync : IDisposable
 }
 
 /// <summary>A block whose file is complete and named, and not known to be on disk.</summary>
-internal readonly record struct UnsyncedBlock(BlockHash Hash, long Sequence, int PayloadBytes);
+/// <param name="Hash">The block.</param>
+/// <param name="Sequence">Of its write.</param>
+/// <param name="CachedBytes">How much of it lies in the page cache.</param>
+internal readonly record struct UnsyncedBlock(BlockHash Hash, long Sequence, int CachedBytes);
 
 /// <summary>How a sync ended.</summary>
 /// <param name="Error">Its errno.</param>

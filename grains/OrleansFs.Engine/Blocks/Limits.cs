@@ -12,8 +12,11 @@ internal static class BlockLimits
     /// </summary>
     public const int SyncOneByOne = 4;
 
-    /// <summary>Blocks written and not synced at which a sync begins by itself: bounds what is remembered of them, and what one sync has to do. 1 GiB of default blocks.</summary>
+    /// <summary>Blocks written and not synced at which a sync begins by itself: bounds what is remembered of them, and what one sync has to do.</summary>
     public const int UnsyncedBlocks = 8192;
+
+    /// <summary>The same in bytes: while more is written the disk brings to rest what it has, and whoever waits for a sync at the end waits for the rest only.</summary>
+    public const long UnsyncedBytes = 64 << 20;
 
     /// <summary>Blocks written and not synced, or suspect, at which a writer waits for the sync, and fails if that fails.</summary>
     public const int MaxUnsyncedBlocks = 4 * UnsyncedBlocks;

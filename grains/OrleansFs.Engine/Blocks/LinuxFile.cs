@@ -29,9 +29,10 @@ internal static unsafe partial class LinuxFile
     private const int S_IFMT = 0xF000;
     private const int S_IFREG = 0x8000;
 
-    // The two flags that differ between architectures (asm/fcntl.h of the kernel).
+    // The flags that differ between architectures (asm/fcntl.h of the kernel).
     public static readonly int O_DIRECTORY = IsArm ? 0x4000 : 0x10000;
     public static readonly int O_NOFOLLOW = IsArm ? 0x8000 : 0x20000;
+    public static readonly int O_DIRECT = IsArm ? 0x10000 : 0x4000;
 
     private static bool IsArm => RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm;
 

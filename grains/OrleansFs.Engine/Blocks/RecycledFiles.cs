@@ -93,10 +93,11 @@ internal sealed class RecycledFiles : IDisposable
 
     /// <summary>Gives a file out, to be written over from its start to its end and named.</summary>
     /// <param name="length">Bytes that it is to have.</param>
+    /// <param name="flags">To open it with.</param>
     /// <param name="path">Room for its name.</param>
     /// <param name="name">The name that it has for now.</param>
     /// <returns>Its descriptor; negative where there is none.</returns>
-    public int TryTake(int length, Span<byte> path, out ReadOnlySpan<byte> name)
+    public int TryTake(int length, int flags, Span<byte> path, out ReadOnlySpan<byte> name)
     {
         name = default;
         if (Volatile.Read(ref _length) == 0)
@@ -109,12 +110,13 @@ internal sealed class RecycledFiles : IDisposable
         }
         while (true)
         {
+            (ulong Inode, ulong Number) next;
             lock (_lock)
             {
                 if (_files.Count == 0 || _length != length)
                     return -1;
                 // Not asked for its count, which it would have to count. No inode has the number 0.
-                var next = _files.GetViewBetween(_last, (ulong.MaxValue, ulong.MaxValue)).Min;
+                next = _files.GetViewBetween(_last, (ulong.MaxValue, ulong.MaxValue)).Min;
                 if (next == default)
                     next = _files.Min;
                 _files.Remove(next);
@@ -122,9 +124,16 @@ internal sealed class RecycledFiles : IDisposable
                 _used = _time.GetTimestamp();
                 name = BlockNames.Recycled(next.Number, path);
             }
-            int fd = LinuxFile.Open(_root, name, LinuxFile.O_WRONLY | LinuxFile.O_NOFOLLOW);
+            int fd = LinuxFile.Open(_root, name, flags | LinuxFile.O_NOFOLLOW);
             if (fd >= 0)
                 return fd;
+            if (LinuxFile.LastError == Errno.EINVAL)
+            {
+                // Not with these flags. One that is dropped meanwhile goes with the next start.
+                lock (_lock)
+                    _files.Add(next);
+                return -1;
+            }
             // Somebody has deleted it: the next one.
             _ = LinuxFile.Unlink(_root, name);
         }

@@ -128,7 +128,7 @@ internal sealed partial class FileData
         }
         else
         {
-            await Parallel.ForEachAsync(jobs, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, (job, _) => EndAsync(job));
+            await Parallel.ForEachAsync(jobs, new ParallelOptions { MaxDegreeOfParallelism = Limits.SealWorkers, TaskScheduler = Sealing }, (job, _) => EndAsync(job));
         }
         if (failure is not null)
             ExceptionDispatchInfo.Throw(failure);

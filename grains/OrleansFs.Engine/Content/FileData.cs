@@ -55,6 +55,9 @@ internal sealed partial class FileData : IDisposable
         _complete = Channel.CreateBounded<SealRequest>(new BoundedChannelOptions(Limits.SealQueue) { FullMode = BoundedChannelFullMode.DropWrite });
     }
 
+    /// <summary>Where blocks are sealed.</summary>
+    public DiskScheduler Sealing { get; } = new("seal", Limits.SealWorkers);
+
     /// <summary>Files with something in flight, the longest waiting first.</summary>
     public DirtyFiles Dirty => _dirty;
 
@@ -63,7 +66,11 @@ internal sealed partial class FileData : IDisposable
 
     public long InFlightLimit => (long)_pool.Capacity * PagePool.PageSize;
 
-    public void Dispose() => _complete.Writer.TryComplete();
+    public void Dispose()
+    {
+        _complete.Writer.TryComplete();
+        Sealing.Dispose();
+    }
 
     private static FsResult<Inode> RequireRegular(Inode? inode)
     {

@@ -39,6 +39,7 @@ internal sealed unsafe class PagePool : IDisposable
         _free = new int[Capacity];
         _kept = Capacity / 100 * Limits.KeptPagesPercent;
         _base = (byte*)Memory.Map((nuint)Capacity * PageSize);
+        Memory.PreferHugePages(_base, (nuint)Capacity * PageSize);
     }
 
     public int Capacity { get; }

@@ -1,0 +1,100 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using OrleansFs.Engine.Blocks;
+using OrleansFs.Model;
+using Xunit;
+
+namespace OrleansFs.Engine.Tests.Blocks;
+
+/// <summary>Large blocks go from where they lie to the disk, past the page cache, where the file system can do that.</summary>
+public sealed class DirectWriteTests
+{
+    private const int Length = 131072;
+
+    [Fact]
+    public async Task Blocks_that_nobody_reads_soon_take_no_pages_of_the_kernel()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/dev/loop-control"), "mounting a loop device needs root and loop devices");
+        string image = Path.GetTempFileName();
+        Run("truncate", "-s", "64m", image);
+        Run("mkfs.ext4", "-q", "-F", image);
+        using var disk = new Mounted("-o", "loop", image);
+        using (var fixture = new BlockFolderFixture(disk.Folder, isMount: true))
+        {
+            var first = Write(fixture, 1);
+            Assert.Equal(0, PagesOf(fixture.PathOf(first)));
+            await fixture.Files.SyncAsync(fixture.Files.LastSequence, TestContext.Current.CancellationToken);
+            fixture.Files.Delete(first);
+            Assert.True(fixture.Files.RecycledBytes > 0);
+            var second = Write(fixture, 2);
+            Assert.Equal(0, fixture.Files.RecycledBytes);
+            Assert.Equal(0, PagesOf(fixture.PathOf(second)));
+            Assert.Equal(BlockReadResult.Ok(Length), fixture.Files.VerifyOnDisk(second));
+            fixture.Files.KeepsPages = () => true;
+            Assert.InRange(PagesOf(fixture.PathOf(Write(fixture, 3))), 1, Length / 4096 + 1);
+        }
+        File.Delete(image);
+    }
+
+    [Fact]
+    public void A_file_system_that_cannot_do_it_takes_them_as_it_can()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "mounting a file system needs root");
+        using var disk = new Mounted("-t", "ramfs", "ramfs");
+        using var fixture = new BlockFolderFixture(disk.Folder, isMount: true);
+        BlockHash[] hashes = [Write(fixture, 1), Write(fixture, 2)];
+        Assert.All(hashes, h => Assert.Equal(BlockReadResult.Ok(Length), fixture.Files.Verify(h)));
+        Assert.Empty(Directory.GetFiles(Path.Combine(disk.Folder, "blocks/tmp"), "*", SearchOption.AllDirectories));
+    }
+
+    private static unsafe BlockHash Write(BlockFolderFixture fixture, int seed)
+    {
+        byte[] bytes = BlockFolderFixture.Content(seed, Length);
+        void* memory = NativeMemory.AlignedAlloc(Length, 4096);
+        try
+        {
+            var content = new Span<byte>(memory, Length);
+            bytes.CopyTo(content);
+            var hash = BlockHash.Of(content);
+            fixture.Files.Write(hash, content);
+            return hash;
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(memory);
+        }
+    }
+
+    /// <summary>Of fincore(1).</summary>
+    private static int PagesOf(string path)
+    {
+        using var process = Process.Start(new ProcessStartInfo("fincore", ["--noheadings", "--output", "PAGES", path]) { RedirectStandardOutput = true })!;
+        string text = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return int.Parse(text.Trim(), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    private static void Run(string program, params string[] arguments)
+    {
+        using var process = Process.Start(program, arguments);
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+    }
+
+    private sealed class Mounted : IDisposable
+    {
+        public Mounted(params string[] arguments)
+        {
+            Folder = Directory.CreateTempSubdirectory("ofs-direct-").FullName;
+            Run("mount", [.. arguments, Folder]);
+        }
+
+        public string Folder { get; }
+
+        public void Dispose()
+        {
+            Run("umount", Folder);
+            Directory.Delete(Folder);
+        }
+    }
+}
