@@ -108,6 +108,12 @@ internal static class Limits
     /// <summary>How long the thread of a connection asks for more before it sleeps: the time of an answer, or of a program's way to its next question. To be woken costs some 50 us on a machine whose cores fall asleep.</summary>
     public static readonly TimeSpan SocketSpin = TimeSpan.FromMicroseconds(200);
 
+    /// <summary>How often in a row it may have looked for nothing before it sleeps at once.</summary>
+    public const uint SpinMisses = 8;
+
+    /// <summary>Of so many waits it looks in one again then.</summary>
+    public const uint SpinAgain = 16;
+
     /// <summary>How long it sleeps at a time, in milliseconds, before it looks whether the socket is still open. Who closes one wakes it.</summary>
     public const int SocketWait = 30_000;
 

@@ -8,7 +8,7 @@ namespace OrleansFs.Client.Transport;
 /// <summary>A thread that waits for what comes on one socket, and puts it into a pipe.</summary>
 /// <remarks>
 /// recv(2) and poll(2) by themselves: .NET's own synchronous receive waits, on a socket that is also used asynchronously, for the thread that waits for all of them. Before it sleeps it asks for a while, giving way to others: to
-/// be woken takes longer than most answers.
+/// be woken takes longer than most answers. Where they take longer, it does not ask: the processor is wanted by who makes them.
 /// </remarks>
 internal static partial class SocketThread
 {
@@ -22,6 +22,10 @@ internal static partial class SocketThread
     /// <summary>The socket for which this thread receives.</summary>
     [ThreadStatic]
     private static Socket? t_socket;
+
+    /// <summary>How many times in a row this thread slept before something came.</summary>
+    [ThreadStatic]
+    private static uint t_slept;
 
     /// <summary>Whether this is the thread that receives from a socket.</summary>
     public static bool IsReceiver(Socket socket) => t_socket == socket;
@@ -82,6 +86,8 @@ internal static partial class SocketThread
         var handle = socket.SafeHandle;
         using var pinned = into.Pin();
         long begun = 0;
+        bool looks = false;
+        bool sleeps = false;
         while (true)
         {
             // Held for one call only: whoever closes the socket waits until nobody holds it.
@@ -92,20 +98,24 @@ internal static partial class SocketThread
                 int fd = (int)handle.DangerousGetHandle();
                 nint received = recv(fd, pinned.Pointer, (nuint)into.Length, DontWait);
                 if (received >= 0)
+                {
+                    if (begun != 0)
+                        t_slept = sleeps ? t_slept + 1 : 0;
                     return (int)received;
+                }
                 int error = Marshal.GetLastPInvokeError();
                 if (error == Again)
                 {
                     if (begun == 0)
+                    {
                         begun = Stopwatch.GetTimestamp();
-                    if (Stopwatch.GetElapsedTime(begun) < Limits.SocketSpin)
-                    {
-                        _ = sched_yield();
+                        looks = t_slept < Limits.SpinMisses || t_slept % Limits.SpinAgain == 0;
                     }
-                    else
-                    {
+                    sleeps = !looks || Stopwatch.GetElapsedTime(begun) >= Limits.SocketSpin;
+                    if (sleeps)
                         Poll(fd, PollIn, Limits.SocketWait);
-                    }
+                    else
+                        _ = sched_yield();
                 }
                 else if (error != Interrupted)
                 {
