@@ -51,12 +51,13 @@ run() {
 
 # The fault tests wait for disks, networks and processes much of their time, so they run beside the others. Those with networks come first and by themselves: a network namespace of one holds the mounts of another fault test for
 # as long as it is there.
-runs+=(Networks Faults)
+runs+=(Networks Faults Clusters)
 run Networks OrleansFs.Fault.Tests -namespace OrleansFs.Fault.Tests.Network >"$report/Networks.log" 2>&1 &
 networks=$!
 {
     tail --pid="$networks" -f /dev/null
     run Faults OrleansFs.Fault.Tests -namespace- OrleansFs.Fault.Tests.Network -class- '*ClusterKillTests'
+    run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
 } >"$report/Faults.log" 2>&1 &
 for project in tests/*.Tests; do
     project=$(basename "$project")
@@ -64,9 +65,6 @@ for project in tests/*.Tests; do
     runs+=("$project")
     run "$project" "$project"
 done
-runs+=(Clusters)
-wait "$networks"
-run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
 wait
 cat "$report/Networks.log" "$report/Faults.log"
 
