@@ -336,7 +336,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         _isMaster = true;
         _blocks.Source = _fetcher;
-        _blocks.Files.KeepsPages = () => Composer.IsOn || !Replication.IsAlone;
+        _blocks.Files.KeepsPages = () => Composer.IsOn;
         if (_evictor is { } evictor)
         {
             _space.Cache = _cache;

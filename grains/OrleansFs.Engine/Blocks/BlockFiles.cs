@@ -47,7 +47,7 @@ internal sealed partial class BlockFiles : IDisposable
     /// <summary>Blocks that can be read here although they have no file; null where there can be none.</summary>
     public IComposedBlocks? Composed { get; set; }
 
-    /// <summary>Whether blocks that are written are read again soon, as who sends them to replicas does; null where nobody does.</summary>
+    /// <summary>Whether blocks that are written are read again soon, and more than once, as who composes them does; null where nobody does.</summary>
     public Func<bool>? KeepsPages { get; set; }
 
     /// <summary>What the files of deleted blocks may take on the disk now, bytes; null where nobody else has a claim on it.</summary>

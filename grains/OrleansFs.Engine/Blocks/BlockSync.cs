@@ -76,7 +76,9 @@ internal sealed class BlockSync : IDisposable
         {
             sequence = _last + 1;
             _unsynced.Add(new UnsyncedBlock(hash, sequence, cachedBytes));
-            _unsyncedBytes += bytes;
+            // What is in the page cache is read from there, and dropped after a sync: that is not hurried.
+            if (cachedBytes == 0)
+                _unsyncedBytes += bytes;
             _open.Enqueue((sequence, descriptor));
             if (_open.Count > BlockLimits.SyncOneByOne)
                 surplus = _open.Dequeue().Descriptor;

@@ -15,7 +15,7 @@ internal static class BlockLimits
     /// <summary>Blocks written and not synced at which a sync begins by itself: bounds what is remembered of them, and what one sync has to do.</summary>
     public const int UnsyncedBlocks = 8192;
 
-    /// <summary>The same in bytes: while more is written the disk brings to rest what it has, and whoever waits for a sync at the end waits for the rest only.</summary>
+    /// <summary>The same in bytes that are not in the page cache: while more is written the disk brings to rest what it has, and whoever waits for a sync at the end waits for the rest only.</summary>
     public const long UnsyncedBytes = 64 << 20;
 
     /// <summary>Blocks written and not synced, or suspect, at which a writer waits for the sync, and fails if that fails.</summary>
