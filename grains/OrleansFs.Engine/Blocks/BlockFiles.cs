@@ -191,9 +191,15 @@ internal sealed partial class BlockFiles : IDisposable
 
     private Errno TryPut(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload, out StoredBlock block)
     {
-        if (!IsForDirect(codec, length, payload) || TryPut(hash, codec, length, payload, isDirect: true, out block) is var error && error == Errno.EINVAL)
-            return TryPut(hash, codec, length, payload, isDirect: false, out block);
-        return error;
+        if (IsForDirect(codec, length, payload))
+        {
+            var error = TryPut(hash, codec, length, payload, isDirect: true, out block);
+            if (error != Errno.EINVAL)
+                return error;
+            // The collector may have moved it; else it is the file system that asks for more.
+            _noDirect |= DirectBuffer.IsAligned(payload);
+        }
+        return TryPut(hash, codec, length, payload, isDirect: false, out block);
     }
 
     /// <summary>Whether a block goes to the disk from where it lies, past the page cache: large ones that nobody reads soon. The cache would copy it, and its pages be dropped in the end.</summary>

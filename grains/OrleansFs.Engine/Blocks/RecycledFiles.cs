@@ -110,13 +110,12 @@ internal sealed class RecycledFiles : IDisposable
         }
         while (true)
         {
-            (ulong Inode, ulong Number) next;
             lock (_lock)
             {
                 if (_files.Count == 0 || _length != length)
                     return -1;
                 // Not asked for its count, which it would have to count. No inode has the number 0.
-                next = _files.GetViewBetween(_last, (ulong.MaxValue, ulong.MaxValue)).Min;
+                var next = _files.GetViewBetween(_last, (ulong.MaxValue, ulong.MaxValue)).Min;
                 if (next == default)
                     next = _files.Min;
                 _files.Remove(next);
@@ -127,15 +126,11 @@ internal sealed class RecycledFiles : IDisposable
             int fd = LinuxFile.Open(_root, name, flags | LinuxFile.O_NOFOLLOW);
             if (fd >= 0)
                 return fd;
-            if (LinuxFile.LastError == Errno.EINVAL)
-            {
-                // Not with these flags. One that is dropped meanwhile goes with the next start.
-                lock (_lock)
-                    _files.Add(next);
-                return -1;
-            }
-            // Somebody has deleted it: the next one.
+            bool isRefused = LinuxFile.LastError == Errno.EINVAL;
             _ = LinuxFile.Unlink(_root, name);
+            // Not with these flags, and so none of the others. Else somebody has deleted it: the next one.
+            if (isRefused)
+                return -1;
         }
     }
 
