@@ -11,7 +11,7 @@ public readonly record struct FolderOwner(int Pid, bool IsEnding);
 /// <summary>
 /// The data folder of a copy and the exclusive lock on it: one process has a copy open at a time.
 /// </summary>
-/// <remarks>Names in it: <c>meta.db</c> (with -wal and -shm), <c>redo.0</c> and <c>redo.1</c>, <c>blocks/</c>, <c>lock</c>, <c>pid</c> (the process's id, and the word "ending" once it is about to let the folder go); <c>cluster.db</c>, <c>cluster.json</c> and <c>silo.json</c> are the silo's.</remarks>
+/// <remarks>Names in it: <c>meta.db</c> (with -wal and -shm), <c>effects.log</c>, <c>redo.0</c> and <c>redo.1</c>, <c>blocks/</c>, <c>lock</c>, <c>pid</c> (the process's id, and the word "ending" once it is about to let the folder go); <c>cluster.db</c>, <c>cluster.json</c> and <c>silo.json</c> are the silo's.</remarks>
 internal sealed class DataFolder : IDisposable
 {
     private const string LockName = "lock";

@@ -46,8 +46,8 @@ public sealed partial class VolumeCopy
         }
     }
 
-    /// <summary>Commits what was done to names, attributes and settled content: it survives a kill of the process, not a loss of power.</summary>
-    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => HasNothingToSync ? new(FsResult.Ok) : _committer.CommitAsync(cancellation);
+    /// <summary>What was done to names, attributes and settled content survives a kill of the process from now on, not a loss of power.</summary>
+    public ValueTask<FsResult> KeepAsync(CancellationToken cancellation) => HasNothingToSync ? new(FsResult.Ok) : _committer.KeepAsync(cancellation);
 
     /// <summary>Changes attributes. A file that becomes immutable or append-only is settled first, in the same transaction: what it had is there as long as the flag is, and is never written again under it.</summary>
     internal ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber number, AttributeChange change, Caller caller, ChangeRecord? record, CancellationToken cancellation)

@@ -46,7 +46,7 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, IS
         return new(session, session.Dispose) { Once = session.Once };
     }
 
-    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => volume.CommitAsync(cancellation);
+    public ValueTask<FsResult> KeepAsync(CancellationToken cancellation) => volume.KeepAsync(cancellation);
 
     public FsResult<FileName> NameOf(InodeNumber inode) => volume.NameOf(inode).TryGet(out var name, out var error) ? new FileName(name.Directory, name.Name) : error;
 

@@ -20,7 +20,7 @@ public interface IVolumeCopy
     VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes = AccessTimes.Relative);
 
     /// <summary>What was done to names and attributes before survives a kill of the process.</summary>
-    ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => new(FsResult.Ok);
+    ValueTask<FsResult> KeepAsync(CancellationToken cancellation) => new(FsResult.Ok);
 
     /// <summary>What this copy keeps of sessions beyond the end of the process; null where it keeps nothing, for no session changes it.</summary>
     ISessionStore? Sessions => null;

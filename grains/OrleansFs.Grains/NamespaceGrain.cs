@@ -16,7 +16,6 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
 {
     private readonly CopySessions _sessions;
     private readonly bool _isOfThisVolume;
-    private int _changing;
 
     public NamespaceGrain(IGrainContext context, CopySessions sessions)
     {
@@ -210,31 +209,23 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     private ClientSession? Find(SessionTicket ticket) => _isOfThisVolume ? _sessions.Find(ticket) : null;
 
     /// <remarks>
-    /// Answered when it is committed: what a client was told of names and attributes is there when this process was killed and started again, and so is the answer itself (<see cref="IVolumeCopy.Sessions"/>). (Content the client keeps itself until it is on disk.)
+    /// Answered when it is kept: what a client was told of names and attributes is there when this process was killed and started again, and so is the answer itself (<see cref="IVolumeCopy.Sessions"/>). (Content the client keeps itself until it is on disk.)
     /// </remarks>
     private ValueTask<TResult> Once<TResult>(ChangeRequest request, Func<ClientSession, IVolumeAccess, ValueTask<TResult>> operation, InodeNumber? content = null)
         where TResult : struct, IFsResult<TResult>
     {
-        return _isOfThisVolume ? _sessions.RunOnceAsync(request, Committed) : new(TResult.Failed(Unknown));
+        return _isOfThisVolume ? _sessions.RunOnceAsync(request, Kept) : new(TResult.Failed(Unknown));
 
-        async ValueTask<TResult> Committed(ClientSession session)
+        async ValueTask<TResult> Kept(ClientSession session)
         {
             var record = new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence));
-            Interlocked.Increment(ref _changing);
-            try
-            {
-                var result = await operation(session, session.Once(record));
-                if (result.Error != Errno.None)
-                    return result;
-                var committed = _sessions.Commits.JoinAsync(alone: Volatile.Read(ref _changing) == 1);
-                await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
-                await committed;
+            var result = await operation(session, session.Once(record));
+            if (result.Error != Errno.None)
                 return result;
-            }
-            finally
-            {
-                Interlocked.Decrement(ref _changing);
-            }
+            var kept = _sessions.KeepAsync();
+            await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
+            await kept;
+            return result;
         }
     }
 

@@ -48,7 +48,7 @@ public sealed class ReplicaCopy(ReplicaReceiver receiver, CopyName name) : IVolu
     /// <exception cref="CopyAwayException">There is no copy yet.</exception>
     public VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes) => Engine?.OpenSession(holder, accessTimes) ?? throw new CopyAwayException(name);
 
-    public ValueTask<FsResult> CommitAsync(CancellationToken cancellation) => Engine?.CommitAsync(cancellation) ?? new(FsResult.Ok);
+    public ValueTask<FsResult> KeepAsync(CancellationToken cancellation) => Engine?.KeepAsync(cancellation) ?? new(FsResult.Ok);
 
     public FsResult<FileName> NameOf(InodeNumber inode) => Engine?.NameOf(inode) ?? Errno.ENOENT;
 

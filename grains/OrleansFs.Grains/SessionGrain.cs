@@ -35,7 +35,7 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
             await _sessions.Recovered.WaitAsync(cancellation);
         var grant = _sessions.Attach(_id, start);
         if (grant.IsOk)
-            await _sessions.Commits.JoinAsync(alone: false);
+            await _sessions.KeepAsync();
         return grant;
     }
 

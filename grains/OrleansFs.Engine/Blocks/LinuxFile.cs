@@ -253,6 +253,17 @@ internal static unsafe partial class LinuxFile
 
     public static Errno Sync(int fd) => fsync(fd) == 0 ? Errno.None : LastError;
 
+    /// <summary>syncfs(2) of what a folder is on.</summary>
+    public static Errno SyncFileSystemOf(string folder)
+    {
+        int fd = OpenFolder(folder);
+        if (fd < 0)
+            return LastError;
+        var error = SyncFileSystem(fd);
+        _ = close(fd);
+        return error;
+    }
+
     public static Errno SyncFileSystem(int fd) => syncfs(fd) == 0 ? Errno.None : LastError;
 
     [LibraryImport("libc", SetLastError = true)]

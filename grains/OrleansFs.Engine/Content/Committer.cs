@@ -37,6 +37,30 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, TimeP
         _released = null;
     }
 
+    /// <summary>Completes at the end of what holds the committer off. Call with the metadata lock held.</summary>
+    private Task Released() => (_released ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+
+    /// <summary>Has what the open transaction has survive a kill of the process, with a commit only where it must be.</summary>
+    public async ValueTask<FsResult> KeepAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            Task held;
+            lock (metadata.Lock)
+            {
+                if (_holds == 0)
+                {
+                    if (metadata.Keep(blocks.Files.SyncedSequence >= metadata.RequiredBlockSequence).IsOk)
+                        return FsResult.Ok;
+                    break;
+                }
+                held = Released();
+            }
+            await held.WaitAsync(cancellation);
+        }
+        return await CommitAsync(cancellation);
+    }
+
     /// <summary>Commits what the open transaction has. Survives a kill of the process; <see cref="DurableAsync"/> also a loss of power.</summary>
     public async ValueTask<FsResult> CommitAsync(CancellationToken cancellation)
     {
@@ -51,8 +75,7 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, TimeP
                     required = metadata.RequiredBlockSequence;
                     if (_holds > 0)
                     {
-                        _released ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                        held = _released.Task;
+                        held = Released();
                     }
                     else if (blocks.Files.SyncedSequence >= required)
                     {

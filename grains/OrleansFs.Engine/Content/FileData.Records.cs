@@ -26,14 +26,14 @@ internal sealed partial class FileData
     public async ValueTask<FsResult> HardenAsync(Inode inode, CancellationToken cancellation)
     {
         if (!SyncsAsBlocks && await LogAsync(inode, cancellation) is { } logged)
-            return logged.IsAll ? FsResult.Ok : await _committer.CommitAsync(cancellation);
+            return logged.IsAll ? FsResult.Ok : await _committer.KeepAsync(cancellation);
         var settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
         if (settled.Error == Errno.ENOSPC)
         {
             await MakeRoom(cancellation);
             settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
         }
-        return settled.IsOk ? await _committer.CommitAsync(cancellation) : settled;
+        return settled.IsOk ? await _committer.KeepAsync(cancellation) : settled;
     }
 
     /// <summary>Whether a write may become a record, and what came of it where it has been made before. Call with the gate held.</summary>

@@ -7,7 +7,11 @@ namespace OrleansFs.Engine.Metadata;
 /// <summary>Reads the records of <see cref="EffectWriter"/>. Spans that it gives lie in the value read.</summary>
 internal ref struct EffectReader(ReadOnlySpan<byte> records)
 {
+    private readonly int _length = records.Length;
     private ReadOnlySpan<byte> _rest = records;
+
+    /// <summary>Bytes read.</summary>
+    public readonly int Position => _length - _rest.Length;
 
     public readonly bool AtEnd => _rest.IsEmpty;
 

@@ -46,6 +46,18 @@ internal sealed class EffectWriter
             _value = [];
     }
 
+    /// <summary>Takes records over that another writer has written. What they are it is told by <see cref="NoteAdopted"/>.</summary>
+    public void Adopt(ReadOnlySpan<byte> records) => records.CopyTo(Room(records.Length));
+
+    /// <summary>What a record is that was taken over.</summary>
+    public void NoteAdopted(EffectKind kind, int start, int end)
+    {
+        if (kind >= EffectKind.SettleRedo)
+            _local.Add((start, end));
+        else
+            Journaled++;
+    }
+
     /// <summary>The journal's value: everything but the local records. Good until the next change.</summary>
     public ReadOnlySpan<byte> ToJournal()
     {

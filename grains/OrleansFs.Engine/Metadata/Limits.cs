@@ -100,6 +100,9 @@ internal static class MetadataLimits
     /// <summary>Bytes of the redo log, both files: the most that one fsync of small scattered writes takes, twice, so that one file can be written while the other is settled.</summary>
     public const long RedoBytes = 128L << 20;
 
+    /// <summary>Bytes of the effect log: some 20,000 mutations, which no interval between two commits has unless the disk is slow. Past it each change waits for a commit.</summary>
+    public const long EffectBytes = 8L << 20;
+
     /// <summary>Passes of a repair over the volume. Each repair brings to light at most what hung on it, so a few are enough; the bound keeps a repair that
     /// undoes itself from going on for ever.</summary>
     public const int RepairPasses = 16;

@@ -6,9 +6,10 @@ namespace OrleansFs.Engine.Metadata;
 /// <param name="CheckpointBytes">Bytes of WAL from which on a checkpoint is worth its two syncs.</param>
 /// <param name="RestartBytes">Bytes of WAL past which the log starts anew.</param>
 /// <param name="RedoBytes">Bytes of the redo log.</param>
+/// <param name="EffectBytes">Bytes of the effect log.</param>
 /// <param name="JournalBytes">Bytes of the journal that are kept although nobody needs them.</param>
 /// <param name="ReplicatedJournalBytes">Bytes of the journal that are kept for replicas that are away.</param>
-internal readonly record struct LogBudget(long CheckpointBytes, long RestartBytes, long RedoBytes, long JournalBytes, long ReplicatedJournalBytes)
+internal readonly record struct LogBudget(long CheckpointBytes, long RestartBytes, long RedoBytes, long EffectBytes, long JournalBytes, long ReplicatedJournalBytes)
 {
     /// <summary>For a database in a folder.</summary>
     public static LogBudget For(string folder)
@@ -18,6 +19,7 @@ internal readonly record struct LogBudget(long CheckpointBytes, long RestartByte
             Math.Min(share / 4, MetadataLimits.CheckpointBytes),
             Math.Min(share, MetadataLimits.RestartBytes),
             Math.Min(share, MetadataLimits.RedoBytes),
+            Math.Min(share / 4, MetadataLimits.EffectBytes),
             Math.Min(share, MetadataLimits.JournalBytes),
             Math.Min(4 * share, MetadataLimits.ReplicatedJournalBytes));
     }

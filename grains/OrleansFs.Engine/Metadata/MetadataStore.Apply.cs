@@ -98,14 +98,17 @@ internal sealed partial class MetadataStore
     }
 
     /// <summary>Applies effects that were read: of the open transaction when it is built again, or of a journal.</summary>
+    /// <param name="reader">The effects.</param>
+    /// <param name="adopted">Has the same effects, and is told what each of them is.</param>
     /// <returns>Whether the last of them was the volume's state, as it is of every transaction that is whole.</returns>
-    private bool Replay(EffectReader reader)
+    private bool Replay(EffectReader reader, EffectWriter? adopted = null)
     {
         bool whole = false;
         _dentries.Clear();
         Span<ManifestBlock> blocks = new ManifestBlock[MetadataLimits.SegmentBlocks];
         while (!reader.AtEnd)
         {
+            int start = reader.Position;
             var kind = reader.Kind();
             whole = kind == EffectKind.PutState;
             switch (kind)
@@ -165,6 +168,7 @@ internal sealed partial class MetadataStore
                         ReplayContent(kind, ref reader, blocks);
                     break;
             }
+            adopted?.NoteAdopted(kind, start, reader.Position);
         }
         return whole;
     }

@@ -60,19 +60,12 @@ internal sealed partial class MetadataStore
                 return Errno.EIO;
             if (PendingMutations == 0 && _dirty.Count == 0 && !_localPending)
                 return FsResult.Ok;
-            long journal = 0;
+            long journal;
+            CommitPoint at;
             try
             {
-                if (!_inTransaction)
-                    Begin();
-                if (PendingMutations == 0 && _dirty.Count > 0)
-                {
-                    // Attributes alone, such as access times, count as one mutation.
-                    PendingMutations = 1;
-                    Volatile.Write(ref _tail, _tail + 1);
-                }
-                FlushInodes();
-                journal = EndTransaction();
+                FlushPending();
+                (journal, at) = EndTransaction();
                 _sql.Commit.Run();
             }
             catch (Exception e)
@@ -90,24 +83,40 @@ internal sealed partial class MetadataStore
             _localPending = false;
             RequiredBlockSequence = 0;
             _effects.Clear();
+            LogAnew(at);
             return Continue();
         }
     }
 
-    /// <summary>Writes the volume's row and the journal's.</summary>
-    /// <returns>Bytes of the journal afterwards.</returns>
-    private long EndTransaction()
+    /// <summary>Executes what is changed in memory alone.</summary>
+    private void FlushPending()
     {
-        var state = new VolumeState(_nextInode, _nextCookie, Clock.Latest, new Lsn(_tail), _counters);
+        if (!_inTransaction)
+            Begin();
+        if (PendingMutations == 0 && _dirty.Count > 0)
+        {
+            // Attributes alone, such as access times, count as one mutation.
+            PendingMutations = 1;
+            Volatile.Write(ref _tail, _tail + 1);
+        }
+        FlushInodes();
+    }
+
+    /// <summary>Writes the volume's row and the journal's.</summary>
+    /// <returns>Bytes of the journal afterwards, and what the commit will be.</returns>
+    private (long Journal, CommitPoint At) EndTransaction()
+    {
+        var state = State();
+        var at = new CommitPoint(state.Lsn, state.Clock);
         ApplyState(state);
         // What is this copy's own is no mutation, and makes no row.
         if (PendingMutations == 0)
-            return _journalBytes;
+            return (_journalBytes, at);
         _effects.PutState(state);
         var value = _effects.ToJournal();
         AppendJournal(state.Lsn, (int)PendingMutations, state.Clock, value);
         long bytes = _journalBytes + value.Length;
-        return bytes - CutJournal(bytes);
+        return (bytes - CutJournal(bytes), at);
     }
 
     /// <summary>Between two transactions: the one moment at which the log can be brought to its end.</summary>
@@ -164,6 +173,7 @@ internal sealed partial class MetadataStore
     {
         _sync?.Dispose();
         _redo?.Dispose();
+        _effectLog?.Dispose();
         _wal?.Dispose();
         _checkpointer?.Dispose();
     }

@@ -83,15 +83,9 @@ internal sealed partial class MetadataStore
     {
         var state = content.State!.Value;
         (_nextInode, _nextCookie) = (state.NextInode, state.NextCookie);
-        _counters = _counters with
-        {
-            Files = state.Counters.Files,
-            Directories = state.Counters.Directories,
-            Others = state.Counters.Others,
-            LogicalBytes = state.Counters.LogicalBytes,
-            Orphans = state.Counters.Orphans,
-        };
+        SetCounters(state.Counters);
         Clock.Advance(state.Clock);
+        LogAnew(new CommitPoint(state.Lsn, state.Clock));
         foreach (var number in content.Inodes)
             Reload(number, state.Lsn);
         Volatile.Write(ref _tail, state.Lsn.Value);
@@ -100,6 +94,16 @@ internal sealed partial class MetadataStore
         LastCommit = _time.GetUtcNow();
         Continue();
     }
+
+    /// <summary>What a transaction says of the tree. What it does to blocks is counted as it is applied.</summary>
+    private void SetCounters(Counters tree) => _counters = _counters with
+    {
+        Files = tree.Files,
+        Directories = tree.Directories,
+        Others = tree.Others,
+        LogicalBytes = tree.LogicalBytes,
+        Orphans = tree.Orphans,
+    };
 
     private void Reload(InodeNumber number, Lsn lsn)
     {

@@ -35,15 +35,17 @@ internal sealed partial class MetadataStore
         if (create is null && !File.Exists(path))
             throw new NotAVolumeException($"there is no volume at {path}");
         var database = Database.Open(path, MetadataLimits.CacheKibibytes);
+        Statements? sql = null;
         try
         {
             int format = Prepare(database, path, create, copy, time);
             if (evicts is { } wanted)
                 database.Execute(wanted ? CreateEvictionIndexes : DropEvictionIndexes);
-            var sql = new Statements(database);
+            sql = new Statements(database);
             var (volume, floor) = ReadVolume(database, format);
             var store = new MetadataStore(path, database, sql, volume, new VolumeClock(time, floor), time, logger);
             store.ReadState();
+            store.OpenEffectLog();
             store.OpenRedo();
             store.Begin();
             store.StartBackground();
@@ -51,6 +53,8 @@ internal sealed partial class MetadataStore
         }
         catch
         {
+            // Before the connection, which stays open with its transaction otherwise.
+            sql?.Dispose();
             database.Dispose();
             throw;
         }
@@ -140,7 +144,7 @@ internal sealed partial class MetadataStore
         using var s = _database.Prepare(
             """
             SELECT next_inode, next_cookie, lsn, files, directories, others, logical_bytes, referenced_bytes, blocks, unique_bytes, stored_bytes, dead_blocks, dead_bytes, orphans,
-              (SELECT coalesce(sum(length(effects)), 0) FROM journal), local_bytes FROM volume
+              (SELECT coalesce(sum(length(effects)), 0) FROM journal), local_bytes, clock FROM volume
             """);
         if (!s.Step())
             throw new NotAVolumeException("meta.db has no volume in it");
@@ -161,6 +165,7 @@ internal sealed partial class MetadataStore
             LocalBytes = s.Int64(15),
         };
         _journalBytes = s.Int64(14);
+        LogAnew(new CommitPoint(new Lsn(_tail), s.Time(16)));
         s.Reset();
         _committed = _tail;
         _hasComposed = _database.Scalar("SELECT EXISTS (SELECT 1 FROM composed)") != 0;

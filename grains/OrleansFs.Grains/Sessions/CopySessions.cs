@@ -29,7 +29,6 @@ public sealed partial class CopySessions : IDisposable
     public CopySessions(IVolumeCopy copy, TimeProvider time, bool exclusive, ILogger<CopySessions> logger)
     {
         _copy = copy;
-        Commits = new SharedCommit(copy);
         _time = time;
         _opened = Now;
         _isExclusive = exclusive;
@@ -48,7 +47,8 @@ public sealed partial class CopySessions : IDisposable
     /// <summary>The copy, as clients are told of it.</summary>
     internal CopyDescription Description => _copy.Description with { Contract = Contract.Id };
 
-    internal SharedCommit Commits { get; }
+    /// <summary>What was changed before survives a kill of the process. Where that fails, everything is still in the open transaction, for the next to try again: the copy logs it and says it in its status.</summary>
+    internal async ValueTask KeepAsync() => _ = await _copy.KeepAsync(CancellationToken.None);
 
     internal LeaseTable Leases { get; } = new();
 

@@ -22,7 +22,7 @@ public sealed class ChangeTests
         {
             new Random(rounds).NextBytes(value);
             Assert.Equal(Errno.None, (await volume.Volume.SetXattrAsync(file, "user.large"u8.ToArray(), value, default, Cancellation)).Error);
-            Assert.Equal(Errno.None, (await volume.Copy.CommitAsync(Cancellation)).Error);
+            Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
         }
         Assert.InRange(rounds, 5, 499);
         Assert.Equal(Errno.ESTALE, (await ReadAsync(volume, start)).Error);
@@ -34,14 +34,14 @@ public sealed class ChangeTests
         var waiting = volume.Volume.WaitForChangeAsync(present, Cancellation).AsTask();
         Assert.False(waiting.IsCompleted);
         await volume.CreateFileAsync("next");
-        Assert.Equal(Errno.None, (await volume.Copy.CommitAsync(Cancellation)).Error);
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
         Assert.Equal(Errno.None, (await waiting.WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).Error);
         Assert.Equal("/next", (await ReadAsync(volume, present)).Value.Changes.Single(c => c.Kind == ChangeKind.Created).Path);
     }
 
     private static async Task<Lsn> PositionAsync(VolumeFixture volume)
     {
-        Assert.Equal(Errno.None, (await volume.Copy.CommitAsync(Cancellation)).Error);
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
         return (await volume.Volume.ReadChangesAsync(InodeNumber.Root, null, 1, Cancellation)).Value.Next;
     }
 

@@ -79,7 +79,7 @@ public sealed class RecordTests
             Assert.Equal(i - 1, (await volume.Volume.AppendAsync(log, Data(i), new AppendName { Writer = writer, Number = i }, durable: i % 50 == 0, Cancellation)).Value.Sequence);
         // Not answered: in memory only, or without its content.
         Assert.Equal(Errno.None, (await volume.Volume.WriteAsync(log, 0, "lost, or not"u8.ToArray(), WriteFlags.Append, Cancellation)).Error);
-        Assert.Equal(Errno.None, (await volume.Copy.CommitAsync(Cancellation)).Error);
+        Assert.Equal(Errno.None, (await volume.Copy.KeepAsync(Cancellation)).Error);
         await using var after = await VolumeFixture.CreateAsync(folder: volume.CopyAsKilled());
         log = await after.FindAsync("log");
         var records = await AllAsync(after.Volume, log);

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 using Xunit;
 
@@ -52,7 +53,11 @@ internal sealed class VolumeFixture : IAsyncDisposable, IInodeHolder
     public string CopyAsKilled()
     {
         string target = Directory.CreateTempSubdirectory("ofs-killed-").FullName;
-        using var cp = System.Diagnostics.Process.Start("cp", ["-a", Folder + "/.", target]);
+        // The log first: a commit in between brings what the log has into meta.db, not the other way round.
+        string log = Path.Combine(Folder, EffectLog.FileName);
+        if (File.Exists(log))
+            File.Copy(log, Path.Combine(target, EffectLog.FileName));
+        using var cp = System.Diagnostics.Process.Start("cp", ["-a", "-n", Folder + "/.", target]);
         cp.WaitForExit();
         Assert.Equal(0, cp.ExitCode);
         return target;

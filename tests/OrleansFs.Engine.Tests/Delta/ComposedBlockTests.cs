@@ -237,7 +237,7 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
         await volume.ReopenAsync();
         volume.Copy.Composer.IsOn = true;
         var (_, content, file) = await TwoVersionsAsync(volume);
-        Assert.Equal(16, (await volume.StatusAsync()).FormatVersion);
+        Assert.Equal(17, (await volume.StatusAsync()).FormatVersion);
         Assert.Equal(content, await volume.ReadAllAsync(file));
         await AssertCleanAsync(volume);
     }

@@ -155,7 +155,7 @@ public sealed class ContentHashTests : IDisposable
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(16, Store.Volume.FormatVersion);
+        Assert.Equal(17, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         Assert.Equal(1, Store.HashUnhashed(64));
         Assert.Equal(0, Store.HashUnhashed(64));

@@ -1,4 +1,3 @@
-using System.Text;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -6,7 +5,6 @@ namespace OrleansFs.Engine.Tests.Metadata;
 
 public sealed class JournalTests : IDisposable
 {
-    private static readonly string[] s_tables = ["inode", "dentry", "xattr", "manifest", "block", "journal", "volume"];
     private readonly TestVolume _volume = new();
 
     private MetadataStore Store => _volume.Store;
@@ -38,7 +36,7 @@ public sealed class JournalTests : IDisposable
         }
         Assert.Equal(Store.Committed, at);
         Assert.Equal(Store.Counters, copy.Store.Counters);
-        Assert.Equal(Dump(_volume), Dump(copy));
+        Assert.Equal(_volume.Dump(), copy.Dump());
         Assert.Empty(copy.Store.Check(null, CancellationToken.None));
         Assert.Throws<InvalidDataException>(() => copy.Store.ApplyJournal(Store.ReadJournal(Lsn.Zero)!.Value));
     }
@@ -123,27 +121,4 @@ public sealed class JournalTests : IDisposable
     private static string[] Sample(int version) => File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Metadata", "Fixtures", $"journal-v{version}.hex"));
 
     private static ManifestBlock Block(long index, string text) => new(index, BlockHash.Of(text.Bytes()), 4096, 0xFEDCBA9876543210, 100, 1);
-
-    /// <summary>The tables as text, row by row; of the volume what is not this copy's own.</summary>
-    private static string Dump(TestVolume volume)
-    {
-        volume.Offline("SELECT 1");
-        using var database = Database.Open(volume.Database, 1024);
-        var text = new StringBuilder();
-        foreach (string table in s_tables)
-        {
-            string columns = Columns(database, table);
-            using var s = database.Prepare($"SELECT concat_ws('|', {columns}) FROM {table} ORDER BY 1");
-            while (s.Step())
-                text.Append(table).Append(' ').AppendLine(s.Text(0));
-        }
-        return text.ToString();
-    }
-
-    private static string Columns(Database database, string table)
-    {
-        using var s = database.Prepare($"SELECT group_concat('quote(' || name || ')', ', ') FROM pragma_table_info('{table}')");
-        s.Step();
-        return s.Text(0);
-    }
 }

@@ -12,6 +12,8 @@ internal sealed class TestVolume : IDisposable
 {
     public const int BlockSize = 4096;
 
+    private static readonly string[] s_tables = ["inode", "dentry", "xattr", "manifest", "block", "journal", "volume"];
+
     public TestVolume()
     {
         Folder = Directory.CreateTempSubdirectory("ofs-meta-").FullName;
@@ -46,7 +48,7 @@ internal sealed class TestVolume : IDisposable
     public TestVolume Crashed()
     {
         string folder = Directory.CreateTempSubdirectory("ofs-meta-").FullName;
-        foreach (string name in new[] { "meta.db", "meta.db-wal", "redo.0", "redo.1" })
+        foreach (string name in new[] { "meta.db", "meta.db-wal", "redo.0", "redo.1", EffectLog.FileName })
         {
             if (File.Exists(Path.Combine(Folder, name)))
                 File.Copy(Path.Combine(Folder, name), Path.Combine(folder, name));
@@ -66,6 +68,22 @@ internal sealed class TestVolume : IDisposable
         Store = Open(Folder, create: false);
     }
 
+    /// <summary>The tables as text, row by row; of the volume what is not this copy's own.</summary>
+    public string Dump()
+    {
+        Offline("SELECT 1");
+        using var database = Engine.Metadata.Database.Open(Database, 1024);
+        var text = new StringBuilder();
+        foreach (string table in s_tables)
+        {
+            string columns = Columns(database, table);
+            using var s = database.Prepare($"SELECT concat_ws('|', {columns}) FROM {table} ORDER BY 1");
+            while (s.Step())
+                text.Append(table).Append(' ').AppendLine(s.Text(0));
+        }
+        return text.ToString();
+    }
+
     public void Dispose()
     {
         // A store that is closed already says so; to close with work that is not committed is worth a warning, which would fail the test.
@@ -73,6 +91,13 @@ internal sealed class TestVolume : IDisposable
         Store.Dispose();
         Directory.Delete(Folder, recursive: true);
         Log.AssertQuiet();
+    }
+
+    private static string Columns(Engine.Metadata.Database database, string table)
+    {
+        using var s = database.Prepare($"SELECT group_concat('quote(' || name || ')', ', ') FROM pragma_table_info('{table}')");
+        s.Step();
+        return s.Text(0);
     }
 
     private MetadataStore Open(string folder, bool create)

@@ -1,0 +1,1 @@
+-- Format 17: effects.log beside meta.db has what was answered and is not committed. The tables are those of format 16; a program that does not know it would open the volume without that.
