@@ -18,7 +18,7 @@ public interface IReplicaGrain : IGrainWithStringKey
     ValueTask<ReplicaReply> OfferAsync(Epoch epoch, [Immutable] BlockHash[] hashes, CancellationToken cancellation);
 
     [Alias("Store"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<ReplicaReply> StoreAsync(Epoch epoch, [Immutable] ShippedBlock[] blocks, CancellationToken cancellation);
+    ValueTask<ReplicaReply> StoreAsync(Epoch epoch, [Immutable] BlockMessage[] blocks, CancellationToken cancellation);
 
     [Alias("Build"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<ReplicaReply> BuildAsync(Epoch epoch, [Immutable] ReadOnlyMemory<byte> program, CancellationToken cancellation);

@@ -1,14 +1,17 @@
+using OrleansFs.Engine.Native;
+
 namespace OrleansFs.Engine;
 
 /// <summary>Runs tasks on threads of its own, for work that waits for the disk in its middle: on the thread pool, which has a thread for each core, it would keep what serves requests waiting.</summary>
 /// <remarks>
 /// What a task awaits holds no thread, and it goes on here. Threads are made when there is work and none is idle, and stay. Not <c>ConcurrentExclusiveSchedulerPair</c>, which has no threads of its own; not a BlockingCollection:
-/// see <see cref="Blocks.DiskReaders"/>. The queue is bounded by those who make tasks: a fixed number of loops each.
+/// see <see cref="Blocks.DiskReaders"/>. The queue is bounded by those who make tasks: the loops that seal, the files that settle at a time, and the messages of blocks that a master has under way.
 /// Locks: <see cref="_gate"/> guards queue, counts and end; nothing is called while it is held.
 /// </remarks>
 /// <param name="name">Of its threads.</param>
 /// <param name="threads">Most that there are.</param>
-internal sealed class DiskScheduler(string name, int threads) : TaskScheduler, IDisposable
+/// <param name="standsBack">Whether they leave the processors to others that want them.</param>
+internal sealed class DiskScheduler(string name, int threads, bool standsBack = false) : TaskScheduler, IDisposable
 {
     private readonly object _gate = new();
     private readonly Queue<Task> _queue = [];
@@ -54,6 +57,8 @@ internal sealed class DiskScheduler(string name, int threads) : TaskScheduler, I
 
     private void Work()
     {
+        if (standsBack)
+            IdlePriority.StandBack();
         while (Take() is { } task)
             TryExecuteTask(task);
     }

@@ -56,6 +56,18 @@ public sealed partial class VolumeCopy
     /// <summary>Runs a task for as long as this copy is open.</summary>
     internal void RunBeside(string name, Func<CancellationToken, Task> work) => _tasks.Run(name, work);
 
+    /// <summary>For what a replica takes from its master. On a machine, or a disk, that they share, that comes after what people wait for.</summary>
+    private readonly DiskScheduler _taking = new("take", ReplicationLimits.TakeWorkers, standsBack: true);
+
+    /// <summary>Runs what a replica does with blocks that have come: it hashes them and waits for the disk.</summary>
+    internal Task TakeAsync(Action work, CancellationToken cancellation) => Task.Factory.StartNew(work, cancellation, TaskCreationOptions.DenyChildAttach, _taking);
+
+    /// <summary>Replicas that an fsync waits for.</summary>
+    internal int SyncCopies => _options.SyncCopies;
+
+    /// <summary>Bytes of memory that content has which is in no block yet.</summary>
+    internal long InFlightBytes => _pool.BytesInUse;
+
     internal long RoomOnDisk => _space.Room;
 
     internal BlockStore BlockStore => _blocks;

@@ -247,6 +247,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _verification.Dispose();
             _collector.Dispose();
             _files.Dispose();
+            _taking.Dispose();
             _metadata.Dispose();
             _blocks.Dispose();
             _pool.Dispose();
@@ -337,6 +338,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _isMaster = true;
         _blocks.Source = _fetcher;
         _blocks.Files.KeepsPages = () => Composer.IsOn;
+        _blocks.Files.Readers = () => Replication.Followers;
         if (_evictor is { } evictor)
         {
             _space.Cache = _cache;

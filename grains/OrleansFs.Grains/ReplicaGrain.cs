@@ -38,7 +38,18 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
 
     public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => Run(r => r.OfferAsync(epoch, hashes, cancellation));
 
-    public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) => Run(r => r.StoreAsync(epoch, blocks, cancellation));
+    public async ValueTask<ReplicaReply> StoreAsync(Epoch epoch, BlockMessage[] blocks, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Run(r => r.StoreAsync(epoch, Array.ConvertAll(blocks, b => b.ToBlock()), cancellation));
+        }
+        finally
+        {
+            foreach (var block in blocks)
+                block.Payload.Release();
+        }
+    }
 
     public ValueTask<ReplicaReply> BuildAsync(Epoch epoch, ReadOnlyMemory<byte> program, CancellationToken cancellation) => Run(r => r.BuildAsync(epoch, program, cancellation));
 

@@ -17,7 +17,7 @@ internal sealed class ReplicaLink(IReplicaGrain replica) : IReplicaLink
 
     public ValueTask<ReplicaReply> OfferAsync(Epoch epoch, BlockHash[] hashes, CancellationToken cancellation) => CallAsync(() => replica.OfferAsync(epoch, hashes, cancellation));
 
-    public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) => CallAsync(() => replica.StoreAsync(epoch, blocks, cancellation));
+    public ValueTask<ReplicaReply> StoreAsync(Epoch epoch, ShippedBlock[] blocks, CancellationToken cancellation) => CallAsync(() => replica.StoreAsync(epoch, Array.ConvertAll(blocks, BlockMessage.Of), cancellation));
 
     public ValueTask<ReplicaReply> BuildAsync(Epoch epoch, ReadOnlyMemory<byte> program, CancellationToken cancellation) => CallAsync(() => replica.BuildAsync(epoch, program, cancellation));
 

@@ -29,6 +29,8 @@ internal sealed partial class BlockFiles
 
     private BlockReadResult? Read(BlockHash hash, Span<byte> destination, bool now)
     {
+        if (_fresh.TryRead(hash, destination, out int fresh))
+            return BlockReadResult.Ok(fresh);
         for (var opened = new Opened(this); ;)
         {
             // Smaller ones are mostly read once, and would drive out what is read in parts.

@@ -7,6 +7,9 @@ namespace OrleansFs.Engine.Blocks;
 /// <content>Blocks on their way from one copy to another.</content>
 internal sealed partial class BlockFiles
 {
+    /// <summary>A block that was just written, for one of <see cref="Readers"/>, who gives it back; null where it is to be read with <see cref="ReadStored"/>.</summary>
+    public FreshBlock? TakeFresh(BlockHash hash) => _fresh.Take(hash);
+
     /// <summary>Reads the payload of a block as it is stored, and checks it. The block is set where the result is Ok.</summary>
     public BlockReadResult ReadStored(BlockHash hash, out ShippedBlock block)
     {
@@ -107,11 +110,20 @@ internal sealed partial class BlockFiles
     }
 
     /// <summary>Stores a block that came from elsewhere and <see cref="IsWhole"/>, with its payload as it is: as <see cref="Write(BlockHash, ReadOnlySpan{byte})"/> does.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="isReadSoon">Somebody here is about to read it, and not all of it at once.</param>
     /// <exception cref="BlockStoreException">ENOSPC, EDQUOT, EIO …: the name is as it was before, nothing is left behind.</exception>
-    public StoredBlock Write(in ShippedBlock block)
+    public StoredBlock Write(in ShippedBlock block, bool isReadSoon)
     {
         _sync.Admit();
-        return Put(block.Hash, block.IsCompressed ? BlockCodec.Lz4 : BlockCodec.Raw, block.Length, block.Payload.Span);
+        var codec = block.IsCompressed ? BlockCodec.Lz4 : BlockCodec.Raw;
+        var payload = block.Payload.Span;
+        if (isReadSoon || !IsForDirect(codec, block.Length))
+            return Put(block.Hash, codec, block.Length, payload);
+        // Copied to where it can go from to the disk: that memory is in the processor's cache, the kernel's pages would not be.
+        var aligned = DirectBuffer.OfThread(payload.Length);
+        payload.CopyTo(aligned);
+        return Put(block.Hash, codec, block.Length, aligned);
     }
 
     private static bool HasLength(in ShippedBlock block) => block.Length is >= 1 and <= BlockLimits.MaxContent && (block.IsCompressed || block.Payload.Length == block.Length);

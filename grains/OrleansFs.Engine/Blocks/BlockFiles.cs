@@ -24,6 +24,7 @@ internal sealed partial class BlockFiles : IDisposable
     private readonly BlockDisk _disk;
     private readonly BlockSync _sync;
     private readonly RecycledFiles _recycled;
+    private readonly FreshBlocks _fresh;
     private ulong _unfinished;
     private int _disposed;
 
@@ -42,6 +43,7 @@ internal sealed partial class BlockFiles : IDisposable
         _disk = disk;
         _sync = new BlockSync(disk, Rewrite, logger);
         _recycled = new RecycledFiles(root, time);
+        _fresh = new FreshBlocks(time);
     }
 
     /// <summary>Blocks that can be read here although they have no file; null where there can be none.</summary>
@@ -49,6 +51,9 @@ internal sealed partial class BlockFiles : IDisposable
 
     /// <summary>Whether blocks that are written are read again soon, and more than once, as who composes them does; null where nobody does.</summary>
     public Func<bool>? KeepsPages { get; set; }
+
+    /// <summary>How many will take each block that is written (<see cref="TakeFresh"/>), within a second or two; null where nobody does.</summary>
+    public Func<int>? Readers { get; set; }
 
     /// <summary>What the files of deleted blocks may take on the disk now, bytes; null where nobody else has a claim on it.</summary>
     public Func<long>? RecycledRoom
@@ -149,12 +154,16 @@ internal sealed partial class BlockFiles : IDisposable
         if (error is not (Errno.None or Errno.ENOENT))
             throw new BlockStoreException(error, $"block {hash} cannot be deleted");
         _open.Forget(hash);
+        _fresh.Forget(hash);
         _sync.Forget(hash);
         return error == Errno.None;
     }
 
     /// <summary>Holds the files of deleted blocks within <see cref="RecycledRoom"/>, which blocks that came meanwhile have lessened.</summary>
     public void TrimRecycled() => _recycled.Trim();
+
+    /// <summary>Lets go of contents that <see cref="Readers"/> have not come for.</summary>
+    public void TrimFresh() => _fresh.Expire();
 
     /// <summary>Gives the disk back what the files of deleted blocks take on it.</summary>
     public void DropRecycled() => _recycled.Clear();
@@ -203,8 +212,11 @@ internal sealed partial class BlockFiles : IDisposable
     }
 
     /// <summary>Whether a block goes to the disk from where it lies, past the page cache: large ones that nobody reads soon. The cache would copy it, and its pages be dropped in the end.</summary>
-    private bool IsForDirect(BlockCodec codec, int length, ReadOnlySpan<byte> payload) =>
-        !_noDirect && payload.Length >= BlockLimits.EarlyWriteBack && BlockFormat.VersionOf(codec, length) == BlockFormat.PiecedVersion && DirectBuffer.IsAligned(payload) && KeepsPages?.Invoke() != true;
+    private bool IsForDirect(BlockCodec codec, int length, ReadOnlySpan<byte> payload) => DirectBuffer.IsAligned(payload) && IsForDirect(codec, length);
+
+    /// <summary>The same of one that may lie anywhere.</summary>
+    private bool IsForDirect(BlockCodec codec, int length) =>
+        !_noDirect && length >= BlockLimits.EarlyWriteBack && length % DirectBuffer.Alignment == 0 && codec == BlockCodec.Raw && BlockFormat.VersionOf(codec, length) == BlockFormat.PiecedVersion && KeepsPages?.Invoke() != true;
 
     [SkipLocalsInit]
     private Errno TryPut(BlockHash hash, BlockCodec codec, int length, ReadOnlySpan<byte> payload, bool isDirect, out StoredBlock block)
@@ -229,6 +241,8 @@ internal sealed partial class BlockFiles : IDisposable
             return error;
         }
         bool isCached = !isDirect || _noDirect;
+        if (!isCached)
+            _fresh.Add(hash, payload, Readers?.Invoke() ?? 0);
         if (isCached && payload.Length >= BlockLimits.EarlyWriteBack)
             LinuxFile.BeginWriteBack(fd);
         int stored = BlockFormat.DiskBytes(head.Length + payload.Length);

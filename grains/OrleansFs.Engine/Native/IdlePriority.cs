@@ -2,11 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace OrleansFs.Engine.Native;
 
-/// <summary>Work that takes what others leave: of the processor by setpriority(2), of the disk by ioprio_set(2). Hints: what a system does not know it does without.</summary>
+/// <summary>Work that takes what others leave, or stands back behind them: of the processor by setpriority(2), of the disk by ioprio_set(2). Hints: what a system does not know it does without.</summary>
 internal static partial class IdlePriority
 {
     private const int PRIO_PROCESS = 0;
     private const int Nicest = 19;
+    private const int Nice = 10;
     private const int IOPRIO_WHO_PROCESS = 1;
     private const int IOPRIO_CLASS_IDLE = 3 << 13;
 
@@ -23,6 +24,9 @@ internal static partial class IdlePriority
                 return work();
             },
             cancellation, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
+
+    /// <summary>From now on this thread gets a tenth of a processor that others want too.</summary>
+    public static void StandBack() => _ = setpriority(PRIO_PROCESS, 0, Nice);
 
     /// <summary>On Linux, of the calling thread alone.</summary>
     [LibraryImport("libc")]

@@ -311,7 +311,7 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         {
             if (!_volume.Metadata.TryGetBlock(block.Hash, out var row))
                 return;
-            var stored = _volume.BlockStore.Files.Write(block);
+            var stored = _volume.BlockStore.Files.Write(block, isReadSoon: true);
             // One that is mended may be pinned.
             _volume.Metadata.SetResidency(block.Hash, row.Residency == Residency.Absent ? Residency.Local : row.Residency, stored.WriteSequence);
             _volume.Metadata.Decompose(block.Hash, stored.StoredBytes, stored.WriteSequence);

@@ -18,6 +18,18 @@ internal static class ReplicationLimits
     /// <summary>Messages of blocks under way to one replica: 8 MiB, which covers a link of 1 GB/s and 8 ms.</summary>
     public const int MessagesUnderWay = 8;
 
+    /// <summary>Bytes in flight from which a master is busy with its own writers: a dozen blocks for each processor.</summary>
+    public static readonly long HoldFrom = Environment.ProcessorCount * (8L << 20);
+
+    /// <summary>How long new blocks wait for that to be over. A burst of writes that is synced within that time is not held up by replicas.</summary>
+    public static readonly TimeSpan HoldAtMost = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often it is looked whether it is.</summary>
+    public static readonly TimeSpan HoldStep = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>Threads of a replica that hash and write what comes: one waits for the disk while the other computes. More take the disk from a master that is on it too, six of them half of it.</summary>
+    public const int TakeWorkers = 2;
+
     /// <summary>Hashes in one offer: 128 KiB.</summary>
     public const int OfferedHashes = 4096;
 

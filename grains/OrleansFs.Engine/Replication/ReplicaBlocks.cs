@@ -63,7 +63,7 @@ internal sealed class ReplicaBlocks
         lock (_locks.For(block.Hash))
         {
             if (!IsThere(block.Hash))
-                _files.Write(block);
+                _files.Write(block, isReadSoon: false);
             Remember(block.Hash);
         }
         return true;

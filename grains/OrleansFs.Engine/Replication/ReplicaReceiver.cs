@@ -142,24 +142,29 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
     {
         var refused = new List<BlockHash>();
         var mended = new List<BlockHash>();
-        foreach (var block in blocks)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            if (!volume.AdmitsBlock(block.Payload.Length))
-                throw new BlockStoreException(Errno.ENOSPC, $"the disk of the replica '{volume.Copy}' is full");
-            bool wasDamaged = volume.ReplicaBlocks.IsDamaged(block.Hash);
-            if (!store(block))
-                refused.Add(block.Hash);
-            else if (wasDamaged)
-                mended.Add(block.Hash);
-            NoteStored(block.Hash);
-        }
+        await volume.TakeAsync(TakeNow, cancellation);
         if (mended.Count > 0)
         {
             await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
             volume.ReplicaBlocks.Mended(mended);
         }
         return Answer(volume, ReplicaOutcome.Ok) with { Hashes = [.. refused] };
+
+        void TakeNow()
+        {
+            foreach (var block in blocks)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (!volume.AdmitsBlock(block.Payload.Length))
+                    throw new BlockStoreException(Errno.ENOSPC, $"the disk of the replica '{volume.Copy}' is full");
+                bool wasDamaged = volume.ReplicaBlocks.IsDamaged(block.Hash);
+                if (!store(block))
+                    refused.Add(block.Hash);
+                else if (wasDamaged)
+                    mended.Add(block.Hash);
+                NoteStored(block.Hash);
+            }
+        }
     }
 
     private async Task OpenVolumeAsync(MasterHello? hello, CancellationToken cancellation)

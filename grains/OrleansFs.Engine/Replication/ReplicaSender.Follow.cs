@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Delta;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -39,7 +40,9 @@ internal sealed partial class ReplicaSender
                 ?? throw new ReplicaException($"the journal does not go back to {cursor} any more");
             if (rows.Count == 0)
             {
-                if (!await ShipSealedAsync(cancellation) && !await _work.WaitAsync(ReplicationLimits.Pulse, cancellation))
+                if (HoldsBack)
+                    await Task.Delay(ReplicationLimits.HoldStep, _time, cancellation);
+                else if (!await ShipSealedAsync(cancellation) && !await _work.WaitAsync(ReplicationLimits.Pulse, cancellation))
                     await PulseAsync(cancellation);
                 continue;
             }
@@ -55,6 +58,13 @@ internal sealed partial class ReplicaSender
             await shipments.WriteAsync(new Shipment(rows, gone), cancellation);
         }
     }
+
+    /// <summary>
+    /// Whether blocks that no transaction names yet wait: somebody writes as fast as this machine can, and what sending them takes of it would be missing there. A writer who pauses, or syncs, has them sent; one who goes on waits for
+    /// nobody, and they are sent beside him. Where an fsync waits for replicas there is nothing to be gained.
+    /// </summary>
+    private bool HoldsBack =>
+        _volume.SyncCopies == 0 && _volume.InFlightBytes >= ReplicationLimits.HoldFrom && !_sealed.IsEmpty && _time.GetElapsedTime(Volatile.Read(ref _sealedSince)) < ReplicationLimits.HoldAtMost;
 
     private async Task ApplyAsync(ChannelReader<Shipment> shipments, CancellationToken cancellation)
     {
@@ -169,26 +179,60 @@ internal sealed partial class ReplicaSender
     private async ValueTask<IReadOnlyCollection<BlockHash>> ShipMessageAsync(BlockHash[] hashes, CancellationToken cancellation)
     {
         var blocks = new List<ShippedBlock>(hashes.Length);
-        var elsewhere = new List<BlockHash>();
-        foreach (var hash in hashes)
+        var fresh = new List<FreshBlock>();
+        bool isAnswered = false;
+        try
         {
-            if (_volume.BlockStore.Files.ReadStored(hash, out var block).IsOk)
-                blocks.Add(block);
-            else
-                elsewhere.Add(hash);
+            Collect(hashes, blocks, fresh, out var elsewhere);
+            if (elsewhere.Count > 0)
+                blocks.AddRange(await _master.FetchAsync(elsewhere, Name, cancellation));
+            if (blocks.Count > 0)
+                await StoreAsync([.. blocks], cancellation);
+            isAnswered = true;
         }
-        foreach (var hash in elsewhere)
-            _volume.Verification.NoteDamaged(hash);
-        if (elsewhere.Count > 0)
-            blocks.AddRange(await _master.FetchAsync(elsewhere, Name, cancellation));
-        if (blocks.Count > 0)
+        finally
         {
-            ShippedBlock[] message = [.. blocks];
-            var reply = await AskAsync(token => _link.StoreAsync(Epoch, message, token), cancellation);
-            if (reply.Hashes.Length > 0)
-                throw new ReplicaException($"{reply.Hashes.Length} blocks did not arrive whole at the replica '{Name}'");
-            Interlocked.Add(ref _sentBytes, blocks.Sum(b => (long)b.Payload.Length));
+            foreach (var block in fresh)
+            {
+                // Without an answer it may be on its way still.
+                if (isAnswered)
+                    block.Dispose();
+                else
+                    block.Abandon();
+            }
         }
         return [.. hashes.Except(blocks.Select(b => b.Hash))];
+    }
+
+    /// <summary>What is here of some blocks: in memory, or in files.</summary>
+    private void Collect(BlockHash[] hashes, List<ShippedBlock> blocks, List<FreshBlock> fresh, out List<BlockHash> elsewhere)
+    {
+        var files = _volume.BlockStore.Files;
+        elsewhere = [];
+        foreach (var hash in hashes)
+        {
+            if (files.TakeFresh(hash) is { } taken)
+            {
+                fresh.Add(taken);
+                blocks.Add(new ShippedBlock { Hash = hash, Length = taken.Content.Length, IsCompressed = false, Payload = taken.Content });
+            }
+            else if (files.ReadStored(hash, out var block).IsOk)
+            {
+                blocks.Add(block);
+            }
+            else
+            {
+                elsewhere.Add(hash);
+                _volume.Verification.NoteDamaged(hash);
+            }
+        }
+    }
+
+    private async ValueTask StoreAsync(ShippedBlock[] blocks, CancellationToken cancellation)
+    {
+        var reply = await AskAsync(token => _link.StoreAsync(Epoch, blocks, token), cancellation);
+        if (reply.Hashes.Length > 0)
+            throw new ReplicaException($"{reply.Hashes.Length} blocks did not arrive whole at the replica '{Name}'");
+        Interlocked.Add(ref _sentBytes, blocks.Sum(b => (long)b.Payload.Length));
     }
 }

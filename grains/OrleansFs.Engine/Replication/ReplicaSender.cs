@@ -21,6 +21,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _work = new(0, 1);
     private readonly ConcurrentQueue<SealedNote> _sealed = new();
+    private long _sealedSince;
     private readonly ConcurrentDictionary<BlockHash, byte> _damaged = new();
     private volatile bool _isDamageMore;
     private readonly Lock _noting = new();
@@ -95,10 +96,15 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         }
     }
 
+    /// <summary>Whether blocks are sent as they are made, before their commit.</summary>
+    public bool TakesSealed => State == ReplicaState.Following && _sealed.Count < ReplicationLimits.SealedQueue;
+
     public void NoteSealed(in SealedNote note)
     {
-        if (State != ReplicaState.Following || _sealed.Count >= ReplicationLimits.SealedQueue)
+        if (!TakesSealed)
             return;
+        if (_sealed.IsEmpty)
+            Volatile.Write(ref _sealedSince, _time.GetTimestamp());
         _sealed.Enqueue(note);
         Wake();
     }

@@ -258,6 +258,9 @@ public sealed class ReplicationMaster
         return got;
     }
 
+    /// <summary>Replicas that are sent each block as it is made.</summary>
+    internal int Followers => _attached.Count(s => s.TakesSealed);
+
     internal void NoteSealed(SealedNote note)
     {
         foreach (var sender in _attached)

@@ -193,7 +193,7 @@ public sealed class SerializerTests : IDisposable
         return
         [
             new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), EpochStart = new Lsn(5), Composes = true, Contract = 5 },
-            ReplicaOutcome.Refused, ReplicaState.Ahead, block, entry,
+            ReplicaOutcome.Refused, ReplicaState.Ahead, block, BlockMessage.Of(block), entry,
             new ReplicaReply { Outcome = ReplicaOutcome.Ok, Hashes = [], Damaged = [] },
             new ReplicaReply
             {
@@ -231,6 +231,7 @@ public sealed class SerializerTests : IDisposable
         SessionPulse p => $"{string.Join(',', p.Orphans)} {p.Term} {p.Gateway}",
         DirectoryPage p => $"{string.Join(',', p.Rows)} {Convert.ToHexString(p.Names)} {(p.Attributes is null ? "null" : string.Join(',', p.Attributes))} {p.IsLast}",
         ShippedBlock b => $"{b with { Payload = default }} {Convert.ToHexString(b.Payload.Span)}",
+        BlockMessage m => Describe(m.ToBlock()),
         JournalEntry e => $"{e with { Effects = default }} {Convert.ToHexString(e.Effects.Span)}",
         JournalShipment s => $"{s} {string.Join(',', s.Entries.Select(e => Describe(e)))} {string.Join(',', s.Gone)}",
         ReplicaReply r => $"{r} {string.Join(',', r.Hashes)} {string.Join(',', r.Damaged)}",

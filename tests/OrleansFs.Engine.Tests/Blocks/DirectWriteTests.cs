@@ -30,8 +30,44 @@ public sealed class DirectWriteTests
             Assert.Equal(0, fixture.Files.RecycledBytes);
             Assert.Equal(0, PagesOf(fixture.PathOf(second)));
             Assert.Equal(BlockReadResult.Ok(Length), fixture.Files.VerifyOnDisk(second));
+            fixture.Files.Readers = () => 1;
+            var third = Write(fixture, 4);
+            using (var fresh = fixture.Files.TakeFresh(third))
+                Assert.Equal(third, BlockHash.Of(fresh!.Content.Span));
+            Assert.Null(fixture.Files.TakeFresh(third));
+            var deleted = Write(fixture, 5);
+            fixture.Files.Delete(deleted);
+            Assert.Null(fixture.Files.TakeFresh(deleted));
             fixture.Files.KeepsPages = () => true;
             Assert.InRange(PagesOf(fixture.PathOf(Write(fixture, 3))), 1, Length / 4096 + 1);
+        }
+        File.Delete(image);
+    }
+
+    [Fact]
+    public void A_block_that_came_from_elsewhere_goes_there_too_unless_it_is_read_soon()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/dev/loop-control"), "mounting a loop device needs root and loop devices");
+        string image = Path.GetTempFileName();
+        Run("truncate", "-s", "64m", image);
+        Run("mkfs.ext4", "-q", "-F", image);
+        using var disk = new Mounted("-o", "loop", image);
+        using (var fixture = new BlockFolderFixture(disk.Folder, isMount: true))
+        {
+            Assert.Equal(0, PagesAfter(1, isReadSoon: false));
+            Assert.InRange(PagesAfter(2, isReadSoon: true), 1, Length / 4096 + 1);
+            // Not a multiple of what the disk takes.
+            Assert.InRange(PagesAfter(3, isReadSoon: false, Length - 1), 1, Length / 4096 + 1);
+
+            int PagesAfter(int seed, bool isReadSoon, int length = Length)
+            {
+                byte[] content = BlockFolderFixture.Content(seed, length);
+                var hash = BlockHash.Of(content);
+                fixture.Files.Write(new ShippedBlock { Hash = hash, Length = length, IsCompressed = false, Payload = content }, isReadSoon);
+                int pages = PagesOf(fixture.PathOf(hash));
+                Assert.Equal(BlockReadResult.Ok(length), fixture.Files.VerifyOnDisk(hash));
+                return pages;
+            }
         }
         File.Delete(image);
     }
