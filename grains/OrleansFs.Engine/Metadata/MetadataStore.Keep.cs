@@ -59,7 +59,7 @@ internal sealed partial class MetadataStore
         {
             records = _effectLog.Read(_commitPoint);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new MetadataException(Errno.EIO, 0, $"{EffectLog.FileName} cannot be read: {e.Message}");
         }

@@ -18,7 +18,7 @@ internal static class ReplicationLimits
     /// <summary>Messages of blocks under way to one replica: 8 MiB, which covers a link of 1 GB/s and 8 ms.</summary>
     public const int MessagesUnderWay = 8;
 
-    /// <summary>Bytes in flight from which a master is busy with its own writers: a dozen blocks for each processor.</summary>
+    /// <summary>Bytes in flight from which a master is busy with its own writers: 64 default blocks for each processor.</summary>
     public static readonly long HoldFrom = Environment.ProcessorCount * (8L << 20);
 
     /// <summary>How long new blocks wait for that to be over. A burst of writes that is synced within that time is not held up by replicas.</summary>

@@ -14,11 +14,7 @@ public sealed class DirectWriteTests
     [Fact]
     public async Task Blocks_that_nobody_reads_soon_take_no_pages_of_the_kernel()
     {
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/dev/loop-control"), "mounting a loop device needs root and loop devices");
-        string image = Path.GetTempFileName();
-        Run("truncate", "-s", "64m", image);
-        Run("mkfs.ext4", "-q", "-F", image);
-        using var disk = new Mounted("-o", "loop", image);
+        using var disk = Mounted.Ext4();
         using (var fixture = new BlockFolderFixture(disk.Folder, isMount: true))
         {
             var first = Write(fixture, 1);
@@ -41,17 +37,12 @@ public sealed class DirectWriteTests
             fixture.Files.KeepsPages = () => true;
             Assert.InRange(PagesOf(fixture.PathOf(Write(fixture, 3))), 1, Length / 4096 + 1);
         }
-        File.Delete(image);
     }
 
     [Fact]
     public void A_block_that_came_from_elsewhere_goes_there_too_unless_it_is_read_soon()
     {
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/dev/loop-control"), "mounting a loop device needs root and loop devices");
-        string image = Path.GetTempFileName();
-        Run("truncate", "-s", "64m", image);
-        Run("mkfs.ext4", "-q", "-F", image);
-        using var disk = new Mounted("-o", "loop", image);
+        using var disk = Mounted.Ext4();
         using (var fixture = new BlockFolderFixture(disk.Folder, isMount: true))
         {
             Assert.Equal(0, PagesAfter(1, isReadSoon: false));
@@ -69,7 +60,6 @@ public sealed class DirectWriteTests
                 return pages;
             }
         }
-        File.Delete(image);
     }
 
     [Fact]
@@ -127,10 +117,23 @@ public sealed class DirectWriteTests
 
         public string Folder { get; }
 
+        private string? Image { get; init; }
+
+        public static Mounted Ext4()
+        {
+            Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/dev/loop-control"), "mounting a loop device needs root and loop devices");
+            string image = Path.GetTempFileName();
+            Run("truncate", "-s", "64m", image);
+            Run("mkfs.ext4", "-q", "-F", image);
+            return new Mounted("-o", "loop", image) { Image = image };
+        }
+
         public void Dispose()
         {
             Run("umount", Folder);
             Directory.Delete(Folder);
+            if (Image is not null)
+                File.Delete(Image);
         }
     }
 }
