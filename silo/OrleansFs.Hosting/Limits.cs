@@ -18,7 +18,7 @@ internal static class Limits
     /// <summary>Masters of other volumes that one line names.</summary>
     public const int MastersNamed = 3;
 
-    /// <summary>How often a start is tried again with other ports where a free one was taken between finding and using it.</summary>
+    /// <summary>How often a free port is asked for.</summary>
     public const int PortAttempts = 5;
 
     /// <summary>Idle time after which the activation of a file is dropped. It has no state to lose; a new one costs 50-90 µs, a kept one some 3 KiB.</summary>

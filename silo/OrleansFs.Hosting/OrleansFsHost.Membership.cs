@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -89,41 +88,46 @@ public sealed partial class OrleansFsHost
         var secret = await ReadSecretAsync(cancellation);
         if ((_volume ?? _receiver?.Volume) is { Role: VolumeRole.Master, ReadOnly: false } master)
             await ClaimOrFenceAsync(master, cancellation);
-        // Not a mistake for certain: a laptop has its address when its network is there.
-        if (!SiloBuilding.IsOfThisMachine(_options.Advertise))
-            throw new ClusterAwayException($"this machine has no address {_options.Advertise}, under which others are told to reach it (--advertise)");
-        var earlier = SiloFile.Read(DataFolder);
-        for (int attempt = 1; ; attempt++)
+        var listeners = await SiloListeners.ListenAsync(_options);
+        try
         {
-            var host = SiloBuilding.Build(_options, _cluster, _sessions, Copy, secret, _loggers);
-            try
-            {
-                var table = host.Services.GetRequiredService<IMembershipTable>();
-                var retirement = new EarlierRun(table, _cluster, _options.Cluster is null, Copy, _options.Time, _logger);
-                await retirement.RetireAsync(earlier?.MemberAddress, cancellation);
-                // Written before the silo joins: should it be killed in between, the next start knows its row.
-                var silo = Describe(host.Services);
-                silo.Write(DataFolder);
-                _sessions.Gateway = silo.Gateway;
-                _ownsSiloFile = true;
-                await host.StartAsync(cancellation);
-                Record.Write(DataFolder);
-                Silo = silo;
-                _run = Tend(host, table);
-                _away = null;
-                return;
-            }
-            catch (Exception e)
-            {
-                await EndsAsync(DisposeAsync(host), Limits.StopGrace);
-                if (e is HostException or OperationCanceledException)
-                    throw;
-                if (ClusterAwayException.Explains(e) || e is DbException)
-                    throw ClusterAwayException.Of(_cluster.ToString(), e);
-                if (!IsPortTaken(e) || attempt == Limits.PortAttempts || (_options.SiloPort is not null && _options.GatewayPort is not null))
-                    throw new HostException($"the silo '{Copy}' cannot be started: {Reason(e)}", e);
-                _logger.LogInformation("a port was taken by another process in the meantime; trying others");
-            }
+            await JoinAsync(secret, listeners, cancellation);
+        }
+        catch
+        {
+            await listeners.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task JoinAsync(ClusterSecret secret, SiloListeners listeners, CancellationToken cancellation)
+    {
+        var earlier = SiloFile.Read(DataFolder);
+        var host = SiloBuilding.Build(_options, _cluster, _sessions, Copy, secret, listeners, _loggers);
+        try
+        {
+            var table = host.Services.GetRequiredService<IMembershipTable>();
+            var retirement = new EarlierRun(table, _cluster, _options.Cluster is null, Copy, _options.Time, _logger);
+            await retirement.RetireAsync(earlier?.MemberAddress, cancellation);
+            // Written before the silo joins: should it be killed in between, the next start knows its row.
+            var silo = Describe(host.Services);
+            silo.Write(DataFolder);
+            _sessions.Gateway = silo.Gateway;
+            _ownsSiloFile = true;
+            await host.StartAsync(cancellation);
+            Record.Write(DataFolder);
+            Silo = silo;
+            _run = Tend(host, table);
+            _away = null;
+        }
+        catch (Exception e)
+        {
+            await EndsAsync(DisposeAsync(host), Limits.StopGrace);
+            if (e is HostException or OperationCanceledException)
+                throw;
+            if (ClusterAwayException.Explains(e) || e is DbException)
+                throw ClusterAwayException.Of(_cluster.ToString(), e);
+            throw new HostException($"the silo '{Copy}' cannot be started: {Reason(e)}", e);
         }
     }
 
@@ -259,16 +263,6 @@ public sealed partial class OrleansFsHost
             await disposable.DisposeAsync();
         else
             host.Dispose();
-    }
-
-    private static bool IsPortTaken(Exception? e)
-    {
-        for (; e is not null; e = e.InnerException)
-        {
-            if (e is SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse } or Microsoft.AspNetCore.Connections.AddressInUseException)
-                return true;
-        }
-        return false;
     }
 
     private static string Reason(Exception e) => e.GetBaseException().Message.ReplaceLineEndings(" ");

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -25,18 +24,18 @@ namespace OrleansFs.Hosting;
 /// <summary>Builds the Orleans silo of a host: small, quiet, and quick to start.</summary>
 internal static class SiloBuilding
 {
-    public static IHost Build(OrleansFsHostOptions options, ClusterConnection cluster, CopySessions sessions, CopyName name, ClusterSecret secret, ILoggerFactory loggers)
+    public static IHost Build(OrleansFsHostOptions options, ClusterConnection cluster, CopySessions sessions, CopyName name, ClusterSecret secret, SiloListeners listeners, ILoggerFactory loggers)
     {
         // An empty builder: no configuration files, no environment, no console lifetime; the process's owner decides on all of that.
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Services.AddSingleton<ILoggerFactory>(new ExpectedLosses(loggers));
         builder.Services.AddSingleton(options.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Limits.StopTimeout);
-        builder.UseOrleans(silo => Configure(silo, options, cluster, sessions, name, new Handshake(secret, options.Time)));
+        builder.UseOrleans(silo => Configure(silo, options, cluster, sessions, name, listeners, new Handshake(secret, options.Time)));
         return builder.Build();
     }
 
-    private static void Configure(ISiloBuilder silo, OrleansFsHostOptions options, ClusterConnection cluster, CopySessions sessions, CopyName name, Handshake handshake)
+    private static void Configure(ISiloBuilder silo, OrleansFsHostOptions options, ClusterConnection cluster, CopySessions sessions, CopyName name, SiloListeners listeners, Handshake handshake)
     {
         silo.Configure<ClusterOptions>(o =>
         {
@@ -47,8 +46,8 @@ internal static class SiloBuilding
         silo.Configure<EndpointOptions>(o =>
         {
             o.AdvertisedIPAddress = options.Advertise;
-            o.SiloPort = options.SiloPort ?? FreePort(options.Advertise);
-            o.GatewayPort = options.GatewayPort ?? FreePort(options.Advertise);
+            o.SiloPort = ((IPEndPoint)listeners.Silo.EndPoint).Port;
+            o.GatewayPort = ((IPEndPoint)listeners.Gateway.EndPoint).Port;
         });
         silo.UseAdoNetClustering(o =>
         {
@@ -87,7 +86,7 @@ internal static class SiloBuilding
             // A lock that is waited for is granted or it is not: the caller learns which.
             o.WaitForCancellationAcknowledgement = true;
         });
-        SocketTransport.Use(silo.Services);
+        SocketTransport.Use(silo.Services, listeners.Silo, listeners.Gateway);
         var silence = new SilentConnections(options.Time);
         var direct = new DirectServer(new DirectTargets(sessions));
         silo.Services.AddHostedService(_ => new DirectStop(direct));
@@ -122,27 +121,5 @@ internal static class SiloBuilding
     {
         handshake(connection);
         return connection;
-    }
-
-    /// <summary>Whether a silo can listen at an address.</summary>
-    public static bool IsOfThisMachine(IPAddress address)
-    {
-        try
-        {
-            FreePort(address);
-            return true;
-        }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressNotAvailable)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>A port that nobody uses at this moment. Somebody may take it before the silo does: then the start is tried again.</summary>
-    private static int FreePort(IPAddress address)
-    {
-        using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(address, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 }

@@ -11,23 +11,23 @@ namespace OrleansFs.Client.Transport;
 /// </summary>
 public sealed class SocketTransport : IConnectionFactory, IConnectionListenerFactory
 {
-    private static readonly SocketTransport Instance = new();
+    private readonly IReadOnlyList<IConnectionListener> _listening;
 
-    private SocketTransport()
-    {
-    }
+    private SocketTransport(IReadOnlyList<IConnectionListener> listening) => _listening = listening;
 
     /// <summary>Puts it in the place of every transport that Orleans has registered.</summary>
+    /// <param name="listening">What <see cref="Listen"/> gave: who binds their addresses gets them.</param>
     /// <exception cref="InvalidOperationException">There is none: Orleans registers them in another way than it did.</exception>
-    public static void Use(IServiceCollection services)
+    public static void Use(IServiceCollection services, params IReadOnlyList<IConnectionListener> listening)
     {
+        var transport = new SocketTransport(listening);
         int replaced = 0;
         for (int i = 0; i < services.Count; i++)
         {
             var service = services[i];
             if (!service.IsKeyedService || (service.ServiceType != typeof(IConnectionFactory) && service.ServiceType != typeof(IConnectionListenerFactory)))
                 continue;
-            services[i] = ServiceDescriptor.KeyedSingleton(service.ServiceType, service.ServiceKey, (_, _) => Instance);
+            services[i] = ServiceDescriptor.KeyedSingleton(service.ServiceType, service.ServiceKey, (_, _) => transport);
             replaced++;
         }
         if (replaced == 0)
@@ -75,6 +75,13 @@ public sealed class SocketTransport : IConnectionFactory, IConnectionListenerFac
         }
     }
 
+    /// <summary>Listens from now on. Who calls before anybody accepts waits, <see cref="Limits.Backlog"/> of them at most.</summary>
+    /// <param name="endpoint">Port 0 is one that nobody has.</param>
     /// <exception cref="AddressInUseException">Somebody else listens there.</exception>
-    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) => new(SocketListener.Bind(endpoint));
+    /// <exception cref="SocketException">The address is not of this machine, or the port not for this user.</exception>
+    public static IConnectionListener Listen(IPEndPoint endpoint) => SocketListener.Bind(endpoint);
+
+    /// <exception cref="AddressInUseException">Somebody else listens there.</exception>
+    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>
+        new(_listening.FirstOrDefault(l => l.EndPoint.Equals(endpoint)) ?? SocketListener.Bind(endpoint));
 }

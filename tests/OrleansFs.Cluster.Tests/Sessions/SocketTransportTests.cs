@@ -78,15 +78,30 @@ public sealed class SocketTransportTests
         accepted.Abort(new ConnectionAbortedException("the test is over"));
     }
 
+    /// <summary>A port is somebody's from when it is chosen: who calls before anybody accepts waits, and nobody else can take it.</summary>
+    [Fact]
+    public async Task What_listens_already_is_what_is_bound()
+    {
+        var early = SocketTransport.Listen(new IPEndPoint(IPAddress.Loopback, 0));
+        Assert.Throws<AddressInUseException>(() => SocketTransport.Listen((IPEndPoint)early.EndPoint));
+        var services = Services(early);
+        await using var caller = await services.GetRequiredKeyedService<IConnectionFactory>(Key).ConnectAsync(early.EndPoint, Cancellation);
+        await using var bound = await services.GetRequiredKeyedService<IConnectionListenerFactory>(Key).BindAsync(early.EndPoint, Cancellation);
+        await using var accepted = await bound.AcceptAsync(Cancellation);
+        caller.Abort(new ConnectionAbortedException("the test is over"));
+        Assert.NotNull(accepted);
+        accepted.Abort(new ConnectionAbortedException("the test is over"));
+    }
+
     [Fact]
     public void It_replaces_what_is_there_or_says_that_nothing_is() => Assert.Throws<InvalidOperationException>(() => SocketTransport.Use(new ServiceCollection()));
 
-    private static ServiceProvider Services()
+    private static ServiceProvider Services(params IReadOnlyList<IConnectionListener> listening)
     {
         var services = new ServiceCollection();
         services.AddKeyedSingleton<IConnectionFactory>(Key, (_, _) => throw new NotSupportedException());
         services.AddKeyedSingleton<IConnectionListenerFactory>(Key, (_, _) => throw new NotSupportedException());
-        SocketTransport.Use(services);
+        SocketTransport.Use(services, listening);
         return services.BuildServiceProvider();
     }
 

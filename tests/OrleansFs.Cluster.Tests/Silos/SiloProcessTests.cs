@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using OrleansFs.Client;
@@ -237,6 +238,22 @@ public sealed class SiloProcessTests : IDisposable
         Assert.Single(error.TrimEnd().Split('\n'));
         Assert.Contains(says, error, StringComparison.OrdinalIgnoreCase);
         Assert.Equal(expected, code);
+    }
+
+    [Theory]
+    [InlineData("--silo-port")]
+    [InlineData("--gateway-port")]
+    public async Task A_port_that_is_taken_is_said_in_one_line(string option)
+    {
+        using var taken = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        taken.Listen();
+        int port = ((IPEndPoint)taken.LocalEndPoint!).Port;
+        var (code, error) = await SiloProcess.RunAsync("--data", _folder["data"], "--name", "a", "--role", "master", option, $"{port}");
+        Assert.Contains($"{option} {port}: another process listens there", error, StringComparison.Ordinal);
+        Assert.Single(error.TrimEnd().Split('\n'));
+        Assert.Equal(1, code);
+        Assert.Null(SiloFile.Read(_folder["data"]));
     }
 
     public void Dispose() => _folder.Dispose();
