@@ -35,6 +35,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     public TimeSpan AttributesHold(InodeNumber inode) => Cache.Holds(inode) >= Limits.KernelAttributes ? Limits.KernelAttributes : TimeSpan.Zero;
 
+    public TimeSpan NamesHold(InodeNumber directory) => Cache.HoldsNames(directory);
+
     public ValueTask<FsResult<Attributes>> LookupAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
         if (IsDots(name.Span))

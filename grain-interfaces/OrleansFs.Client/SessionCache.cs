@@ -61,6 +61,16 @@ internal sealed class SessionCache(TimeProvider time)
         }
     }
 
+    /// <summary>For how long what was answered of names in a directory holds at least.</summary>
+    public TimeSpan HoldsNames(InodeNumber directory)
+    {
+        lock (_lock)
+        {
+            var rest = Rest();
+            return rest > TimeSpan.Zero && _known.ContainsKey(directory) ? rest : TimeSpan.Zero;
+        }
+    }
+
     /// <summary>The answer to a look-up, where it is known: also that there is nothing of that name.</summary>
     public bool TryLookup(InodeNumber directory, ReadOnlySpan<byte> name, out FsResult<Attributes> answer)
     {

@@ -126,7 +126,7 @@ public interface IInodeHolder
 /// <summary>A holder that keeps attributes and content, and so has to hear of what others change. Whoever stands between a session and its mount passes all of it on: there is no default to forget.</summary>
 public interface ICacheHolder : IInodeHolder
 {
-    /// <summary>Others have changed these inodes: what is kept of their attributes and content is dropped. Completes when nobody is shown it any more. May be called at any moment, also while a call of the holder is
+    /// <summary>Others have changed these inodes: what is kept of their attributes, content and, of directories, names is dropped. Completes when nobody is shown it any more. May be called at any moment, also while a call of the holder is
     /// under way that waits for just this; so it must not wait for one.</summary>
     ValueTask InvalidateAsync(InodeNumber[] inodes);
 
@@ -139,4 +139,7 @@ public interface ICachedAccess
 {
     /// <summary>How long the attributes that were answered last for an inode may be kept. Zero where somebody has changed it since then, or changes of it would not be heard of.</summary>
     TimeSpan AttributesHold(InodeNumber inode);
+
+    /// <summary>How long what was answered last of a name in a directory may be kept, also that there is nothing of that name. Zero where changes of the directory would not be heard of.</summary>
+    TimeSpan NamesHold(InodeNumber directory);
 }

@@ -30,6 +30,18 @@ internal static class Limits
     /// <summary>How long a wait between two such requests gets: who has the file open all that time closes it some day, and then it begins anew.</summary>
     internal static readonly TimeSpan LastPruneAgain = TimeSpan.FromMilliseconds(256);
 
+    /// <summary>How long the kernel keeps a name on a mount that is told what others change. Long enough for a program that walks over the same names again and again; so long may a change by another mount wait.</summary>
+    internal static readonly TimeSpan NamesHeld = TimeSpan.FromSeconds(1);
+
+    /// <summary>How much longer such a change waits: the kernel counts from when the program that asked goes on, which is later than when it was answered.</summary>
+    internal static readonly TimeSpan NamesGrace = TimeSpan.FromSeconds(1);
+
+    /// <summary>How exactly it is noted when a name was given: a small part of <see cref="NamesGrace"/>.</summary>
+    internal static readonly TimeSpan NamesNoted = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>For how long no names are given after others have changed some where this mount looks: one change waits in so long.</summary>
+    internal static readonly TimeSpan NamesPause = TimeSpan.FromMinutes(5);
+
     /// <summary>The longest name, as everywhere in Linux.</summary>
     internal const uint NameLength = 255;
 }

@@ -31,8 +31,8 @@ public sealed record MountPolicy
     };
 
     /// <summary>
-    /// The session is told what others change (<see cref="ICachedAccess"/>): the kernel keeps attributes for as long as they hold, and content from one open to the next. Names it asks for each time, of this
-    /// process: to take one back from it takes the lock of the directory, which a program may hold that waits for the answer to a change, and that change for us.
+    /// The session is told what others change (<see cref="ICachedAccess"/>): the kernel keeps attributes for as long as they hold, and content from one open to the next; names, and that
+    /// there are none, for a moment (<see cref="HeldNames"/>).
     /// </summary>
     public static MountPolicy Leased { get; } = SharedSession with { IsTold = true };
 

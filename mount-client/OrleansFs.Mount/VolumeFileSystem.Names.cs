@@ -9,20 +9,22 @@ internal sealed partial class VolumeFileSystem
 {
     public override ValueTask<FuseResult<EntryReply>> Lookup(FuseContext context, ReadOnlyMemory<byte> name)
     {
+        var asked = Asking(context.Node);
         // A file handle of name_to_handle_at(2) is resolved by looking "." up in the inode itself, which may be no directory.
         var call = name.Span.SequenceEqual("."u8)
             ? _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context))
             : _volume.LookupAsync(Translate.Inode(context.Node), name, Cancellation(context));
         // What is not known by its hash may be in a moment: that it is not there is not kept.
         if (Translate.Inode(context.Node).IsOfMount)
-            return Entry(call);
-        return call.IsCompletedSuccessfully ? new(Found(call.Result)) : Wait(call);
+            return Entry(asked, call);
+        return call.IsCompletedSuccessfully ? new(Found(asked, call.Result)) : Wait(asked, call);
 
-        async ValueTask<FuseResult<EntryReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Found(await pending);
+        async ValueTask<FuseResult<EntryReply>> Wait(Asked asked, ValueTask<FsResult<Attributes>> pending) => Found(asked, await pending);
     }
 
     /// <summary>That there is nothing of a name may be kept like any entry.</summary>
-    private FuseResult<EntryReply> Found(FsResult<Attributes> result) => result.Error == Model.Errno.ENOENT ? _absent : Entry(result);
+    private FuseResult<EntryReply> Found(Asked asked, FsResult<Attributes> result) =>
+        result.Error == Model.Errno.ENOENT ? new EntryReply { Node = NodeId.None, EntryTimeout = NameHolds(asked) } : Entry(asked, result);
 
     public override ValueTask<FuseResult<EntryReply>> MkNod(FuseContext context, MkNodRequest request) =>
         Create(context, request.Name, new NewInode { Mode = request.Mode, Device = request.Device }, request.Umask);
@@ -34,10 +36,10 @@ internal sealed partial class VolumeFileSystem
         Create(context, request.Name, new NewInode { Mode = Mode.S_IFLNK | 0x1FF, SymlinkTarget = request.Target }, umask: 0);
 
     private ValueTask<FuseResult<EntryReply>> Create(FuseContext context, ReadOnlyMemory<byte> name, NewInode inode, uint umask) =>
-        Entry(_volume.CreateAsync(Translate.Inode(context.Node), name, inode, CallerOf(context, umask), Cancellation(context)));
+        Entry(Asking(context.Node), _volume.CreateAsync(Translate.Inode(context.Node), name, inode, CallerOf(context, umask), Cancellation(context)));
 
     public override ValueTask<FuseResult<EntryReply>> Link(FuseContext context, LinkRequest request) =>
-        Entry(_volume.LinkAsync(Translate.Inode(request.Source), Translate.Inode(context.Node), request.Name, Cancellation(context)));
+        Entry(Asking(context.Node), _volume.LinkAsync(Translate.Inode(request.Source), Translate.Inode(context.Node), request.Name, Cancellation(context)));
 
     public override ValueTask<FuseResult> Unlink(FuseContext context, ReadOnlyMemory<byte> name) =>
         Done(_volume.UnlinkAsync(Translate.Inode(context.Node), name, Cancellation(context)));
@@ -45,10 +47,13 @@ internal sealed partial class VolumeFileSystem
     public override ValueTask<FuseResult> RmDir(FuseContext context, ReadOnlyMemory<byte> name) =>
         Done(_volume.RemoveDirectoryAsync(Translate.Inode(context.Node), name, Cancellation(context)));
 
-    public override ValueTask<FuseResult> Rename(FuseContext context, RenameRequest request) =>
-        Done(_volume.RenameAsync(
+    public override ValueTask<FuseResult> Rename(FuseContext context, RenameRequest request)
+    {
+        Moving(context.Node, request.NewParent);
+        return Moved(context.Node, request.NewParent, Done(_volume.RenameAsync(
             Translate.Inode(context.Node), request.Name, Translate.Inode(request.NewParent), request.NewName, (Model.RenameFlags)request.Flags, CallerOf(context, umask: 0),
-            Cancellation(context)));
+            Cancellation(context))));
+    }
 
     public override ValueTask<FuseResult<int>> ReadLink(FuseContext context, Memory<byte> destination) =>
         Copy(_volume.ReadLinkAsync(Translate.Inode(context.Node), Cancellation(context)), destination);
@@ -62,7 +67,7 @@ internal sealed partial class VolumeFileSystem
         List(context, request, new PlainSink(writer));
 
     public override ValueTask<FuseResult> ReadDirPlus(FuseContext context, ReadDirRequest request, DirectoryWriter writer) =>
-        List(context, request, new PlusSink(this, writer));
+        List(context, request, new PlusSink(this, Asking(context.Node), writer));
 
     private ValueTask<FuseResult> List(FuseContext context, ReadDirRequest request, IDirectorySink sink) =>
         Done(_volume.ReadDirectoryAsync(Translate.Inode(context.Node), (long)request.Offset, sink, sink is PlusSink, Cancellation(context)));
@@ -73,14 +78,14 @@ internal sealed partial class VolumeFileSystem
             writer.TryAdd(name, inode.Value, (FileType)type, (ulong)cookie);
     }
 
-    private sealed class PlusSink(VolumeFileSystem owner, DirectoryWriter writer) : IDirectorySink
+    private sealed class PlusSink(VolumeFileSystem owner, Asked asked, DirectoryWriter writer) : IDirectorySink
     {
         public bool TryAdd(ReadOnlySpan<byte> name, InodeNumber inode, byte type, long cookie, Attributes? attributes)
         {
             // The kernel takes no node of "." and "..", and would never forget it.
             if (attributes is not { } known || name.SequenceEqual("."u8) || name.SequenceEqual(".."u8))
                 return writer.TryAdd(name, inode.Value, (FileType)type, (ulong)cookie);
-            return writer.Fits(name.Length) && writer.TryAdd(name, owner.Entry(known), (ulong)cookie);
+            return writer.Fits(name.Length) && writer.TryAdd(name, owner.Entry(asked, known), (ulong)cookie);
         }
     }
 }

@@ -20,9 +20,13 @@ internal sealed partial class VolumeFileSystem
     public async ValueTask InvalidateAsync(InodeNumber[] inodes)
     {
         bool isTold = false;
+        var names = TimeSpan.Zero;
+        _names.Void();
         foreach (var inode in inodes)
         {
             var node = Translate.Node(inode);
+            if (_names.Recall(node) is var rest && rest > names)
+                names = rest;
             _fresh.TryRemove(node, out _);
             if (!_known.Contains(node))
                 continue;
@@ -32,6 +36,8 @@ internal sealed partial class VolumeFileSystem
         }
         if (isTold && Notifier is { } told)
             await told.FlushAsync();
+        if (names > TimeSpan.Zero)
+            await Task.Delay(names);
     }
 
     /// <remarks>A kernel that is alone lets go by itself: it has removed the name. Of what another mount has removed it keeps what it looked up for as long as it has memory.</remarks>
@@ -41,7 +47,46 @@ internal sealed partial class VolumeFileSystem
             _ = Notifier?.TryPrune(Translate.Node(inode));
     }
 
-    public void InvalidateAll() => Interlocked.Increment(ref _generation);
+    public void InvalidateAll()
+    {
+        _names.Void();
+        Interlocked.Increment(ref _generation);
+    }
+
+    /// <summary>The volume is about to be asked for names of a directory.</summary>
+    private Asked Asking(NodeId directory) => new(directory, _policy.IsTold ? _names.Begin() : 0);
+
+    /// <summary>How long the kernel may keep a name that is about to be answered.</summary>
+    private TimeSpan NameHolds(Asked asked) =>
+        !_policy.IsTold ? _policy.EntryTimeout
+        : asked.Directory == NodeId.None ? TimeSpan.Zero
+        : _names.Give(asked.Directory, asked.Begun, _cached is { } cached ? cached.NamesHold(Translate.Inode(asked.Directory)) : TimeSpan.MaxValue);
+
+    /// <summary>What the kernel moves or exchanges it keeps, each where it is then. So it is noted before others can hear of the change, and again when it has been made.</summary>
+    private void Moving(NodeId from, NodeId to)
+    {
+        if (!_policy.IsTold || from == to)
+            return;
+        _names.Move(from);
+        _names.Move(to);
+    }
+
+    private ValueTask<FuseResult> Moved(NodeId from, NodeId to, ValueTask<FuseResult> call)
+    {
+        if (!_policy.IsTold || from == to)
+            return call;
+        return Wait(call);
+
+        async ValueTask<FuseResult> Wait(ValueTask<FuseResult> pending)
+        {
+            var result = await pending;
+            Moving(from, to);
+            return result;
+        }
+    }
+
+    /// <summary>In which directory a name was asked for or made, and when.</summary>
+    private readonly record struct Asked(NodeId Directory, long Begun);
 
     /// <summary>How long the kernel may keep what it is answered of an inode.</summary>
     private TimeSpan AttributesHold(InodeNumber inode, bool isFirst) =>

@@ -33,7 +33,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
     /// <summary>Alone, what is cached stays true. Among others an open begins anew.</summary>
     private readonly OpenReply _opened;
 
-    private EntryReply _absent;
+    private readonly HeldNames _names = new(TimeProvider.System);
 
     private uint _preferredIO = Limits.SpaceUnit;
 
@@ -45,7 +45,6 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
         _policy = policy;
         _accessTimes = accessTimes;
         _opened = new OpenReply(default, policy.WritebackCache ? OpenReplyFlags.KeepCache : OpenReplyFlags.None);
-        _absent = new EntryReply { Node = NodeId.None, EntryTimeout = policy.EntryTimeout };
         _volume = openSession(this);
         _cached = (_volume is FolderedVolume foldered ? foldered.Volume : _volume) as ICachedAccess;
     }
@@ -88,6 +87,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
             if (!_known.Forget(forget.Node, forget.Lookups))
                 continue;
             _fresh.TryRemove(forget.Node, out _);
+            _names.Forget(forget.Node);
             ForgetPages(forget.Node);
             _outdated.TryRemove(forget.Node, out _);
             _volume.Forget(Translate.Inode(forget.Node));
@@ -99,12 +99,13 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
     private static Caller CallerOf(FuseContext context, uint umask) => new(context.Uid, context.Gid, context.Pid, umask);
 
     /// <summary>The entry for attributes, counted.</summary>
-    private EntryReply Entry(in Attributes attributes)
+    private EntryReply Entry(Asked asked, in Attributes attributes)
     {
         var node = Translate.Node(attributes.Inode);
         bool isFirst = _known.Add(node);
-        EntryReply entry = _absent;
+        EntryReply entry = default;
         entry.Node = node;
+        entry.EntryTimeout = NameHolds(asked);
         entry.AttrTimeout = AttributesHold(attributes.Inode, isFirst);
         entry.Attr = Translate.Attributes(attributes, _preferredIO);
         if (attributes.Inode.IsOfMount)
@@ -116,13 +117,14 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
         return entry;
     }
 
-    private FuseResult<EntryReply> Entry(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error) ? Entry(attributes) : Translate.Error(error);
+    private FuseResult<EntryReply> Entry(Asked asked, FsResult<Attributes> result) =>
+        result.TryGet(out var attributes, out var error) ? Entry(asked, attributes) : Translate.Error(error);
 
-    private ValueTask<FuseResult<EntryReply>> Entry(ValueTask<FsResult<Attributes>> call)
+    private ValueTask<FuseResult<EntryReply>> Entry(Asked asked, ValueTask<FsResult<Attributes>> call)
     {
-        return call.IsCompletedSuccessfully ? new(Entry(call.Result)) : Wait(call);
+        return call.IsCompletedSuccessfully ? new(Entry(asked, call.Result)) : Wait(asked, call);
 
-        async ValueTask<FuseResult<EntryReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Entry(await pending);
+        async ValueTask<FuseResult<EntryReply>> Wait(Asked asked, ValueTask<FsResult<Attributes>> pending) => Entry(asked, await pending);
     }
 
     private FuseResult<AttrReply> Attr(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error)
