@@ -45,6 +45,9 @@ internal static class Limits
     /// <summary>Bytes that a session keeps because the copy may have them in memory only. A second or two of writing; past it writers wait for a sync.</summary>
     public const long UnstableBytes = 128L << 20;
 
+    /// <summary>How long the memory for it is kept when nothing is written. Taken anew it costs a tenth and more of the time to write it full.</summary>
+    public static readonly TimeSpan ContentMemoryKept = TimeSpan.FromMinutes(5);
+
     /// <summary>Bytes kept at which a sync is asked for: early enough that writers go on while it is done.</summary>
     public const long UnstableSyncAt = 48L << 20;
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using Microsoft.Extensions.Logging;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
@@ -8,8 +7,11 @@ namespace OrleansFs.Client;
 /// <content>Content that the copy has taken and not yet brought to disk.</content>
 internal sealed partial class RemoteSession
 {
-    private readonly UnstableChanges _unstable = new();
+    private readonly UnstableChanges _unstable;
     private readonly SemaphoreSlim _stabilize = new(0);
+
+    /// <summary>Memory for what is written.</summary>
+    public ContentMemory Memory { get; }
 
     /// <summary>Writes, and keeps what was written until it is on disk there.</summary>
     /// <param name="inode">The file.</param>
@@ -20,11 +22,11 @@ internal sealed partial class RemoteSession
     public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
         int length = data.Length;
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
-        data.CopyTo(buffer);
+        var buffer = Memory.Rent(length);
+        data.CopyTo(buffer.Memory);
         if (!await TryReserveAsync(length, cancellation))
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            Memory.Return(buffer, isLent: false);
             return Errno.EINTR;
         }
         int attempts = 0;
@@ -36,15 +38,14 @@ internal sealed partial class RemoteSession
             {
                 attempts++;
                 sent = request.Ticket;
-                return File(inode).WriteAsync(request, at, buffer.AsMemory(0, length), how, token);
+                return File(inode).WriteAsync(request, at, buffer.Memory[..length], how, token);
             }, cancellation);
-            // Answered at the first attempt: nobody reads the buffer any more. After a lost answer, or none, a message may still be on its way out, and the array is left to the collector.
+            // Answered at the first attempt: nobody reads the buffer any more. After a lost answer, or none, a message may still be on its way out, and the memory is left to the collector.
             bool isLent = attempts != 1 || result.Error is Errno.EINTR or Errno.EIO;
             if (!result.TryGet(out offset, out _))
             {
                 _unstable.Unreserve(length);
-                if (!isLent)
-                    ArrayPool<byte>.Shared.Return(buffer);
+                Memory.Return(buffer, isLent);
                 return result;
             }
             if (_unstable.TryKeep(new(0, inode, UnstableKind.Write, offset, length, buffer, default) { IsLent = isLent, Flags = flags & WriteFlags.KillPrivileges }, () => sent == Ticket))
@@ -63,7 +64,7 @@ internal sealed partial class RemoteSession
     {
         var (pieces, bytes) = (batch.Pieces, batch.Bytes);
         var flags = batch.WantsSync ? batch.Flags | WriteFlags.Sync : batch.Flags;
-        var data = batch.Buffer.AsMemory(0, bytes);
+        var data = batch.Buffer.Memory[..bytes];
         int attempts = 0;
         while (true)
         {
@@ -106,8 +107,7 @@ internal sealed partial class RemoteSession
             if (error != Errno.None || batch.IsSynced)
             {
                 _unstable.Unreserve(bytes);
-                if (!isLent)
-                    ArrayPool<byte>.Shared.Return(batch.Buffer);
+                Memory.Return(batch.Buffer, isLent);
                 return error;
             }
             if (_unstable.TryKeep(new(0, inode, UnstableKind.Write, pieces[0].Offset, bytes, batch.Buffer, default) { IsLent = isLent, Pieces = pieces, Flags = flags & WriteFlags.KillPrivileges }, () => sent == Ticket))
@@ -276,6 +276,7 @@ internal sealed partial class RemoteSession
             try
             {
                 await WaitAsync(_stabilize, Limits.UnstableAge);
+                Memory.Release();
                 if (Volatile.Read(ref _isBehind) != 0)
                     await TryCatchUpAsync();
                 else if (_unstable.Newest is not null || Behind is { IsEmpty: false })

@@ -43,6 +43,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _options = options;
         _holder = holder;
         _time = connection.Time;
+        Memory = new ContentMemory(_time);
+        _unstable = new UnstableChanges(Memory);
         _logger = connection.Loggers.CreateLogger<RemoteSession>();
         Behind = options.WriteBehind ? new WriteBehind(this) : null;
         Cache = new SessionCache(_time) { IsBehind = Behind is { } behind ? behind.Has : null };

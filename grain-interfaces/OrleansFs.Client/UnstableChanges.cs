@@ -1,4 +1,3 @@
-using System.Buffers;
 using OrleansFs.Model;
 
 namespace OrleansFs.Client;
@@ -9,14 +8,14 @@ namespace OrleansFs.Client;
 /// <param name="Kind">What was done.</param>
 /// <param name="Offset">First byte; of a truncation, the new size.</param>
 /// <param name="Length">Bytes.</param>
-/// <param name="Buffer">An array of the shared pool whose beginning was written; null for the others.</param>
+/// <param name="Buffer">Memory whose beginning was written; null for the others.</param>
 /// <param name="Mode">Of an allocation.</param>
-internal sealed record UnstableChange(long Sequence, InodeNumber Inode, UnstableKind Kind, long Offset, long Length, byte[]? Buffer, AllocateMode Mode)
+internal sealed record UnstableChange(long Sequence, InodeNumber Inode, UnstableKind Kind, long Offset, long Length, ContentBuffer? Buffer, AllocateMode Mode)
 {
     /// <summary>Bytes kept.</summary>
     public int Bytes => Buffer is null ? 0 : (int)Length;
 
-    public ReadOnlyMemory<byte> Data => Buffer.AsMemory(0, Bytes);
+    public ReadOnlyMemory<byte> Data => Buffer is { } buffer ? buffer.Memory[..Bytes] : default;
 
     /// <summary>Of a write in pieces: where they go. Null: it is one.</summary>
     public GrainInterfaces.WritePiece[]? Pieces { get; init; }
@@ -24,7 +23,7 @@ internal sealed record UnstableChange(long Sequence, InodeNumber Inode, Unstable
     /// <summary>Of a write, how it is made again: whether it takes privileges away.</summary>
     public WriteFlags Flags { get; init; }
 
-    /// <summary>A message with the buffer may still be on its way out, so the pool does not get it back.</summary>
+    /// <summary>A message with the buffer may still be on its way out, so it is not used again.</summary>
     public bool IsLent { get; set; }
 }
 
@@ -47,7 +46,7 @@ internal enum UnstableKind
 /// 3. Bytes kept are bounded: who would pass the bound waits for a sync.
 /// 4. What is here of a file is newer than what others have written to it: they are answered when it is on disk (<see cref="RemoteSession.SettleKeptAsync"/>), or the file is doubted.
 /// </remarks>
-internal sealed class UnstableChanges
+internal sealed class UnstableChanges(ContentMemory memory)
 {
     private readonly Lock _lock = new();
     private readonly LinkedList<UnstableChange> _kept = new();
@@ -155,8 +154,8 @@ internal sealed class UnstableChanges
                 if (inode is null || node.Value.Inode == inode)
                 {
                     _bytes -= node.Value.Bytes;
-                    if (node.Value is { IsLent: false, Buffer: { } buffer })
-                        ArrayPool<byte>.Shared.Return(buffer);
+                    if (node.Value.Buffer is { } buffer)
+                        memory.Return(buffer, node.Value.IsLent);
                     _kept.Remove(node);
                     if (--_files[node.Value.Inode] == 0)
                     {

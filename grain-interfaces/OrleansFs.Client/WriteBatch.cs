@@ -1,4 +1,3 @@
-using System.Buffers;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -8,15 +7,18 @@ namespace OrleansFs.Client;
 internal sealed class WriteBatch
 {
     private readonly List<WritePiece> _pieces = [];
+    private readonly ContentMemory _memory;
     private long _from = long.MaxValue;
     private long _end;
 
+    /// <param name="memory">Where its buffer is from.</param>
     /// <param name="flags">How all of it is written.</param>
     /// <param name="first">Bytes of the first write.</param>
-    public WriteBatch(WriteFlags flags, int first)
+    public WriteBatch(ContentMemory memory, WriteFlags flags, int first)
     {
+        _memory = memory;
         Flags = flags;
-        Buffer = ArrayPool<byte>.Shared.Rent(first);
+        Buffer = memory.Rent(first);
     }
 
     public bool IsAppend => (Flags & WriteFlags.Append) != 0;
@@ -34,7 +36,7 @@ internal sealed class WriteBatch
     /// <summary>How many times a delay has ended since its first write (<see cref="Limits.WriteDelay"/>).</summary>
     public int Delays { get; set; }
 
-    public byte[] Buffer { get; private set; }
+    public ContentBuffer Buffer { get; private set; }
 
     public WritePiece[] Pieces => [.. _pieces];
 
@@ -42,9 +44,9 @@ internal sealed class WriteBatch
 
     public void Add(long offset, ReadOnlySpan<byte> data)
     {
-        if (Buffer.Length - Bytes < data.Length)
+        if (Buffer.Memory.Length - Bytes < data.Length)
             Grow(Bytes + data.Length);
-        data.CopyTo(Buffer.AsSpan(Bytes));
+        data.CopyTo(Buffer.Memory.Span[Bytes..]);
         Bytes += data.Length;
         if (!IsAppend && _pieces.Count > 0 && _pieces[^1] is var last && last.Offset + last.Length == offset)
             _pieces[^1] = last with { Length = last.Length + data.Length };
@@ -58,9 +60,9 @@ internal sealed class WriteBatch
 
     private void Grow(int needed)
     {
-        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, Math.Min(Buffer.Length * 2, GrainInterfaces.Limits.MaxTransfer)));
-        Buffer.AsSpan(0, Bytes).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(Buffer);
+        var larger = _memory.Rent(Math.Max(needed, Math.Min(Buffer.Memory.Length * 2, GrainInterfaces.Limits.MaxTransfer)));
+        Buffer.Memory[..Bytes].CopyTo(larger.Memory);
+        _memory.Return(Buffer, isLent: false);
         Buffer = larger;
     }
 }

@@ -96,7 +96,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
             }
             if (file.Gathering is { } full && !full.Fits(data.Length, flags))
                 Send(inode, file);
-            file.Gathering ??= new WriteBatch(flags, data.Length);
+            file.Gathering ??= new WriteBatch(session.Memory, flags, data.Length);
             file.Gathering.Add(offset, data.Span);
             if (file.Gathering.Bytes >= GrainInterfaces.Limits.MaxTransfer)
                 Send(inode, file);
@@ -269,7 +269,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
 
     private async Task<Errno> AppendRecordsAsync(InodeNumber inode, WriteBatch batch)
     {
-        var rest = batch.Buffer.AsMemory(0, batch.Bytes);
+        var rest = batch.Buffer.Memory[..batch.Bytes];
         try
         {
             foreach (var piece in batch.Pieces)
@@ -283,6 +283,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         finally
         {
             session.Unreserve(batch.Bytes);
+            session.Memory.Return(batch.Buffer, isLent: true);
         }
     }
 

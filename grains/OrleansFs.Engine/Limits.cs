@@ -24,8 +24,8 @@ internal static class Limits
     /// <summary>Share of the in-flight budget, in percent, of which the memory is kept when none of it is in use for a moment: what a mount over the network writes before it waits for a sync.</summary>
     public const int KeptPagesPercent = 50;
 
-    /// <summary>How long that memory is kept: bursts come one after the other, and pages that are new cost a fault and a clearing each.</summary>
-    public static readonly TimeSpan IdlePagesKept = TimeSpan.FromSeconds(30);
+    /// <summary>How long that memory is kept: who works writes again in some minutes, and pages that are new cost a fault and a clearing each.</summary>
+    public static readonly TimeSpan IdlePagesKept = TimeSpan.FromMinutes(5);
 
     /// <summary>Age at which in-flight content is settled: what a crash may cost at most, and long enough for most temporary files never to reach the disk.</summary>
     public static readonly TimeSpan SettleAge = TimeSpan.FromSeconds(5);

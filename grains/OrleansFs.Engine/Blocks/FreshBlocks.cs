@@ -5,21 +5,17 @@ namespace OrleansFs.Engine.Blocks;
 /// <summary>The contents of blocks that went to the disk past the page cache and are about to be sent to replicas, which would read them back. Thread-safe.</summary>
 /// <remarks>
 /// A content goes with the last of those it is kept for, or after <see cref="BlockLimits.FreshKept"/>. While <see cref="BlockLimits.FreshBytes"/> are taken no more come in: those who read take the oldest first, and would find
-/// nothing if the oldest had to make room. The memory is used again, and in huge pages where there are such: to take it anew for each content would cost more than reading from the disk does.
+/// nothing if the oldest had to make room. The memory is used again (<see cref="Slabs"/>): to take it anew for each content would cost more than reading from the disk does.
 /// </remarks>
 internal sealed class FreshBlocks(TimeProvider time)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<BlockHash, FreshBlock> _blocks = [];
     private readonly Queue<FreshBlock> _order = new();
-    private readonly Stack<Memory<byte>> _free = new();
-    private int _length;
-    private int _uses;
-    private long _bytes;
-    private long _lastUse;
+    private volatile Slabs? _memory;
 
     /// <summary>Bytes of memory, in use or to be used again.</summary>
-    public long Bytes => Volatile.Read(ref _bytes);
+    public long Bytes => _memory?.Bytes ?? 0;
 
     /// <param name="hash">The block.</param>
     /// <param name="content">Its content.</param>
@@ -31,11 +27,11 @@ internal sealed class FreshBlocks(TimeProvider time)
         Memory<byte> memory;
         lock (_lock)
         {
-            _lastUse = time.GetTimestamp();
             ExpireNow();
-            if (_blocks.ContainsKey(hash) || !TryTake(content.Length, out memory))
+            // All are of one length: of a volume all large blocks but the last of a file are as long as the first.
+            _memory ??= new Slabs(content.Length, BlockLimits.FreshBytes, time);
+            if (_blocks.ContainsKey(hash) || content.Length > _memory.Length || !_memory.TryTake(out memory))
                 return;
-            _uses++;
         }
         content.CopyTo(memory.Span);
         lock (_lock)
@@ -88,11 +84,10 @@ internal sealed class FreshBlocks(TimeProvider time)
         lock (_lock)
         {
             ExpireNow();
-            if (_uses > 0 || time.GetElapsedTime(_lastUse) < BlockLimits.FreshIdle)
-                return;
-            _free.Clear();
-            _length = 0;
-            Volatile.Write(ref _bytes, 0);
+            _memory?.Release(BlockLimits.FreshIdle);
+            // The next may be longer.
+            if (Bytes == 0)
+                _memory = null;
         }
     }
 
@@ -118,35 +113,6 @@ internal sealed class FreshBlocks(TimeProvider time)
         }
     }
 
-    /// <summary>A piece of memory. All are of one length: of a volume all large blocks but the last of a file are as long as the first.</summary>
-    private bool TryTake(int length, out Memory<byte> memory)
-    {
-        memory = default;
-        if (_length == 0)
-            _length = length;
-        if (length > _length)
-            return false;
-        if (_free.Count == 0 && _bytes + BlockLimits.FreshSlab <= BlockLimits.FreshBytes)
-        {
-            byte[] slab = GC.AllocateUninitializedArray<byte>(BlockLimits.FreshSlab, pinned: true);
-            PreferHugePages(slab);
-            for (int at = 0; at + _length <= slab.Length; at += _length)
-                _free.Push(slab.AsMemory(at, _length));
-            Volatile.Write(ref _bytes, _bytes + slab.Length);
-        }
-        return _free.TryPop(out memory);
-    }
-
-    private static unsafe void PreferHugePages(byte[] slab)
-    {
-        fixed (byte* start = slab)
-        {
-            const nuint Page = 4096;
-            nuint first = ((nuint)start + Page - 1) / Page * Page;
-            Native.Memory.PreferHugePages((void*)first, (nuint)slab.Length - Page);
-        }
-    }
-
     private void ExpireNow()
     {
         while (_order.TryPeek(out var oldest) && (oldest.IsGone || time.GetElapsedTime(oldest.Since) >= BlockLimits.FreshKept))
@@ -168,10 +134,10 @@ internal sealed class FreshBlocks(TimeProvider time)
     {
         if (--block.Uses > 0)
             return;
-        _uses--;
-        // The memory of one that is lost goes when all goes.
-        if (!block.IsLost)
-            _free.Push(block.Memory);
+        if (block.IsLost)
+            _memory?.Lose();
+        else
+            _memory?.Return(block.Memory);
     }
 }
 

@@ -43,14 +43,11 @@ internal static class BlockLimits
     /// <summary>Contents kept in memory for replicas, bytes: half a second of writing at full speed, which a replica on the same machine is behind at the end of it.</summary>
     public const long FreshBytes = 128 << 20;
 
-    /// <summary>Bytes of that memory taken at a time.</summary>
-    public const int FreshSlab = 16 << 20;
-
     /// <summary>How long they are kept for a replica that does not take them.</summary>
     public static readonly TimeSpan FreshKept = TimeSpan.FromSeconds(5);
 
     /// <summary>How long their memory is kept when nothing is written: as long as that of what is in flight.</summary>
-    public static readonly TimeSpan FreshIdle = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan FreshIdle = TimeSpan.FromMinutes(5);
 
     /// <summary>Most that <see cref="RecycledFiles"/> take on the disk, bytes: what a busy volume gives up and takes anew between two of its collections.</summary>
     public const long RecycledBytes = 512L << 20;
