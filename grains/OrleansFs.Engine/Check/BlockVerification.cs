@@ -67,6 +67,9 @@ public sealed class BlockVerification : IDisposable
     /// <summary>What is damaged and stays so, in one line; null where nothing is.</summary>
     internal string? Trouble => _unrepaired.IsEmpty ? null : $"{_unrepaired.Count} blocks are damaged or missing here, and no replica could give them yet: 'orleansfs fsck --verify-data' on the unmounted folder names their files";
 
+    /// <summary>When the next pass begins by itself; null: never. The first of a volume is due as long after it was made as others are one after the other: until then its blocks are young.</summary>
+    internal DateTimeOffset? Due => _every is { } every ? (_state.Last ?? _volume.Metadata.Volume.Created.ToDateTimeOffset()) + every : null;
+
     private bool IsReplica => _volume.Role == VolumeRole.Replica;
 
     private long Unrepaired => IsReplica ? _volume.DamagedOnReplica : _unrepaired.Count;
@@ -125,7 +128,7 @@ public sealed class BlockVerification : IDisposable
     {
         lock (_lock)
         {
-            if (_state.Began is null && mayBegin && _every is { } every && !(_state.Last is { } last && _time.GetUtcNow() - last < every))
+            if (_state.Began is null && mayBegin && Due is { } due && _time.GetUtcNow() >= due)
                 _state = New(isAsked: false);
             return _state.Began is not null && (mayBegin || _state.IsAsked);
         }

@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Engine.Tests.Replication;
 using OrleansFs.Model;
@@ -34,6 +36,21 @@ public sealed class BlockVerificationTests
         var last = master.Copy.Verification.Report.Last;
         await master.ReopenAsync();
         Assert.Equal((last, 1L, false), (master.Copy.Verification.Report.Last, master.Copy.Verification.Report.LastDamaged, master.Copy.Verification.Report.IsRunning));
+    }
+
+    [Fact]
+    public async Task The_first_pass_of_a_volume_is_not_due_before_it_is_old_enough()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        var every = TimeSpan.FromDays(14);
+        using (var fresh = new BlockVerification(master.Copy, every, TimeProvider.System, NullLogger.Instance))
+            Assert.InRange(fresh.Due!.Value, DateTimeOffset.UtcNow + every - TimeSpan.FromMinutes(10), DateTimeOffset.UtcNow + every);
+        using (var never = new BlockVerification(master.Copy, null, TimeProvider.System, NullLogger.Instance))
+            Assert.Null(never.Due);
+        var last = DateTimeOffset.UtcNow.AddDays(-20);
+        await File.WriteAllTextAsync(StateOf(master), JsonSerializer.Serialize(new { version = 1, last }), Cancellation);
+        using (var old = new BlockVerification(master.Copy, every, TimeProvider.System, NullLogger.Instance))
+            Assert.Equal(last + every, old.Due);
     }
 
     [Fact]
