@@ -21,8 +21,18 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
     public ValueTask<SealedBlock> SealAsync(InodeNumber inode, SealJob job, int baseLength, CancellationToken cancellation)
     {
         bool isWhole = job.Frozen.Covers(0, job.Length) && job.FrozenLimit >= job.Length;
+        if (!isWhole)
+            return ComposeAsync(inode, job, baseLength, cancellation);
         // Frozen pages are this worker's until it is done.
-        return isWhole && job.Frozen.TryGetRun(job.Length, out var content) ? new(Store(inode, job, content)) : ComposeAsync(inode, job, baseLength, isWhole, cancellation);
+        return new(Store(inode, job, job.Frozen.TryGetRun(job.Length, out var content) ? content : Gather(job)));
+    }
+
+    /// <summary>The content of pages that lie here and there in the memory, as they do once many small files have come and gone: in one piece, and aligned as those are that lie side by side.</summary>
+    private static ReadOnlySpan<byte> Gather(SealJob job)
+    {
+        var content = DirectBuffer.OfThread((job.Length + DirectBuffer.Alignment - 1) / DirectBuffer.Alignment * DirectBuffer.Alignment)[..job.Length];
+        job.Frozen.CopyTo(0, content);
+        return content;
     }
 
     /// <summary>Pins a block that is stored, so that another file can name it. False where it is gone.</summary>
@@ -47,19 +57,16 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
     }
 
     /// <summary>Puts the layers together.</summary>
-    private async ValueTask<SealedBlock> ComposeAsync(InodeNumber inode, SealJob job, int baseLength, bool isWhole, CancellationToken cancellation)
+    private async ValueTask<SealedBlock> ComposeAsync(InodeNumber inode, SealJob job, int baseLength, CancellationToken cancellation)
     {
         byte[] buffer = ArrayPool<byte>.Shared.Rent(blockSize);
         try
         {
             var content = buffer.AsMemory(0, job.Length);
-            if (!isWhole)
-            {
-                content.Span.Clear();
-                int under = Math.Min(Math.Min(job.BaseLimit, baseLength), job.Length);
-                if (!job.Base.IsHole && under > 0)
-                    await ReadBaseAsync(new BlockReference(job.Base, baseLength), content[..under], cancellation);
-            }
+            content.Span.Clear();
+            int under = Math.Min(Math.Min(job.BaseLimit, baseLength), job.Length);
+            if (!job.Base.IsHole && under > 0)
+                await ReadBaseAsync(new BlockReference(job.Base, baseLength), content[..under], cancellation);
             job.Frozen.CopyTo(0, content.Span[..Math.Min(job.FrozenLimit, job.Length)]);
             return Store(inode, job, content.Span);
         }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Model;
 using Xunit;
 
@@ -59,6 +60,36 @@ public sealed class DirectWriteTests
                 Assert.Equal(BlockReadResult.Ok(length), fixture.Files.VerifyOnDisk(hash));
                 return pages;
             }
+        }
+    }
+
+    /// <summary>Pages that lie side by side are rare once small files have come and gone.</summary>
+    [Fact]
+    public async Task A_block_whose_pages_lie_here_and_there_goes_there_too()
+    {
+        using var disk = Mounted.Ext4();
+        await using (var volume = await VolumeFixture.CreateAsync(Length, disk.Folder))
+        {
+            for (int i = 0; i < 200; i++)
+                await volume.WriteAsync(await volume.CreateFileAsync($"small{i}"), 0, BlockFolderFixture.Content(i, 4096));
+            // Every other page is free, then all are: in another order than before.
+            for (int i = 0; i < 200; i += 2)
+                await volume.SyncAsync(await volume.FindAsync($"small{i}"));
+            for (int i = 1; i < 200; i += 2)
+                await volume.SyncAsync(await volume.FindAsync($"small{i}"));
+            // What goes past the page cache is kept for those who would read it.
+            var files = volume.Copy.BlockStore.Files;
+            files.Readers = () => 1;
+            byte[] content = BlockFolderFixture.Content(1000, 4 * Length);
+            var large = await volume.CreateFileAsync("large");
+            await volume.WriteAsync(large, 0, content);
+            await volume.SyncAsync(large);
+            foreach (byte[] block in content.Chunk(Length))
+            {
+                using var fresh = files.TakeFresh(BlockHash.Of(block));
+                Assert.NotNull(fresh);
+            }
+            Assert.Equal(content, await volume.ReadAllAsync(large));
         }
     }
 
