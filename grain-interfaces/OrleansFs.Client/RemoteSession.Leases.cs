@@ -79,11 +79,11 @@ internal sealed partial class RemoteSession
     /// <summary>Hears of recalls. Orleans holds it weakly, so the session holds it.</summary>
     private sealed class Observer(RemoteSession session, SessionCache cache, WriteBehind? behind, ICacheHolder holder) : ISessionObserver
     {
-        public async Task RecallAsync(InodeNumber[] inodes)
+        public async Task RecallAsync(InodeNumber[] inodes, bool areChanged)
         {
             cache.Recall(inodes);
             behind?.Doubt(inodes);
-            await Task.WhenAll(holder.InvalidateAsync(inodes).AsTask(), session.SettleKeptAsync(inodes));
+            await Task.WhenAll(holder.InvalidateAsync(inodes, areChanged).AsTask(), session.SettleKeptAsync(inodes));
         }
     }
 }

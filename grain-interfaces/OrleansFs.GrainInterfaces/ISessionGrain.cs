@@ -69,6 +69,8 @@ public interface ISessionObserver : IGrainObserver
     /// Lets go of everything that is cached of these inodes: attributes, content and, of directories, names; and brings to disk at the copy what was written to them, so that it is not written again over the change.
     /// Completes when that is done; only then may the copy answer who changed them.
     /// </summary>
+    /// <param name="inodes">The inodes.</param>
+    /// <param name="areChanged">Others have changed some of them. False: the session was told of more inodes than the copy keeps count of.</param>
     [Alias("Recall")]
-    Task RecallAsync([Immutable] InodeNumber[] inodes);
+    Task RecallAsync([Immutable] InodeNumber[] inodes, bool areChanged);
 }

@@ -128,7 +128,9 @@ public interface ICacheHolder : IInodeHolder
 {
     /// <summary>Others have changed these inodes: what is kept of their attributes, content and, of directories, names is dropped. Completes when nobody is shown it any more. May be called at any moment, also while a call of the holder is
     /// under way that waits for just this; so it must not wait for one.</summary>
-    ValueTask InvalidateAsync(InodeNumber[] inodes);
+    /// <param name="inodes">The inodes.</param>
+    /// <param name="areChanged">False: nobody has changed them, but changes of them would not be told of any more.</param>
+    ValueTask InvalidateAsync(InodeNumber[] inodes, bool areChanged);
 
     /// <summary>Whatever is kept may be wrong: the session was away for longer than anybody waits for it.</summary>
     void InvalidateAll();

@@ -52,13 +52,16 @@ internal sealed class HeldNames(TimeProvider time)
     /// <summary>Nothing that the volume was asked before now is given.</summary>
     public void Void() => Interlocked.Increment(ref _recalls);
 
-    /// <summary>Others have changed nodes, some of them directories perhaps; <see cref="Void"/> comes before.</summary>
+    /// <summary>A node is taken back, a directory perhaps; <see cref="Void"/> comes before.</summary>
+    /// <param name="node">The node.</param>
+    /// <param name="isChanged">Whether others have changed it.</param>
     /// <returns>How long it is until the kernel keeps no name of them.</returns>
-    public TimeSpan Recall(NodeId node)
+    public TimeSpan Recall(NodeId node, bool isChanged)
     {
         if (!_given.TryGetValue(node, out long given))
             return TimeSpan.Zero;
-        Volatile.Write(ref _pausedUntil, time.GetTimestamp() + (long)(Limits.NamesPause.TotalSeconds * time.TimestampFrequency));
+        if (isChanged)
+            Volatile.Write(ref _pausedUntil, time.GetTimestamp() + (long)(Limits.NamesPause.TotalSeconds * time.TimestampFrequency));
         var rest = given == 0 ? TimeSpan.Zero : Limits.NamesHeld + Limits.NamesGrace - time.GetElapsedTime(given);
         return rest > TimeSpan.Zero ? rest : TimeSpan.Zero;
     }

@@ -17,7 +17,7 @@ internal sealed partial class VolumeFileSystem
 
     private long _generation;
 
-    public async ValueTask InvalidateAsync(InodeNumber[] inodes)
+    public async ValueTask InvalidateAsync(InodeNumber[] inodes, bool areChanged)
     {
         bool isTold = false;
         var names = TimeSpan.Zero;
@@ -25,7 +25,7 @@ internal sealed partial class VolumeFileSystem
         foreach (var inode in inodes)
         {
             var node = Translate.Node(inode);
-            if (_names.Recall(node) is var rest && rest > names)
+            if (_names.Recall(node, areChanged) is var rest && rest > names)
                 names = rest;
             _fresh.TryRemove(node, out _);
             if (!_known.Contains(node))

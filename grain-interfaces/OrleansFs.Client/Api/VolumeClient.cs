@@ -123,7 +123,7 @@ public sealed partial class VolumeClient : IAsyncDisposable
 
         public void Remove(InodeNumber inode) => _inodes.TryRemove(inode, out _);
 
-        public ValueTask InvalidateAsync(InodeNumber[] inodes) => default;
+        public ValueTask InvalidateAsync(InodeNumber[] inodes, bool areChanged) => default;
 
         public void InvalidateAll()
         {

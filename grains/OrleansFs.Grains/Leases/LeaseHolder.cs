@@ -82,12 +82,15 @@ internal sealed partial class LeaseHolder
     }
 
     /// <summary>Puts an inode into the next message; the table's lock is held.</summary>
-    public RecallBatch Recall(InodeNumber inode)
+    /// <param name="inode">The inode.</param>
+    /// <param name="isChanged">Whether others change it.</param>
+    public RecallBatch Recall(InodeNumber inode, bool isChanged)
     {
         lock (_lock)
         {
             var batch = _next ??= new RecallBatch();
             batch.Inodes.Add(inode);
+            batch.AreChanged |= isChanged;
             if (_isEnded)
             {
                 _next = null;
@@ -179,7 +182,7 @@ internal sealed partial class LeaseHolder
         {
             try
             {
-                await _client.RecallAsync([.. batch.Inodes]).WaitAsync(GrainInterfaces.Limits.CacheLease, _time);
+                await _client.RecallAsync([.. batch.Inodes], batch.AreChanged).WaitAsync(GrainInterfaces.Limits.CacheLease, _time);
                 return true;
             }
             catch (Exception e)

@@ -54,7 +54,7 @@ internal sealed class LeaseTable
                 leases.Add(new Lease(holder));
             }
             foreach (var oldest in holder.Add(inode))
-                BeginRecall(oldest, l => l.Holder == holder, null);
+                BeginRecall(oldest, isChanged: false, l => l.Holder == holder, null);
         }
     }
 
@@ -69,10 +69,10 @@ internal sealed class LeaseTable
             if (_leases.Count > 0)
             {
                 foreach (var inode in inodes)
-                    BeginRecall(inode, l => l.Holder != by, recalls ??= []);
+                    BeginRecall(inode, isChanged: true, l => l.Holder != by, recalls ??= []);
             }
         }
-        var dropped = by is not null && Beside is { } mount && inodes.Any(mount.Holds) ? mount.InvalidateAsync([.. inodes]) : default;
+        var dropped = by is not null && Beside is { } mount && inodes.Any(mount.Holds) ? mount.InvalidateAsync([.. inodes], areChanged: true) : default;
         return recalls is { Count: > 0 } || !dropped.IsCompletedSuccessfully ? WhenGoneAsync(recalls ?? [], dropped) : default;
     }
 
@@ -106,7 +106,7 @@ internal sealed class LeaseTable
         }
     }
 
-    private void BeginRecall(InodeNumber inode, Predicate<Lease> whose, List<(LeaseHolder Holder, RecallBatch Batch)>? recalls)
+    private void BeginRecall(InodeNumber inode, bool isChanged, Predicate<Lease> whose, List<(LeaseHolder Holder, RecallBatch Batch)>? recalls)
     {
         if (!_leases.TryGetValue(inode, out var leases))
             return;
@@ -114,7 +114,7 @@ internal sealed class LeaseTable
         {
             if (!whose(lease))
                 continue;
-            lease.Recall ??= lease.Holder.Recall(inode);
+            lease.Recall ??= lease.Holder.Recall(inode, isChanged);
             recalls?.Add((lease.Holder, lease.Recall));
         }
     }
@@ -143,6 +143,9 @@ internal sealed class RecallBatch
     private readonly TaskCompletionSource _gone = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public List<InodeNumber> Inodes { get; } = [];
+
+    /// <summary>Others change some of them; else there are only too many.</summary>
+    public bool AreChanged { get; set; }
 
     /// <summary>Completes when the session has let go.</summary>
     public Task Gone => _gone.Task;

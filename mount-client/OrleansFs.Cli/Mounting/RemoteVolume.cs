@@ -103,7 +103,7 @@ internal sealed class RemoteVolume : IServedVolume
 
         public void LetGo(InodeNumber inode) => _mount?.LetGo(inode);
 
-        public ValueTask InvalidateAsync(InodeNumber[] inodes) => _mount?.InvalidateAsync(inodes) ?? default;
+        public ValueTask InvalidateAsync(InodeNumber[] inodes, bool areChanged) => _mount?.InvalidateAsync(inodes, areChanged) ?? default;
 
         public void InvalidateAll() => _mount?.InvalidateAll();
     }

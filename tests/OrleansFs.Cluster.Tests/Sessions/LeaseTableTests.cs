@@ -28,6 +28,7 @@ public sealed class LeaseTableTests : IDisposable
         var change = _table.RecallAsync(me, [s_a]).AsTask();
         await one.Called;
         await two.Called;
+        Assert.True(one.Changed);
         one.LetGo();
         Assert.False(change.IsCompleted);
         two.LetGo();
@@ -105,6 +106,7 @@ public sealed class LeaseTableTests : IDisposable
             _table.Grant(holder, new InodeNumber(100 + i));
         await client.Called;
         Assert.Equal(new InodeNumber(100), client.Recalled[0]);
+        Assert.False(client.Changed);
         // One of those is asked for anew before the client has let go of it.
         _table.Grant(holder, new InodeNumber(101));
         client.LetGo();
@@ -143,14 +145,18 @@ public sealed class LeaseTableTests : IDisposable
 
         public int Calls { get; private set; }
 
+        /// <summary>What the last recall said of its inodes.</summary>
+        public bool Changed { get; private set; }
+
         /// <summary>The next recall has come.</summary>
         public Task Called => _calls.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask();
 
         public void LetGo() => Interlocked.Exchange(ref _letGo, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
 
-        public Task RecallAsync(InodeNumber[] inodes)
+        public Task RecallAsync(InodeNumber[] inodes, bool areChanged)
         {
             Recalled.AddRange(inodes);
+            Changed = areChanged;
             Calls++;
             var gone = _letGo.Task;
             _calls.Writer.TryWrite(true);

@@ -174,7 +174,7 @@ public sealed class LeaseTests : IAsyncLifetime
 
         public bool Holds(InodeNumber inode) => Known.Contains(inode);
 
-        public ValueTask InvalidateAsync(InodeNumber[] inodes)
+        public ValueTask InvalidateAsync(InodeNumber[] inodes, bool areChanged)
         {
             Dropped.AddRange(inodes);
             return default;

@@ -14,7 +14,7 @@ internal sealed class Holder : ICacheHolder
 
     public void Lose(InodeNumber inode) => _known.TryRemove(inode, out _);
 
-    public ValueTask InvalidateAsync(InodeNumber[] inodes) => default;
+    public ValueTask InvalidateAsync(InodeNumber[] inodes, bool areChanged) => default;
 
     public void InvalidateAll()
     {
