@@ -42,14 +42,23 @@ internal static class Limits
     /// <summary>How long the end of a session waits to tell the copy. Afterwards the lease ends by itself.</summary>
     public static readonly TimeSpan DetachTimeout = TimeSpan.FromSeconds(5);
 
-    /// <summary>Bytes that a session keeps because the copy may have them in memory only. A second or two of writing; past it writers wait for a sync.</summary>
-    public const long UnstableBytes = 128L << 20;
+    /// <summary>Most bytes that a session keeps because the copy may have them in memory only; past it writers wait for a sync. What a fast disk takes in the half second from when content is sent until it is known to be on disk.</summary>
+    public const long MaxUnstableBytes = 256L << 20;
+
+    /// <summary>Least, bytes: some of the largest messages.</summary>
+    public const long MinUnstableBytes = 32L << 20;
+
+    /// <summary>One part in so many of the machine's memory is what they are in between: 256 MiB of 8 GiB.</summary>
+    public const int UnstableShare = 32;
+
+    /// <summary>The bytes that it keeps here.</summary>
+    public static readonly long UnstableBytes = Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / UnstableShare, MinUnstableBytes, MaxUnstableBytes);
 
     /// <summary>How long the memory for it is kept when nothing is written. Taken anew it costs a tenth and more of the time to write it full.</summary>
     public static readonly TimeSpan ContentMemoryKept = TimeSpan.FromMinutes(5);
 
     /// <summary>Bytes kept at which a sync is asked for: early enough that writers go on while it is done.</summary>
-    public const long UnstableSyncAt = 48L << 20;
+    public static readonly long UnstableSyncAt = Math.Min(48L << 20, UnstableBytes / 2);
 
     /// <summary>Appends under way at a time, each to another file: as many as there are slots for changes, nearly.</summary>
     public const int AppendStripes = 128;

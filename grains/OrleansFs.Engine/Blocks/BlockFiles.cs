@@ -273,6 +273,8 @@ internal sealed partial class BlockFiles : IDisposable
     private Errno GiveName(BlockHash hash, ReadOnlySpan<byte> unnamed)
     {
         var name = BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]);
+        // A rename from folder to folder has Linux hold the one lock that all such renames on the disk take, also while it reads what it needs of the folder. So that is read before: as many at a time as blocks are stored.
+        _ = LinuxFile.Stat(_root, name, out _);
         var error = LinuxFile.Rename(_root, unnamed, name);
         if (error != Errno.ENOENT)
             return error;

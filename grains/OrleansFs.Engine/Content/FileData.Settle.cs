@@ -10,7 +10,7 @@ internal sealed partial class FileData
 {
     /// <summary>Takes everything that is in flight of a file into its manifest, together with its size and times, in the open transaction.</summary>
     /// <param name="inode">The file; pinned by the caller.</param>
-    /// <param name="syncFirst">Bring what is sealed already to disk before the transaction refers to it, so that the commit of others need not wait for it.</param>
+    /// <param name="syncFirst">Bring what is sealed already to disk before the transaction refers to it, so that the commit of others need not wait for it. What is not is sealed meanwhile.</param>
     /// <param name="alongside">Done under the same hold of the metadata lock as the end of the settling, and so in the same transaction; also where nothing is in flight.</param>
     /// <param name="cancellation">Ends the waiting before the settling, not the settling.</param>
     public async ValueTask<FsResult> SettleAsync(Inode inode, bool syncFirst, Func<FsResult>? alongside, CancellationToken cancellation)
@@ -46,8 +46,7 @@ internal sealed partial class FileData
     /// <returns>Null where the content has been settled or dropped by another meanwhile: look anew.</returns>
     private async ValueTask<FsResult?> SettleOnceAsync(Inode inode, FileContent content, bool syncFirst, Func<FsResult>? alongside, CancellationToken cancellation)
     {
-        if (syncFirst && SequenceToSync(inode, content) is { } sequence and > 0)
-            await _blocks.Files.SyncAsync(sequence, cancellation);
+        var synced = syncFirst && SequenceToSync(inode, content) is { } sequence and > 0 ? _blocks.Files.SyncAsync(sequence, cancellation).AsTask() : Task.CompletedTask;
         var released = new List<BlockHash>();
         try
         {
@@ -56,6 +55,7 @@ internal sealed partial class FileData
                 if (await FreezeAsync(inode, content, cancellation) is not { } frozen)
                     return null;
                 await SealAllAsync(inode, content, frozen.Jobs);
+                await synced;
                 lock (inode.Gate)
                 {
                     bool changed = content.Structure != frozen.Structure;
@@ -72,8 +72,14 @@ internal sealed partial class FileData
         finally
         {
             lock (inode.Gate)
+            {
                 content.Freezing = false;
+                if (ReferenceEquals(inode.Content, content))
+                    OfferComplete(inode, content);
+            }
             _sealer.Release(released);
+            // Where it was not waited for: its failure is told to whoever needs what it was about.
+            await synced.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

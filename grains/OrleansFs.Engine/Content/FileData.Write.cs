@@ -219,4 +219,14 @@ internal sealed partial class FileData
         if (content.Find(index) is { Sealing: false, Frozen: null, Top.IsComplete: true } slot && !content.Freezing && inode.Snapshot().LinkCount > 0)
             _complete.Writer.TryWrite(new SealRequest(inode, content, index, slot));
     }
+
+    /// <summary>After a settling: the blocks that became complete meanwhile. Call with the gate held.</summary>
+    private void OfferComplete(Inode inode, FileContent content)
+    {
+        foreach (long index in content.Slots.Keys)
+        {
+            if (index != content.Newest)
+                OfferForSealing(inode, content, index);
+        }
+    }
 }
