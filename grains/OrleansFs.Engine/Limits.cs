@@ -42,8 +42,8 @@ internal static class Limits
     /// <summary>Share of the in-flight budget, in percent, past which the oldest content is settled before its time.</summary>
     public const int PressurePercent = 70;
 
-    /// <summary>Blocks that are sealed at the same time: hashed, as many as there are processors, or on their way to the disk, which several keep busy.</summary>
-    public static readonly int SealWorkers = Environment.ProcessorCount + 4;
+    /// <summary>Blocks that are sealed at the same time: hashed, as many as there are processors, or on their way to the disk, which several keep busy. While it flushes its cache, some 50 ms, all of them wait: the more, the later.</summary>
+    public static readonly int SealWorkers = Environment.ProcessorCount + 14;
 
     /// <summary>Complete blocks that wait for a seal worker; one that finds no place is sealed by age or pressure.</summary>
     public const int SealQueue = 4096;
