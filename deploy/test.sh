@@ -50,21 +50,22 @@ run() {
 }
 
 # The fault tests wait for disks, networks and processes much of their time, so they run beside the others. Those with networks come first and by themselves: a network namespace of one holds the mounts of another fault test for
-# as long as it is there.
-runs+=(Networks Faults Clusters)
+# as long as it is there. Both rows take about as long: so the kills of a cluster follow in the one, the engine's tests in the other.
+runs+=(Networks Faults OrleansFs.Engine.Tests Clusters)
 run Networks OrleansFs.Fault.Tests -namespace OrleansFs.Fault.Tests.Network >"$report/Networks.log" 2>&1 &
 networks=$!
 {
     tail --pid="$networks" -f /dev/null
     run Faults OrleansFs.Fault.Tests -namespace- OrleansFs.Fault.Tests.Network -class- '*ClusterKillTests'
-    run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
+    run OrleansFs.Engine.Tests OrleansFs.Engine.Tests
 } >"$report/Faults.log" 2>&1 &
 for project in tests/*.Tests; do
     project=$(basename "$project")
-    [ "$project" = OrleansFs.Fault.Tests ] && continue
+    case $project in OrleansFs.Fault.Tests | OrleansFs.Engine.Tests) continue ;; esac
     runs+=("$project")
     run "$project" "$project"
 done
+run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
 wait
 cat "$report/Networks.log" "$report/Faults.log"
 
