@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
+using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -42,7 +43,7 @@ public sealed partial class VolumeCopy
         {
             if (!inode.Linkable || !inode.Snapshot().IsRegular)
                 return Errno.EINVAL;
-            var settled = await _files.SettleAsync(inode, syncFirst: true, null, cancellation);
+            var settled = await _files.SettleAsync(inode, SealedSync.Before, null, cancellation);
             if (!settled.IsOk)
                 return settled.Error;
             var ends = new Timestamp(_metadata.Clock.Now().Nanoseconds + time.Ticks * 100);

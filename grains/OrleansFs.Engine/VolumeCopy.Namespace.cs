@@ -1,4 +1,5 @@
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Model;
@@ -63,7 +64,7 @@ public sealed partial class VolumeCopy
         try
         {
             FsResult<Attributes> set = Errno.EIO;
-            var settled = await _files.SettleAsync(inode, syncFirst: false, Set, cancellation);
+            var settled = await _files.SettleAsync(inode, SealedSync.Later, Set, cancellation);
             return settled.IsOk ? set : settled.Error;
 
             FsResult Set() => (set = SetAttributes(inode.Number, change, caller, record)).Error;
@@ -154,7 +155,7 @@ public sealed partial class VolumeCopy
     {
         try
         {
-            return await _files.SettleAsync(inode, syncFirst: false, () => Rename(directory, name.Span, newDirectory, newName.Span, flags, caller, record), cancellation);
+            return await _files.SettleAsync(inode, SealedSync.Later, () => Rename(directory, name.Span, newDirectory, newName.Span, flags, caller, record), cancellation);
         }
         catch (OperationCanceledException)
         {

@@ -1,4 +1,5 @@
 using OrleansFs.Engine.Blocks;
+using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -97,7 +98,7 @@ public sealed partial class VolumeCopy
             return Errno.ESTALE;
         try
         {
-            var settled = await _files.SettleAsync(inode, syncFirst: false, null, cancellation);
+            var settled = await _files.SettleAsync(inode, SealedSync.Later, null, cancellation);
             return settled.IsOk ? await _committer.CommitAsync(cancellation) : settled;
         }
         finally

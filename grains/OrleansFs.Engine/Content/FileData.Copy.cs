@@ -54,7 +54,7 @@ internal sealed partial class FileData
         long sharable = Sharable(sourceOffset, targetOffset, length, size, target.Snapshot().Size);
         if (sharable > 0)
         {
-            var settled = await SettleAsync(source, syncFirst: false, alongside: null, cancellation);
+            var settled = await SettleAsync(source, SealedSync.Later, alongside: null, cancellation);
             if (!settled.IsOk)
                 return settled.Error;
             long shared = Share(source, sourceOffset, target, targetOffset, sharable);

@@ -27,11 +27,11 @@ internal sealed partial class FileData
     {
         if (!SyncsAsBlocks && await LogAsync(inode, cancellation) is { } logged)
             return logged.IsAll ? FsResult.Ok : await _committer.KeepAsync(cancellation);
-        var settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
+        var settled = await SettleAsync(inode, SealedSync.Later, alongside: null, cancellation);
         if (settled.Error == Errno.ENOSPC)
         {
             await MakeRoom(cancellation);
-            settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
+            settled = await SettleAsync(inode, SealedSync.Later, alongside: null, cancellation);
         }
         return settled.IsOk ? await _committer.KeepAsync(cancellation) : settled;
     }

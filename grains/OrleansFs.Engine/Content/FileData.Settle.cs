@@ -10,10 +10,10 @@ internal sealed partial class FileData
 {
     /// <summary>Takes everything that is in flight of a file into its manifest, together with its size and times, in the open transaction.</summary>
     /// <param name="inode">The file; pinned by the caller.</param>
-    /// <param name="syncFirst">Bring what is sealed already to disk before the transaction refers to it, so that the commit of others need not wait for it. What is not is sealed meanwhile.</param>
+    /// <param name="sealedSync">When what is sealed already is brought to disk.</param>
     /// <param name="alongside">Done under the same hold of the metadata lock as the end of the settling, and so in the same transaction; also where nothing is in flight.</param>
     /// <param name="cancellation">Ends the waiting before the settling, not the settling.</param>
-    public async ValueTask<FsResult> SettleAsync(Inode inode, bool syncFirst, Func<FsResult>? alongside, CancellationToken cancellation)
+    public async ValueTask<FsResult> SettleAsync(Inode inode, SealedSync sealedSync, Func<FsResult>? alongside, CancellationToken cancellation)
     {
         try
         {
@@ -27,7 +27,7 @@ internal sealed partial class FileData
                 await content.SettleGate.WaitAsync(cancellation);
                 try
                 {
-                    if (await SettleOnceAsync(inode, content, syncFirst, alongside, cancellation) is { } result)
+                    if (await SettleOnceAsync(inode, content, sealedSync, alongside, cancellation) is { } result)
                         return result;
                 }
                 finally
@@ -44,9 +44,13 @@ internal sealed partial class FileData
     }
 
     /// <returns>Null where the content has been settled or dropped by another meanwhile: look anew.</returns>
-    private async ValueTask<FsResult?> SettleOnceAsync(Inode inode, FileContent content, bool syncFirst, Func<FsResult>? alongside, CancellationToken cancellation)
+    private async ValueTask<FsResult?> SettleOnceAsync(Inode inode, FileContent content, SealedSync sealedSync, Func<FsResult>? alongside, CancellationToken cancellation)
     {
-        var synced = syncFirst && SequenceToSync(inode, content) is { } sequence and > 0 ? _blocks.Files.SyncAsync(sequence, cancellation).AsTask() : Task.CompletedTask;
+        var synced = Task.CompletedTask;
+        if (sealedSync != SealedSync.Later && SequenceToSync(inode, content) is { } sequence and > 0)
+            synced = _blocks.Files.SyncAsync(sequence, cancellation).AsTask();
+        if (sealedSync == SealedSync.Before)
+            await synced;
         var released = new List<BlockHash>();
         try
         {
@@ -234,4 +238,17 @@ internal sealed partial class FileData
     /// <param name="ModifyTime">At that moment.</param>
     /// <param name="Logged">What the redo log had of it at that moment.</param>
     private sealed record Frozen(List<SealJob> Jobs, bool LeavesNewer, long Structure, long Size, Timestamp ModifyTime, RedoMark Logged);
+}
+
+/// <summary>When a settling brings to disk what was sealed before it began. The transaction that refers to it is committed when it is there, in any case.</summary>
+internal enum SealedSync
+{
+    /// <summary>With the commit, which waits for it.</summary>
+    Later,
+
+    /// <summary>Before the settling, so that the commit of others need not wait, nor an fsync for more of the settling than it must.</summary>
+    Before,
+
+    /// <summary>While the rest is sealed: somebody waits for all of it.</summary>
+    Meanwhile,
 }

@@ -27,11 +27,11 @@ internal sealed partial class FileData
             await onDisk;
             return FsResult.Ok;
         }
-        var settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
+        var settled = await SettleAsync(inode, SealedSync.Meanwhile, alongside: null, cancellation);
         if (settled.Error == Errno.ENOSPC)
         {
             await MakeRoom(cancellation);
-            settled = await SettleAsync(inode, syncFirst: true, alongside: null, cancellation);
+            settled = await SettleAsync(inode, SealedSync.Meanwhile, alongside: null, cancellation);
         }
         return settled.IsOk ? await DurableAsync(cancellation) : settled;
     }
@@ -86,7 +86,7 @@ internal sealed partial class FileData
                 continue;
             try
             {
-                var result = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
+                var result = await SettleAsync(inode, SealedSync.Later, alongside: null, cancellation);
                 if (!result.IsOk && first == Errno.None)
                     first = result.Error;
             }
@@ -134,7 +134,7 @@ internal sealed partial class FileData
                     inode.Current = inode.Current with { ModifyTime = file.ModifyTime, ChangeTime = file.ChangeTime };
                 if (ReadOnly || (isElsewhere && InFlightBytes <= InFlightLimit / 2))
                     continue;
-                var settled = await SettleAsync(inode, syncFirst: false, alongside: null, cancellation);
+                var settled = await SettleAsync(inode, SealedSync.Later, alongside: null, cancellation);
                 if (!settled.IsOk)
                     _logger.LogWarning("what was synced of inode {Inode} cannot be made into blocks yet ({Error}); it stays in memory and in the redo log", file.Inode, settled.Error);
             }

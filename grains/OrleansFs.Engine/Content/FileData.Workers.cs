@@ -98,7 +98,7 @@ internal sealed partial class FileData
             try
             {
                 await SealLoggedAsync(inode);
-                var result = await SettleAsync(inode, syncFirst: !pressure, alongside: null, token);
+                var result = await SettleAsync(inode, pressure ? SealedSync.Later : SealedSync.Before, alongside: null, token);
                 if (result.IsOk)
                     Trouble = null;
                 else
