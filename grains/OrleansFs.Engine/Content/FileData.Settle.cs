@@ -12,7 +12,7 @@ internal sealed partial class FileData
     /// <param name="inode">The file; pinned by the caller.</param>
     /// <param name="sealedSync">When what is sealed already is brought to disk.</param>
     /// <param name="alongside">Done under the same hold of the metadata lock as the end of the settling, and so in the same transaction; also where nothing is in flight.</param>
-    /// <param name="cancellation">Ends the waiting before the settling, not the settling.</param>
+    /// <param name="cancellation">Ends the waiting before the settling, and that for what was sealed before: then all stays in flight. Not the settling.</param>
     public async ValueTask<FsResult> SettleAsync(Inode inode, SealedSync sealedSync, Func<FsResult>? alongside, CancellationToken cancellation)
     {
         try
