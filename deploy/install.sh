@@ -19,11 +19,12 @@ lib=$prefix/lib/orleansfs
 # Into a folder of its own, which takes the place of the old one when all of it is there: what runs keeps the files that it has, and a build that fails leaves everything as it was.
 rm -rf "$lib.new"
 publish() {
-    dotnet publish "$root/$1" -c Release -r "$rid" --self-contained false -p:PublishReadyToRun="$2" -p:DebugType=none -o "$lib.new" -v quiet --nologo
+    dotnet publish "$root/$1" -c Release -p:OrleansFsRuntime="$rid" -p:PublishReadyToRun="$2" -o "$lib.new" -v quiet --nologo
 }
 # ReadyToRun: compiled ahead of time, so that a command answers at once. It runs on the .NET runtime that the SDK brought. The silo's program is a few lines on what the other one has, too, and brings compiled.
 publish silo/OrleansFs.Silo false
 publish mount-client/OrleansFs.Cli true
+rm -f "$lib.new"/*.pdb
 for helper in mount.fuse.orleansfs umount.fuse.orleansfs; do
     install -m 755 "$root/deploy/$helper" "$lib.new/$helper"
 done

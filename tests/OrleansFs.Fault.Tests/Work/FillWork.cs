@@ -30,7 +30,7 @@ internal sealed class FillWork(FillStyle style) : IWork
         {
             int number = context.Log.Number + 1;
             string folder = $"d{number / FilesInFolder}";
-            int length = style switch { FillStyle.Small => context.Random.Next(64, 6000), FillStyle.Large => context.Random.Next(100_000, 3_000_000), _ => context.Random.Next(1_000_000, 8_000_000) };
+            int length = style switch { FillStyle.Small => context.Random.Next(64, 24_000), FillStyle.Large => context.Random.Next(100_000, 3_000_000), _ => context.Random.Next(1_000_000, 8_000_000) };
             context.Log.Do($"f {folder}/f{number} {length}", step => Make(context, folder, $"{folder}/f{number}", step, length));
         }
     }
