@@ -159,9 +159,14 @@ internal sealed partial class FileData
     private async ValueTask SealOneAsync(Inode inode, FileContent content, SealJob job)
     {
         SealedBlock? made = null;
+        bool isWanted;
+        lock (inode.Gate)
+            isWanted = content.Has(job.Index, job.Slot);
         try
         {
-            made = await _sealer.SealAsync(inode.Number, job, job.Slot.Base.Length, CancellationToken.None);
+            // A file that was deleted meanwhile, or made shorter, needs no block.
+            if (isWanted)
+                made = await _sealer.SealAsync(inode.Number, job, job.Slot.Base.Length, CancellationToken.None);
         }
         finally
         {

@@ -203,6 +203,37 @@ public sealed class ContentTests
     }
 
     [Fact]
+    public async Task A_settling_ends_early_when_its_file_is_deleted()
+    {
+        const int block = 64 << 10, blocks = 1000;
+        await using var fixture = await VolumeFixture.CreateAsync(block);
+        var inode = await fixture.CreateFileAsync("a");
+        fixture.Hold(inode);
+        var random = new Random(8);
+        byte[] content = new byte[block];
+        for (int i = 0; i < blocks; i++)
+        {
+            random.NextBytes(content);
+            await fixture.WriteAsync(inode, (long)i * block, content);
+        }
+        await fixture.SyncAsync(inode);
+        Assert.Equal(blocks, Stored());
+        for (int i = 0; i < blocks; i++)
+            await fixture.WriteAsync(inode, (long)i * block + 5000, content[..100]);
+        // More than a log takes: each block has to be made anew.
+        await fixture.SetSizeAsync(inode, (long)blocks * block - 1);
+        var syncing = fixture.Volume.SyncAsync(inode, false, Cancellation).AsTask();
+        while (Stored() == blocks)
+            await Task.Delay(1, Cancellation);
+        Assert.Equal(Errno.None, (await fixture.Volume.UnlinkAsync(InodeNumber.Root, "a"u8.ToArray(), Cancellation)).Error);
+        fixture.LetGo(inode);
+        Assert.Equal(Errno.None, (await syncing).Error);
+        Assert.InRange(Stored(), blocks + 1, 2 * blocks - blocks / 4);
+
+        int Stored() => Directory.EnumerateFiles(Path.Combine(fixture.Folder, "blocks"), "*", SearchOption.AllDirectories).Count();
+    }
+
+    [Fact]
     public async Task A_collection_takes_what_nothing_refers_to_and_nothing_else()
     {
         await using var volume = await VolumeFixture.CreateAsync();
