@@ -174,6 +174,7 @@ internal sealed partial class BlockFiles : IDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         _sync.Dispose();
+        _disk.Dispose();
         _recycled.Dispose();
         _open.Clear();
         LinuxFile.Close(_root);
@@ -246,7 +247,7 @@ internal sealed partial class BlockFiles : IDisposable
         if (isCached && payload.Length >= BlockLimits.EarlyWriteBack)
             LinuxFile.BeginWriteBack(fd);
         int stored = BlockFormat.DiskBytes(head.Length + payload.Length);
-        block = new StoredBlock(length, stored, codec, _sync.Add(hash, stored, isCached ? payload.Length : 0, fd));
+        block = new StoredBlock(length, stored, codec, _sync.Add(hash, stored, isCached ? payload.Length : 0, BlockNames.UnnamedFolderOf(unnamed), fd));
         return Errno.None;
     }
 

@@ -13,6 +13,9 @@ internal static class BlockNames
     /// <summary>Folder of <see cref="RecycledFiles"/>.</summary>
     public const string Free = "free";
 
+    /// <summary>The number of <see cref="Free"/> among the folders of files without a block's name.</summary>
+    public const int FreeFolder = 256;
+
     /// <summary>Folders of blocks.</summary>
     public const int Folders = 256;
 
@@ -60,6 +63,12 @@ internal static class BlockNames
         Utf8Formatter.TryFormat(number, path[5..], out int digits, new System.Buffers.StandardFormat('x'));
         return Ended(path, 5 + digits);
     }
+
+    /// <summary>The folder of a file that has no block's name: the byte that a folder of unfinished files is named by, or <see cref="FreeFolder"/>.</summary>
+    public static int UnnamedFolderOf(ReadOnlySpan<byte> unnamed) => Utf8Parser.TryParse(unnamed[4..6], out byte folder, out _, 'x') && unnamed[0] == (byte)'t' ? folder : FreeFolder;
+
+    /// <summary>Writes the name of such a folder.</summary>
+    public static ReadOnlySpan<byte> UnnamedFolder(int folder, Span<byte> path) => folder == FreeFolder ? Top(Free, path) : UnfinishedFolder((byte)folder, path);
 
     /// <summary>Writes the name of a folder beside those of blocks.</summary>
     public static ReadOnlySpan<byte> Top(string name, Span<byte> path) => Ended(path, System.Text.Encoding.ASCII.GetBytes(name, path));

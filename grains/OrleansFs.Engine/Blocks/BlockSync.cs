@@ -13,7 +13,7 @@ namespace OrleansFs.Engine.Blocks;
 ///    later success proves nothing. So every block of a round that failed becomes suspect, and holds the sequence back until it has been written again and that write was synced, or
 ///    until it has been deleted: a block that is missing is missed, one that is believed to be there is not.
 /// 2. Each write is either in <see cref="_unsynced"/>, in the running round, synced, or superseded by a suspect entry of its hash.
-/// 3. A descriptor is kept open only for the newest few writes, so that a round of few can sync each through the descriptor that wrote it, which is the one that gets to hear of an error. A
+/// 3. A descriptor is kept open for the newest writes (<see cref="BlockDisk.SyncEach"/>), so that a round of these can sync each through the descriptor that wrote it, which is the one that gets to hear of an error. A
 ///    descriptor closed before its sync is closed for good: that round syncs the file system through a descriptor open all along, which hears of every error since.
 /// 4. The first round of a run, which finds folders that an earlier run may not have synced, the round after a folder was made, and the one after a failure sync the whole file system.
 /// Before each round the suspects are read back, checked by SHA-256 and written anew, so that a passing fault heals by itself. A waiter hears of the failure of the round that it waited for in any case.
@@ -67,20 +67,21 @@ internal sealed class BlockSync : IDisposable
     /// <param name="hash">The block.</param>
     /// <param name="bytes">Length of the file.</param>
     /// <param name="cachedBytes">How much of it lies in the page cache.</param>
+    /// <param name="unnamedFolder">Where it was before it was named (<see cref="BlockNames.UnnamedFolderOf"/>).</param>
     /// <param name="descriptor">The file.</param>
-    public long Add(BlockHash hash, int bytes, int cachedBytes, int descriptor)
+    public long Add(BlockHash hash, int bytes, int cachedBytes, int unnamedFolder, int descriptor)
     {
         int surplus = -1;
         long sequence;
         lock (_gate)
         {
             sequence = _last + 1;
-            _unsynced.Add(new UnsyncedBlock(hash, sequence, cachedBytes));
+            _unsynced.Add(new UnsyncedBlock(hash, sequence, cachedBytes, unnamedFolder));
             // What is in the page cache is read from there, and dropped after a sync: that is not hurried.
             if (cachedBytes == 0)
                 _unsyncedBytes += bytes;
             _open.Enqueue((sequence, descriptor));
-            if (_open.Count > BlockLimits.SyncOneByOne)
+            if (_open.Count > _disk.SyncEach)
                 surplus = _open.Dequeue().Descriptor;
             Volatile.Write(ref _last, sequence);
             if (_unsynced.Count >= BlockLimits.UnsyncedBlocks || _unsyncedBytes >= BlockLimits.UnsyncedBytes)
@@ -314,7 +315,7 @@ internal sealed class BlockSync : IDisposable
 
         public List<UnsyncedBlock> Blocks { get; private set; } = [];
 
-        /// <summary>Descriptors of all its blocks, where they are few; otherwise of some, and the file system is to be synced.</summary>
+        /// <summary>Descriptors of all its blocks; otherwise of some, and the file system is to be synced.</summary>
         public IReadOnlyList<int> Descriptors => _descriptors;
 
         public bool WholeFileSystem { get; private set; }
@@ -345,7 +346,8 @@ internal sealed class BlockSync : IDisposable
 /// <param name="Hash">The block.</param>
 /// <param name="Sequence">Of its write.</param>
 /// <param name="CachedBytes">How much of it lies in the page cache.</param>
-internal readonly record struct UnsyncedBlock(BlockHash Hash, long Sequence, int CachedBytes);
+/// <param name="UnnamedFolder">Where it was before it was named.</param>
+internal readonly record struct UnsyncedBlock(BlockHash Hash, long Sequence, int CachedBytes, int UnnamedFolder);
 
 /// <summary>How a sync ended.</summary>
 /// <param name="Error">Its errno.</param>

@@ -12,6 +12,18 @@ internal static class BlockLimits
     /// </summary>
     public const int SyncOneByOne = 4;
 
+    /// <summary>
+    /// Blocks that a sync brings to disk by themselves where other programs have much that is not on disk: syncfs would wait for theirs. 512 blocks of 128 KiB take 0.06 s here either way, and syncfs 0.3 s more where 256 MiB of
+    /// others' have to be written first. A descriptor is kept for each; a process that may have few keeps one in <see cref="OpenBlocksShare"/> of what it may have.
+    /// </summary>
+    public const int SyncEach = 2048;
+
+    /// <summary>What others have that is not on disk from which that pays, bytes.</summary>
+    public const long OthersUnwritten = 32 << 20;
+
+    /// <summary>Threads that sync blocks by themselves: a file system gathers syncs that are asked for together, and so does a disk.</summary>
+    public const int SyncThreads = 32;
+
     /// <summary>Blocks written and not synced at which a sync begins by itself: bounds what is remembered of them, and what one sync has to do.</summary>
     public const int UnsyncedBlocks = 8192;
 

@@ -242,6 +242,14 @@ internal static unsafe partial class LinuxFile
     /// <summary>Has the kernel read a part of a file into the page cache, without waiting for it.</summary>
     public static void ReadAhead(int fd, long offset, long length) => _ = posix_fadvise(fd, offset, length, POSIX_FADV_WILLNEED);
 
+    /// <summary>What kind of file system an open file is on: f_type of statfs(2); 0 where that cannot be told.</summary>
+    public static long FileSystemType(int fd)
+    {
+        // struct statfs of 64-bit systems: 120 bytes, f_type first.
+        long* status = stackalloc long[32];
+        return fstatfs(fd, status) == 0 ? status[0] : 0;
+    }
+
     /// <summary>Descriptors that this process may have; null where that cannot be told.</summary>
     public static long? DescriptorLimit()
     {
@@ -307,6 +315,9 @@ internal static unsafe partial class LinuxFile
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int syncfs(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fstatfs(int fd, long* status);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int ioctl(int fd, nuint request, long* argument);

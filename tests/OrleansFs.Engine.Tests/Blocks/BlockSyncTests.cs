@@ -57,6 +57,40 @@ public sealed class BlockSyncTests
     }
 
     [Fact]
+    public async Task Many_blocks_are_synced_by_themselves_where_others_have_much_to_write()
+    {
+        Assert.SkipUnless(IsOnExt4OrXfs(), "elsewhere the file system is synced");
+        var disk = new TestDisk();
+        using var fixture = new BlockFolderFixture();
+        fixture.OpenWith(disk.Over);
+        await fixture.Files.SyncAsync(fixture.Write([0]).Stored.WriteSequence, Cancellation);
+        disk.TakeCalls();
+        disk.Unwritten = 1L << 30;
+        var hashes = Enumerable.Range(0, 300).Select(i => fixture.Write(BlockFolderFixture.Content(i, 5000)).Hash).ToList();
+        await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
+        var calls = disk.TakeCalls();
+        Assert.Equal(300, calls.Count(c => c == "data"));
+        Assert.Equal(hashes.Select(h => $"folder {h.ToString()[..2]}").Distinct().Order(StringComparer.Ordinal), calls.Where(c => c.StartsWith("folder", StringComparison.Ordinal)));
+        Assert.Equal(["from tmp/00", "from tmp/01", "from tmp/02", "from tmp/03", "from tmp/04"], calls.Where(c => c.StartsWith("from", StringComparison.Ordinal)));
+        Assert.DoesNotContain("filesystem", calls);
+        Assert.Equal(fixture.Files.LastSequence, fixture.Files.SyncedSequence);
+        // One that fails makes all suspect, and the next round syncs the file system.
+        hashes = [.. Enumerable.Range(1000, 20).Select(i => fixture.Write(BlockFolderFixture.Content(i, 5000)).Hash)];
+        disk.Failures.Enqueue(Errno.EIO);
+        var failure = await Assert.ThrowsAsync<BlockSyncException>(async () => await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation));
+        Assert.Equal(hashes.ToHashSet(), failure.Affected.ToHashSet());
+        Assert.Equal(20, disk.TakeCalls().Count(c => c == "data"));
+        await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
+        Assert.Equal(["filesystem"], disk.TakeCalls());
+        // More than descriptors are kept for.
+        for (int i = 0; i <= BlockLimits.SyncEach; i++)
+            fixture.Write(BitConverter.GetBytes(i));
+        await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
+        Assert.Equal(["filesystem"], disk.TakeCalls());
+        Assert.NotEmpty(fixture.TakeLog());
+    }
+
+    [Fact]
     public async Task Who_waits_together_shares_a_sync()
     {
         var disk = new TestDisk();
@@ -304,6 +338,13 @@ public sealed class BlockSyncTests
         }
     }
 
+    private static bool IsOnExt4OrXfs()
+    {
+        using var process = Process.Start(new ProcessStartInfo("stat", ["-f", "-c", "%T", Path.GetTempPath()]) { RedirectStandardOutput = true })!;
+        string type = process.StandardOutput.ReadToEnd().Trim();
+        return type is "ext2/ext3" or "xfs";
+    }
+
     private static void Run(string program, params string[] arguments)
     {
         using var process = Process.Start(program, arguments);
@@ -321,6 +362,9 @@ public sealed class BlockSyncTests
         public SemaphoreSlim Entered { get; } = new(0);
 
         public ConcurrentQueue<Errno> Failures { get; } = new();
+
+        /// <summary>What all programs have to write, bytes.</summary>
+        public long Unwritten { get; set; }
 
         public BlockDisk Over(int root) => new Disk(root, this);
 
@@ -353,6 +397,15 @@ public sealed class BlockSyncTests
                 string name = "folder " + System.Text.Encoding.ASCII.GetString(BlockNames.Folder(folder, path)[..^1]);
                 return owner.Call(name, () => base.SyncFolder(folder));
             }
+
+            protected override Errno SyncUnnamedFolder(int folder)
+            {
+                Span<byte> path = stackalloc byte[BlockNames.MaxPath];
+                string name = "from " + System.Text.Encoding.ASCII.GetString(BlockNames.UnnamedFolder(folder, path)[..^1]);
+                return owner.Call(name, () => base.SyncUnnamedFolder(folder));
+            }
+
+            protected override long Unwritten() => owner.Unwritten;
         }
     }
 }
