@@ -33,9 +33,9 @@ public sealed class PowerLossTests
     private static readonly string[] s_memory = ["16MiB", "32MiB", "256MiB"];
 
     [Theory]
-    [InlineData("on")]
-    [InlineData("off")]
-    public async Task What_was_synced_survives_a_loss_of_power(string ioUring)
+    [InlineData("on", true)]
+    [InlineData("off", false)]
+    public async Task What_was_synced_survives_a_loss_of_power(string ioUring, bool hasNeighbour)
     {
         Needs.LoopDevices();
         var random = Seed.Make();
@@ -43,7 +43,7 @@ public sealed class PowerLossTests
         string memory = s_memory[random.Next(s_memory.Length)];
         Seed.Say($"blocks of {blockSize}, {memory} of memory");
         await using var scratch = await Scratch.MakeAsync();
-        var run = await PowerRun.RecordAsync(scratch, s_assignments, new MountOptions { Data = "", MountPoint = "", IoUring = ioUring, BlockSize = blockSize, Memory = memory }, random);
+        var run = await PowerRun.RecordAsync(scratch, s_assignments, new MountOptions { Data = "", MountPoint = "", IoUring = ioUring, BlockSize = blockSize, Memory = memory }, random, hasNeighbour);
         int atRisk = 0;
         int lost = 0;
         int cuts = Seed.Rounds(Cuts);

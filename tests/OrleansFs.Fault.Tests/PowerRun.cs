@@ -33,7 +33,12 @@ internal sealed class PowerRun
     public int Steps => _round.Steps;
 
     /// <summary>Works on a new volume, and ends with a loss of power.</summary>
-    public static async Task<PowerRun> RecordAsync(Scratch scratch, IReadOnlyList<Assignment> assignments, MountOptions options, Random random)
+    /// <param name="scratch">Where.</param>
+    /// <param name="assignments">What is done.</param>
+    /// <param name="options">Of the mount, but for its folders.</param>
+    /// <param name="random">Seeds the work.</param>
+    /// <param name="hasNeighbour">Whether another program has much to write meanwhile.</param>
+    public static async Task<PowerRun> RecordAsync(Scratch scratch, IReadOnlyList<Assignment> assignments, MountOptions options, Random random, bool hasNeighbour = false)
     {
         var log = new TestLog();
         using var clock = Clock.Make(scratch.File("clock"));
@@ -48,8 +53,10 @@ internal sealed class PowerRun
         await Tool.RunAsync("sync", "--file-system", stack.Folder);
         stack.Disk.StartRecording();
         long begun = stack.Disk.Position;
+        await using var neighbour = hasNeighbour ? Neighbour.Start(scratch.File("neighbour")) : null;
         var round = await pool.StartAsync(assignments, options.MountPoint, scratch.Folder("logs"), random.Next(), clock.Path);
         await stack.Disk.RecordedAsync(Limits.RecordedBytes, s_work, TestContext.Current.CancellationToken);
+        neighbour?.ExpectMuch();
         Assert.Empty(pool.Failures);
         stack.CutPower();
         await mounted.KillAsync();
