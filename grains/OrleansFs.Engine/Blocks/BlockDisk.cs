@@ -6,7 +6,8 @@ namespace OrleansFs.Engine.Blocks;
 /// <summary>The calls that make block files durable, and the seam where tests let them fail.</summary>
 /// <remarks>
 /// Syncs are asked for by one thread at a time. A round of few blocks syncs each of them and its folder; one of many the file system, which is the quickest where nobody else writes to it. Where others do, syncfs(2) waits for all that
-/// they have written, gigabytes maybe: then many blocks are synced by themselves, too, by many threads. That is for ext4 and XFS, where syncs that are asked for together share one commit of the journal; on btrfs, for one, each is dear.
+/// they have written, gigabytes maybe: then many blocks are synced by themselves, too, by many threads. That is for large ones, which went past the page cache: of small ones the system writes many at a time. And for ext4 and XFS, where
+/// syncs that are asked for together share one commit of the journal; on btrfs, for one, each is dear.
 /// </remarks>
 internal class BlockDisk : IDisposable
 {
@@ -34,7 +35,7 @@ internal class BlockDisk : IDisposable
             return SyncWhole();
         if (round.Blocks.Count <= BlockLimits.SyncOneByOne)
             return SyncOneByOne(round);
-        return Unwritten() - round.Blocks.Sum(b => (long)b.CachedBytes) >= BlockLimits.OthersUnwritten ? SyncTogether(round) : SyncWhole();
+        return round.Blocks.Count(b => b.CachedBytes > 0) <= BlockLimits.SyncOneByOne && Unwritten() >= BlockLimits.OthersUnwritten ? SyncTogether(round) : SyncWhole();
     }
 
     /// <summary>Gives back the pages of large blocks that are on disk now, for as long as there is nothing better to do. A file that has gone meanwhile is none to care for.</summary>

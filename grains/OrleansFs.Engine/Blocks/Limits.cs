@@ -13,7 +13,7 @@ internal static class BlockLimits
     public const int SyncOneByOne = 4;
 
     /// <summary>
-    /// Blocks that a sync brings to disk by themselves where other programs have much that is not on disk: syncfs would wait for theirs. 512 blocks of 128 KiB take 0.06 s here either way, and syncfs 0.3 s more where 256 MiB of
+    /// Blocks past the page cache that a sync brings to disk by themselves where other programs have much that is not on disk: syncfs would wait for theirs. 512 blocks of 128 KiB take 0.06 s here either way, and syncfs 0.3 s more where 256 MiB of
     /// others' have to be written first. A descriptor is kept for each; a process that may have few keeps one in <see cref="OpenBlocksShare"/> of what it may have.
     /// </summary>
     public const int SyncEach = 2048;

@@ -66,7 +66,7 @@ public sealed class BlockSyncTests
         await fixture.Files.SyncAsync(fixture.Write([0]).Stored.WriteSequence, Cancellation);
         disk.TakeCalls();
         disk.Unwritten = 1L << 30;
-        var hashes = Enumerable.Range(0, 300).Select(i => fixture.Write(BlockFolderFixture.Content(i, 5000)).Hash).ToList();
+        var hashes = Enumerable.Range(0, 300).Select(i => WritePast(fixture, i)).ToList();
         await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
         var calls = disk.TakeCalls();
         Assert.Equal(300, calls.Count(c => c == "data"));
@@ -75,15 +75,15 @@ public sealed class BlockSyncTests
         Assert.DoesNotContain("filesystem", calls);
         Assert.Equal(fixture.Files.LastSequence, fixture.Files.SyncedSequence);
         // One that fails makes all suspect, and the next round syncs the file system.
-        hashes = [.. Enumerable.Range(1000, 20).Select(i => fixture.Write(BlockFolderFixture.Content(i, 5000)).Hash)];
+        hashes = [.. Enumerable.Range(1000, 20).Select(i => WritePast(fixture, i))];
         disk.Failures.Enqueue(Errno.EIO);
         var failure = await Assert.ThrowsAsync<BlockSyncException>(async () => await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation));
         Assert.Equal(hashes.ToHashSet(), failure.Affected.ToHashSet());
         Assert.Equal(20, disk.TakeCalls().Count(c => c == "data"));
         await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
         Assert.Equal(["filesystem"], disk.TakeCalls());
-        // More than descriptors are kept for.
-        for (int i = 0; i <= BlockLimits.SyncEach; i++)
+        // The system writes many small ones at a time.
+        for (int i = 0; i < 20; i++)
             fixture.Write(BitConverter.GetBytes(i));
         await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
         Assert.Equal(["filesystem"], disk.TakeCalls());
@@ -336,6 +336,16 @@ public sealed class BlockSyncTests
             Directory.Delete(disk);
             Directory.Delete(room);
         }
+    }
+
+    /// <summary>Writes a large block past the page cache.</summary>
+    private static BlockHash WritePast(BlockFolderFixture fixture, int seed)
+    {
+        var content = DirectBuffer.OfThread(131072);
+        new Random(seed).NextBytes(content);
+        var hash = BlockHash.Of(content);
+        fixture.Files.Write(hash, content);
+        return hash;
     }
 
     private static bool IsOnExt4OrXfs()
