@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 
@@ -7,8 +9,13 @@ namespace OrleansFs.Cli.Control;
 internal sealed class ControlClient : IDisposable
 {
     private readonly NetworkStream _stream;
+    private readonly PipeReader _answers;
 
-    private ControlClient(NetworkStream stream) => _stream = stream;
+    private ControlClient(NetworkStream stream)
+    {
+        _stream = stream;
+        _answers = ControlSocket.Reader(stream);
+    }
 
     /// <summary>Connects; null where no process serves the folder.</summary>
     public static async Task<ControlClient?> TryConnectAsync(string folder, CancellationToken cancellation)
@@ -36,8 +43,10 @@ internal sealed class ControlClient : IDisposable
     /// <summary>Sends a request and gives the answers up to the last one.</summary>
     public async IAsyncEnumerable<ControlReply> AskAsync(ControlRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        await ControlSocket.WriteLineAsync(_stream, request, ControlJson.Default.ControlRequest, cancellation);
-        while (await ControlSocket.ReadLineAsync(_stream, ControlJson.Default.ControlReply, cancellation) is { } reply)
+        var line = new ArrayBufferWriter<byte>();
+        ControlLines.Write(request, line);
+        await _stream.WriteAsync(line.WrittenMemory, cancellation);
+        while (await ControlSocket.ReadLineAsync(_answers, ControlLines.ReadReply, cancellation) is { } reply)
             yield return reply;
     }
 
@@ -58,5 +67,9 @@ internal sealed class ControlClient : IDisposable
         throw new CommandException("the process that serves the volume ended before it answered");
     }
 
-    public void Dispose() => _stream.Dispose();
+    public void Dispose()
+    {
+        _answers.Complete();
+        _stream.Dispose();
+    }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
@@ -144,8 +145,10 @@ internal sealed class ControlServer : IDisposable
             await using var stream = new NetworkStream(socket, ownsSocket: true);
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
             patience.CancelAfter(Limits.ControlRequestTimeout);
-            if (await ControlSocket.ReadLineAsync(stream, ControlJson.Default.ControlRequest, patience.Token) is { } request)
+            var requests = ControlSocket.Reader(stream);
+            if (await ControlSocket.ReadLineAsync(requests, ControlLines.ReadRequest, patience.Token) is { } request)
                 await AnswerAsync(stream, request);
+            await requests.CompleteAsync();
         }
         catch (Exception failure) when (failure is IOException or OperationCanceledException or InvalidDataException)
         {
@@ -217,5 +220,10 @@ internal sealed class ControlServer : IDisposable
         await SayAsync(stream, await work);
     }
 
-    private static Task SayAsync(NetworkStream stream, ControlReply reply) => ControlSocket.WriteLineAsync(stream, reply, ControlJson.Default.ControlReply, CancellationToken.None);
+    private static async Task SayAsync(NetworkStream stream, ControlReply reply)
+    {
+        var line = new ArrayBufferWriter<byte>();
+        ControlLines.Write(reply, line);
+        await stream.WriteAsync(line.WrittenMemory, CancellationToken.None);
+    }
 }

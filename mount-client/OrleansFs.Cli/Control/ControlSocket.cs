@@ -1,7 +1,7 @@
+using System.Buffers;
+using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
 using Microsoft.Win32.SafeHandles;
 
 namespace OrleansFs.Cli.Control;
@@ -36,36 +36,34 @@ internal static partial class ControlSocket
     /// <summary>The folder or its socket is closed to this user.</summary>
     public static CommandException NotAllowed(string folder) => new($"only the owner of {folder} and root may ask about it");
 
-    public static async Task WriteLineAsync<T>(Stream stream, T value, JsonTypeInfo<T> type, CancellationToken cancellation)
-    {
-        byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(value, type), (byte)'\n'];
-        await stream.WriteAsync(line, cancellation);
-    }
-
-    /// <summary>The next line, or null at the end.</summary>
+    /// <summary>The next line, without its end; null at the end, or where nothing but a part of a line came.</summary>
+    /// <param name="from">What comes on the socket, from <see cref="Reader"/>.</param>
+    /// <param name="read">Reads a line.</param>
+    /// <param name="cancellation">Ends the wait.</param>
     /// <exception cref="InvalidDataException">A line that is too long or is not what was expected.</exception>
-    public static async Task<T?> ReadLineAsync<T>(Stream stream, JsonTypeInfo<T> type, CancellationToken cancellation)
+    public static async Task<T?> ReadLineAsync<T>(PipeReader from, Func<ReadOnlySequence<byte>, T> read, CancellationToken cancellation)
         where T : class
     {
-        var line = new MemoryStream();
-        byte[] one = new byte[1];
-        while (await stream.ReadAsync(one, cancellation) == 1 && one[0] != (byte)'\n')
+        while (true)
         {
-            if (line.Length >= Limits.ControlLine)
+            var result = await from.ReadAsync(cancellation);
+            var end = result.Buffer.PositionOf((byte)'\n');
+            if ((end is { } at ? result.Buffer.Slice(0, at) : result.Buffer).Length > Limits.ControlLine)
                 throw new InvalidDataException($"a line of the control protocol is longer than {Limits.ControlLine} bytes");
-            line.Write(one);
-        }
-        if (line.Length == 0)
-            return null;
-        try
-        {
-            return JsonSerializer.Deserialize(line.GetBuffer().AsSpan(0, (int)line.Length), type);
-        }
-        catch (JsonException failure)
-        {
-            throw new InvalidDataException("a line of the control protocol is not understood", failure);
+            if (end is { } found)
+            {
+                var message = read(result.Buffer.Slice(0, found));
+                from.AdvanceTo(result.Buffer.GetPosition(1, found));
+                return message;
+            }
+            if (result.IsCompleted)
+                return null;
+            from.AdvanceTo(result.Buffer.Start, result.Buffer.End);
         }
     }
+
+    /// <summary>What comes on a connection. The stream stays with who has it.</summary>
+    public static PipeReader Reader(Stream stream) => PipeReader.Create(stream, new StreamPipeReaderOptions(leaveOpen: true));
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle open(string path, int flags);

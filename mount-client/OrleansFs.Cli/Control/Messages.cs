@@ -99,8 +99,13 @@ internal sealed record MountStatus
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
-[JsonSerializable(typeof(ControlRequest))]
-[JsonSerializable(typeof(ControlReply))]
+[JsonSerializable(typeof(StatusReport))]
+[JsonSerializable(typeof(WorkProgress))]
+[JsonSerializable(typeof(CollectResult))]
+[JsonSerializable(typeof(MasterReport))]
+[JsonSerializable(typeof(DrainStep))]
+[JsonSerializable(typeof(IReadOnlyList<VerificationOfCopy>))]
+[JsonSerializable(typeof(Lsn))]
 internal sealed partial class ControlJson : JsonSerializerContext;
 
 /// <summary>What <c>status --json</c> prints: every field always there, null where it does not apply.</summary>

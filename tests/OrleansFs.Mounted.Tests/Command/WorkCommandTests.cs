@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
 using System.Text.Json;
 using OrleansFs.Mounted.Tests.Mounts;
 using Xunit;
@@ -27,6 +29,13 @@ public sealed class WorkCommandTests(MountPool mounts)
             await watch.WaitForExitAsync(Ending);
             Assert.Equal(0, watch.ExitCode);
         }
+
+        // Of what is no request, or one to come, nothing is harmed.
+        Assert.Equal("", await SayAsync(data, "nonsense\n"));
+        Assert.Equal("", await SayAsync(data, "{\"version\":1,\"verb\":\"Fly\"}\n"));
+        Assert.Equal("", await SayAsync(data, new string('x', 1 << 17)));
+        Assert.StartsWith("{\"error\":\"the process that serves the volume is older than this program", await SayAsync(data, "{\"version\":9,\"verb\":\"Status\"}\n"), StringComparison.Ordinal);
+        Assert.StartsWith("{\"status\":{\"volume\":{", await SayAsync(data, "{\"version\":1,\"verb\":\"Status\",\"dryRun\":false,\"copies\":1,\"later\":[1]}\n"), StringComparison.Ordinal);
 
         var served = Parse(await OrleansFsCommand.SucceedAsync("status", mountPoint, "--json"));
         Assert.Equal(mountPoint, served.GetProperty("mount").GetProperty("mountPoint").GetString());
@@ -108,6 +117,24 @@ public sealed class WorkCommandTests(MountPool mounts)
         Assert.Equal(4, report.GetProperty("exitCode").GetInt32());
         string readme = await ReadmeAsync();
         Assert.All([.. Names(report), .. Names(report.GetProperty("faults")[0])], name => Assert.Contains($"`{name}`", readme, StringComparison.Ordinal));
+    }
+
+    /// <summary>What is answered at the control socket of a folder.</summary>
+    private static async Task<string> SayAsync(string data, string text)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(data, "control.sock")), Ending);
+        await using var stream = new NetworkStream(socket);
+        try
+        {
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(text), Ending);
+            using var reader = new StreamReader(stream);
+            return await reader.ReadToEndAsync(Ending);
+        }
+        catch (IOException)
+        {
+            return ""; // it hung up with something unread
+        }
     }
 
     private static JsonElement Parse(string json) => JsonDocument.Parse(json).RootElement;
