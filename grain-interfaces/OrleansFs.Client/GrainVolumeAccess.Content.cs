@@ -5,7 +5,7 @@ namespace OrleansFs.Client;
 
 public sealed partial class GrainVolumeAccess
 {
-    public async ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation)
+    public async ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, ReadFlags flags, CancellationToken cancellation)
     {
         await _session.WaitForWritesAsync(inode);
         int done = 0;
@@ -13,7 +13,7 @@ public sealed partial class GrainVolumeAccess
         {
             int length = Math.Min(destination.Length - done, GrainInterfaces.Limits.MaxTransfer);
             long from = offset + done;
-            var reply = await _session.AskAsync((ticket, token) => _session.File(inode).ReadAsync(ticket, from, length, token), cancellation);
+            var reply = await _session.AskAsync((ticket, token) => _session.File(inode).ReadAsync(ticket, from, length, flags, token), cancellation);
             if (reply.Error != Errno.None)
                 return done > 0 ? done : reply.Error;
             int read = reply.Content.Memory.Length;
@@ -24,7 +24,8 @@ public sealed partial class GrainVolumeAccess
                 break;
         }
         while (done < destination.Length);
-        Cache.WasRead(inode, _session.AccessTimes);
+        if ((flags & ReadFlags.NoAccessTime) == 0)
+            Cache.WasRead(inode, _session.AccessTimes);
         return done;
     }
 

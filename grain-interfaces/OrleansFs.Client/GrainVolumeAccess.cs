@@ -175,7 +175,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         return reply.Error;
     }
 
-    public async ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation)
+    public async ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, ReadFlags flags, CancellationToken cancellation)
     {
         if (withAttributes && _session.Behind is { } behind)
             await behind.SettleAllAsync();
@@ -184,7 +184,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             long from = cookie;
             long begun = Cache.Begin();
             var result = await _session.AskAsync(
-                (ticket, token) => _session.Names.ReadDirectoryAsync(ticket, directory, from, Limits.DirectoryPage, withAttributes, token), cancellation);
+                (ticket, token) => _session.Names.ReadDirectoryAsync(ticket, directory, from, Limits.DirectoryPage, withAttributes, flags, token), cancellation);
             if (!result.TryGet(out var page, out var error))
                 return error;
             int position = 0;
@@ -201,7 +201,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             }
             if (page.IsLast)
             {
-                Cache.WasRead(directory, _session.AccessTimes);
+                if ((flags & ReadFlags.NoAccessTime) == 0)
+                    Cache.WasRead(directory, _session.AccessTimes);
                 return FsResult.Ok;
             }
         }

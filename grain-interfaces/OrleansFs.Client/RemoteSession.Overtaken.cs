@@ -89,7 +89,7 @@ internal sealed partial class RemoteSession
         ContentReply result;
         do
         {
-            result = await AnsweredAsync(t => to.File(inode).ReadAsync(to.Ticket, offset, length, t), default);
+            result = await AnsweredAsync(t => to.File(inode).ReadAsync(to.Ticket, offset, length, ReadFlags.None, t), default);
         }
         while (result.Error == Errno.EBUSY);
         if (result.Error == Errno.ENOTCONN)

@@ -13,10 +13,11 @@ public interface IFileGrain : IGrainWithStringKey
     /// <param name="session">The session.</param>
     /// <param name="offset">First byte.</param>
     /// <param name="length">0 to <see cref="Limits.MaxTransfer"/> bytes; 0 brings up the access time alone.</param>
+    /// <param name="flags">How.</param>
     /// <param name="cancellation">Cancels the wait.</param>
     /// <returns>The bytes; fewer only at the end of the file.</returns>
     [Alias("Read"), ReadOnly]
-    ValueTask<ContentReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation);
+    ValueTask<ContentReply> ReadAsync(SessionTicket session, long offset, int length, ReadFlags flags, CancellationToken cancellation);
 
     /// <param name="request">The request.</param>
     /// <param name="offset">First byte.</param>

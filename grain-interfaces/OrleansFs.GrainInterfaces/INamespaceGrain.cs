@@ -51,9 +51,10 @@ public interface INamespaceGrain : IGrainWithStringKey
     /// <param name="cookie">Where to begin: 0, or the cookie of the last entry that the reader took.</param>
     /// <param name="maxEntries">1 to <see cref="Limits.MaxDirectoryEntries"/>.</param>
     /// <param name="withAttributes">Whether to give attributes too.</param>
+    /// <param name="flags">How.</param>
     /// <param name="cancellation">Cancels the wait.</param>
     [Alias("ReadDirectory"), ReadOnly]
-    ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes,
+    ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes, ReadFlags flags,
         CancellationToken cancellation);
 
     [Alias("GetXattr"), ReadOnly]

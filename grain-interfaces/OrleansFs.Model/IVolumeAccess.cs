@@ -47,11 +47,11 @@ public interface IVolumeAccess
 
     /// <summary>Gives entries after a cookie (0 is the start; "." and ".." come first) until the sink has no room or the directory ends.
     /// An entry that stays from the first call to the last is given exactly once.</summary>
-    ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation);
+    ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, ReadFlags flags, CancellationToken cancellation);
 
     /// <summary>Reads up to <paramref name="destination"/>'s length; fewer bytes only at the end of the file. Brings up the access time as the session's <see cref="AccessTimes"/>
     /// say; a read of no bytes does that alone.</summary>
-    ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation);
+    ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, ReadFlags flags, CancellationToken cancellation);
 
     /// <summary>Writes all of the data. <c>EFBIG</c> past 2^63 - 1, <c>EPERM</c> by inode flags. Waits while in-flight memory is at its budget.</summary>
     /// <returns>Where the data went: the offset, or for an append the end of the file before it.</returns>
@@ -144,4 +144,16 @@ public interface ICachedAccess
 
     /// <summary>How long what was answered last of a name in a directory may be kept, also that there is nothing of that name. Zero where changes of the directory would not be heard of.</summary>
     TimeSpan NamesHold(InodeNumber directory);
+}
+
+/// <summary>Reads that leave an access time as the session has it.</summary>
+public static class VolumeReads
+{
+    /// <summary>Reads as programs do that ask for nothing special.</summary>
+    public static ValueTask<FsResult<int>> ReadAsync(this IVolumeAccess volume, InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation) =>
+        volume.ReadAsync(inode, offset, destination, ReadFlags.None, cancellation);
+
+    /// <summary>Lists as programs do that ask for nothing special.</summary>
+    public static ValueTask<FsResult> ReadDirectoryAsync(this IVolumeAccess volume, InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
+        volume.ReadDirectoryAsync(directory, cookie, sink, withAttributes, ReadFlags.None, cancellation);
 }

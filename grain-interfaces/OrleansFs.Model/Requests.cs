@@ -76,6 +76,16 @@ public enum WriteFlags
     Sync = 32,
 }
 
+/// <summary>How a file or a directory is read.</summary>
+[Flags]
+public enum ReadFlags
+{
+    None = 0,
+
+    /// <summary>The access time stays as it is, whatever the session's <see cref="AccessTimes"/> say: it was opened with <c>O_NOATIME</c>.</summary>
+    NoAccessTime = 1,
+}
+
 /// <summary><c>SEEK_DATA</c> and <c>SEEK_HOLE</c> of lseek(2).</summary>
 public enum SeekKind
 {

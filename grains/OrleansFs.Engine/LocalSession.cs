@@ -80,11 +80,11 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
         CancellationToken cancellation) =>
         HashFolder.Is(newDirectory, newName.Span) ? new(Errno.EEXIST) : _volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, _record, cancellation);
 
-    public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
-        new(Accessed(directory, _volume.Metadata.ReadDirectory(directory, cookie, sink, withAttributes)));
+    public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, ReadFlags flags, CancellationToken cancellation) =>
+        new(Accessed(directory, _volume.Metadata.ReadDirectory(directory, cookie, sink, withAttributes), flags));
 
-    public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation) =>
-        _volume.Files.ReadAsync(inode, offset, destination, _accessTimes, cancellation);
+    public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, ReadFlags flags, CancellationToken cancellation) =>
+        _volume.Files.ReadAsync(inode, offset, destination, (flags & ReadFlags.NoAccessTime) != 0 ? AccessTimes.Never : _accessTimes, cancellation);
 
     public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
         _volume.RefusesChanges ? new(Errno.EROFS) : _volume.Files.WriteAsync(inode, offset, data, flags, cancellation, _record);
@@ -138,10 +138,10 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     public async ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) => await Task.Run(_volume.Status, cancellation);
 
     /// <summary>What was answered of an inode was read of it.</summary>
-    private TResult Accessed<TResult>(InodeNumber inode, TResult result)
+    private TResult Accessed<TResult>(InodeNumber inode, TResult result, ReadFlags flags = ReadFlags.None)
         where TResult : struct, IFsResult<TResult>
     {
-        if (result.Error == Errno.None && !_volume.ReadOnly)
+        if (result.Error == Errno.None && !_volume.ReadOnly && (flags & ReadFlags.NoAccessTime) == 0)
             _volume.Metadata.MarkAccessed(inode, _accessTimes);
         return result;
     }

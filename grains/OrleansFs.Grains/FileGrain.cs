@@ -34,13 +34,13 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
 
     public IGrainContext GrainContext { get; }
 
-    public ValueTask<ContentReply> ReadAsync(SessionTicket session, long offset, int length, CancellationToken cancellation)
+    public ValueTask<ContentReply> ReadAsync(SessionTicket session, long offset, int length, ReadFlags flags, CancellationToken cancellation)
     {
         if (_sessions.Find(session) is not { } s)
             return new(Errno.ENOTCONN);
         if (length is < 0 or > GrainInterfaces.Limits.MaxTransfer)
             return new(Errno.EINVAL);
-        return _sessions.Reads.RunAsync(() => ReadAsync(s, offset, length, cancellation), cancellation);
+        return _sessions.Reads.RunAsync(() => ReadAsync(s, offset, length, flags, cancellation), cancellation);
     }
 
     public ValueTask<FsResult<long>> WriteAsync(ChangeRequest request, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
@@ -131,10 +131,10 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         return FsResult.Ok;
     }
 
-    private async ValueTask<ContentReply> ReadAsync(ClientSession session, long offset, int length, CancellationToken cancellation)
+    private async ValueTask<ContentReply> ReadAsync(ClientSession session, long offset, int length, ReadFlags flags, CancellationToken cancellation)
     {
         var content = Payload.Rent(length, out var buffer);
-        var result = await session.Access.ReadAsync(_inode, offset, buffer, cancellation);
+        var result = await session.Access.ReadAsync(_inode, offset, buffer, flags, cancellation);
         return result.TryGet(out int read, out var error) ? new ContentReply { Content = content.To(read) } : error;
     }
 

@@ -86,7 +86,7 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         };
     }
 
-    public async ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes,
+    public async ValueTask<FsResult<DirectoryPage>> ReadDirectoryAsync(SessionTicket session, InodeNumber directory, long cookie, int maxEntries, bool withAttributes, ReadFlags flags,
         CancellationToken cancellation)
     {
         if (Find(session) is not { } s)
@@ -96,7 +96,7 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         if (s.Leases is { } holder)
             _sessions.Leases.Grant(holder, directory);
         var sink = new PageSink(maxEntries, withAttributes);
-        var result = await s.Access.ReadDirectoryAsync(directory, cookie, sink, withAttributes, cancellation);
+        var result = await s.Access.ReadDirectoryAsync(directory, cookie, sink, withAttributes, flags, cancellation);
         if (!result.IsOk)
             return result.Error;
         var page = sink.ToPage();

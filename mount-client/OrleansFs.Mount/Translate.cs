@@ -18,6 +18,9 @@ internal static class Translate
     /// <summary>Both enumerations have the values of Linux.</summary>
     internal static Fuse.Errno Error(Model.Errno error) => (Fuse.Errno)(int)error;
 
+    /// <summary>How a file or directory that was opened with these flags is read.</summary>
+    internal static ReadFlags ReadFlags(OpenFlags flags) => flags.NoAccessTime ? Model.ReadFlags.NoAccessTime : Model.ReadFlags.None;
+
     internal static FuseTime Time(Timestamp time) => new(time.Seconds, time.SubsecondNanoseconds);
 
     internal static Timestamp Time(FuseTime time) => Timestamp.From(time.Seconds, time.Nanoseconds);

@@ -78,7 +78,7 @@ internal sealed partial class VolumeFileSystem
     public override ValueTask<FuseResult<int>> Read(FuseContext context, ReadRequest request, Memory<byte> destination)
     {
         NotePages(context.Node);
-        return Value(_volume.ReadAsync(Translate.Inode(context.Node), request.Offset, destination, Cancellation(context)));
+        return Value(_volume.ReadAsync(Translate.Inode(context.Node), request.Offset, destination, Translate.ReadFlags(request.Flags), Cancellation(context)));
     }
 
     public override ValueTask<FuseResult<int>> Write(FuseContext context, WriteRequest request)

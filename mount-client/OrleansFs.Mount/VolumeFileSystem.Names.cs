@@ -70,7 +70,7 @@ internal sealed partial class VolumeFileSystem
         List(context, request, new PlusSink(this, Asking(context.Node), writer));
 
     private ValueTask<FuseResult> List(FuseContext context, ReadDirRequest request, IDirectorySink sink) =>
-        Done(_volume.ReadDirectoryAsync(Translate.Inode(context.Node), (long)request.Offset, sink, sink is PlusSink, Cancellation(context)));
+        Done(_volume.ReadDirectoryAsync(Translate.Inode(context.Node), (long)request.Offset, sink, sink is PlusSink, Translate.ReadFlags(request.Flags), Cancellation(context)));
 
     private sealed class PlainSink(DirectoryWriter writer) : IDirectorySink
     {

@@ -42,10 +42,10 @@ public sealed partial class MemoryVolume
             CancellationToken cancellation) =>
             Run(() => volume.Rename(directory, name, newDirectory, newName, flags, caller));
 
-        public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
+        public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, ReadFlags flags, CancellationToken cancellation) =>
             Run(() => volume.ReadDirectory(directory, cookie, sink, withAttributes));
 
-        public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation) =>
+        public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, ReadFlags flags, CancellationToken cancellation) =>
             Run(() => volume.Read(inode, offset, destination));
 
         public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>

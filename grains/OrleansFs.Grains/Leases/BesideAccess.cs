@@ -47,11 +47,11 @@ internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Tas
     public ValueTask<FsResult> RenameAsync(InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName, RenameFlags flags, Caller caller,
         CancellationToken cancellation) => Told(a => a.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation));
 
-    public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
-        _volume.ReadDirectoryAsync(directory, cookie, sink, withAttributes, cancellation);
+    public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, ReadFlags flags, CancellationToken cancellation) =>
+        _volume.ReadDirectoryAsync(directory, cookie, sink, withAttributes, flags, cancellation);
 
-    public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation) =>
-        _volume.ReadAsync(inode, offset, destination, cancellation);
+    public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, ReadFlags flags, CancellationToken cancellation) =>
+        _volume.ReadAsync(inode, offset, destination, flags, cancellation);
 
     public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
         Told(_volume.WriteAsync(inode, offset, data, flags, cancellation), inode);

@@ -74,7 +74,7 @@ internal static unsafe partial class Operations
         ReadWriteIn op = request.ReadOp<ReadWriteIn>();
         if (!request.TryWant(op.size))
             return engine.Refuse(request, Errno.EPROTO);
-        ReadDirRequest arguments = new(new FileHandle(op.fh), op.offset);
+        ReadDirRequest arguments = new(new FileHandle(op.fh), op.offset, new OpenFlags(op.flags));
         return engine.Complete(request, engine.FileSystem.ReadDir(request.Context, arguments, request.DirectoryWriterFor(isPlus: false)));
     }
 
@@ -83,7 +83,7 @@ internal static unsafe partial class Operations
         ReadWriteIn op = request.ReadOp<ReadWriteIn>();
         if (!request.TryWant(op.size))
             return engine.Refuse(request, Errno.EPROTO);
-        ReadDirRequest arguments = new(new FileHandle(op.fh), op.offset);
+        ReadDirRequest arguments = new(new FileHandle(op.fh), op.offset, new OpenFlags(op.flags));
         return engine.Complete(request, engine.FileSystem.ReadDirPlus(request.Context, arguments, request.DirectoryWriterFor(isPlus: true)));
     }
 

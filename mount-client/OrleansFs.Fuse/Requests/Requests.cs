@@ -124,7 +124,8 @@ public readonly record struct FSyncRequest(FileHandle Handle, bool DataOnly);
 /// <summary>List a directory (FUSE_READDIR, FUSE_READDIRPLUS).</summary>
 /// <param name="Handle">The open directory.</param>
 /// <param name="Offset">0 for the start, else the next-offset of the last entry that the reader took.</param>
-public readonly record struct ReadDirRequest(FileHandle Handle, ulong Offset);
+/// <param name="Flags">Flags of open(2) as they are now.</param>
+public readonly record struct ReadDirRequest(FileHandle Handle, ulong Offset, OpenFlags Flags);
 
 /// <summary>Set an extended attribute (FUSE_SETXATTR). Both lent for the call.</summary>
 /// <param name="Name">Its name with its prefix, 1 to 255 bytes.</param>

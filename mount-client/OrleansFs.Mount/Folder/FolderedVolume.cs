@@ -58,12 +58,12 @@ internal sealed class FolderedVolume(IVolumeAccess volume, ContentFolder folder,
         return volume.RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation);
     }
 
-    public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, CancellationToken cancellation) =>
+    public ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, ReadFlags flags, CancellationToken cancellation) =>
         directory.IsOfMount ? new(ContentFolder.List(directory, cookie, sink))
-        : volume.ReadDirectoryAsync(directory, cookie, directory == InodeNumber.Root ? new WithoutFolder(sink) : sink, withAttributes, cancellation);
+        : volume.ReadDirectoryAsync(directory, cookie, directory == InodeNumber.Root ? new WithoutFolder(sink) : sink, withAttributes, flags, cancellation);
 
-    public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, CancellationToken cancellation) =>
-        inode.IsOfMount ? folder.ReadAsync(inode, offset, destination, cancellation) : volume.ReadAsync(inode, offset, destination, cancellation);
+    public ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, ReadFlags flags, CancellationToken cancellation) =>
+        inode.IsOfMount ? folder.ReadAsync(inode, offset, destination, cancellation) : volume.ReadAsync(inode, offset, destination, flags, cancellation);
 
     public ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation) =>
         inode.IsOfMount ? new(Refused) : volume.WriteAsync(inode, offset, data, flags, cancellation);

@@ -70,7 +70,7 @@ public sealed class ContractSnapshotTests
             foreach (string member in type.IsEnum ? Values(type) : Members(type))
                 text.Append("  ").Append(member).Append('\n');
         }
-        foreach (var type in new[] { typeof(Errno), typeof(InodeFlags), typeof(AttributeMask), typeof(RenameFlags), typeof(XattrFlags), typeof(AllocateMode), typeof(WriteFlags), typeof(SeekKind), typeof(LockKind) })
+        foreach (var type in new[] { typeof(Errno), typeof(InodeFlags), typeof(AttributeMask), typeof(RenameFlags), typeof(XattrFlags), typeof(AllocateMode), typeof(ReadFlags), typeof(WriteFlags), typeof(SeekKind), typeof(LockKind) })
             text.Append("enum ").Append(type.Name).Append(": ").AppendJoin(", ", Values(type)).Append('\n');
         return text.ToString();
     }

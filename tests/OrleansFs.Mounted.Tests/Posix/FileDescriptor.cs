@@ -70,6 +70,9 @@ public sealed unsafe class FileDescriptor(int number) : IDisposable
 
     public Errno SyncData() => Sys.Outcome(Libc.fdatasync(Number));
 
+    /// <summary>Has the kernel give back the pages that it has of the file and that are clean.</summary>
+    public Errno DropPages() => (Errno)Libc.posix_fadvise(Number, 0, 0, 4); // POSIX_FADV_DONTNEED; it returns the error
+
     public Errno Allocate(int mode, long offset, long length) => Sys.Outcome(Libc.fallocate(Number, mode, offset, length));
 
     public Errno Seek(long offset, int whence, out long position)

@@ -110,6 +110,9 @@ internal static unsafe partial class Libc
     internal static partial int fcntl(int fd, int command, nint argument);
 
     [LibraryImport(Library)]
+    internal static partial int posix_fadvise(int fd, long offset, long length, int advice);
+
+    [LibraryImport(Library)]
     internal static partial uint umask(uint mask);
 
     [LibraryImport(Library, SetLastError = true)]
