@@ -28,6 +28,9 @@ internal class BlockDisk : IDisposable
     /// <summary>Blocks of a round that can be synced by themselves.</summary>
     public int SyncEach { get; }
 
+    /// <summary>Descriptors that are of use to a round: few where it has so many blocks in the page cache, for then it is the file system that is synced. Each keeps the space of its block, were that deleted before.</summary>
+    public int Kept(int cached) => cached > BlockLimits.SyncOneByOne ? BlockLimits.SyncOneByOne : SyncEach;
+
     /// <summary>Brings a round's files and names to disk.</summary>
     public SyncResult Sync(BlockSync.Round round)
     {

@@ -12,7 +12,7 @@ namespace OrleansFs.Engine.Blocks;
 ///    nothing durable refers to that, and its checksum finds it.
 /// 2. A file is never changed while it has its name; it is replaced or removed. One that was removed may be written over (<see cref="RecycledFiles"/>): who opened it before finds that its checksum does not match, and
 /// looks the name up again before he believes that a block is corrupt.
-/// 3. Every descriptor opened here is closed on every path; besides the one of the folder and those of calls under way, <see cref="BlockLimits.SyncOneByOne"/> and <see cref="BlockLimits.OpenBlocks"/> are open.
+/// 3. Every descriptor opened here is closed on every path; besides the one of the folder and those of calls under way, <see cref="BlockLimits.SyncEach"/> and <see cref="BlockLimits.OpenBlocks"/> at most are open.
 /// 4. Who writes and deletes the same hash at the same time must keep them apart himself (<see cref="BlockLocks"/>); readers need nothing: they see a whole file or none.
 /// </remarks>
 internal sealed partial class BlockFiles : IDisposable

@@ -13,7 +13,7 @@ namespace OrleansFs.Engine.Blocks;
 ///    later success proves nothing. So every block of a round that failed becomes suspect, and holds the sequence back until it has been written again and that write was synced, or
 ///    until it has been deleted: a block that is missing is missed, one that is believed to be there is not.
 /// 2. Each write is either in <see cref="_unsynced"/>, in the running round, synced, or superseded by a suspect entry of its hash.
-/// 3. A descriptor is kept open for the newest writes (<see cref="BlockDisk.SyncEach"/>), so that a round of these can sync each through the descriptor that wrote it, which is the one that gets to hear of an error. A
+/// 3. A descriptor is kept open for the newest writes (<see cref="BlockDisk.Kept"/>), so that a round of these can sync each through the descriptor that wrote it, which is the one that gets to hear of an error. A
 ///    descriptor closed before its sync is closed for good: that round syncs the file system through a descriptor open all along, which hears of every error since.
 /// 4. The first round of a run, which finds folders that an earlier run may not have synced, the round after a folder was made, and the one after a failure sync the whole file system.
 /// Before each round the suspects are read back, checked by SHA-256 and written anew, so that a passing fault heals by itself. A waiter hears of the failure of the round that it waited for in any case.
@@ -30,6 +30,7 @@ internal sealed class BlockSync : IDisposable
     private readonly Queue<(long Sequence, int Descriptor)> _open = new();
     private List<UnsyncedBlock> _unsynced = [];
     private long _unsyncedBytes;
+    private int _unsyncedCached;
     private Round? _running;
     private Round? _next;
     private long _last;
@@ -71,7 +72,7 @@ internal sealed class BlockSync : IDisposable
     /// <param name="descriptor">The file.</param>
     public long Add(BlockHash hash, int bytes, int cachedBytes, int unnamedFolder, int descriptor)
     {
-        int surplus = -1;
+        var surplus = default(List<int>);
         long sequence;
         lock (_gate)
         {
@@ -80,15 +81,17 @@ internal sealed class BlockSync : IDisposable
             // What is in the page cache is read from there, and dropped after a sync: that is not hurried.
             if (cachedBytes == 0)
                 _unsyncedBytes += bytes;
+            else
+                _unsyncedCached++;
             _open.Enqueue((sequence, descriptor));
-            if (_open.Count > _disk.SyncEach)
-                surplus = _open.Dequeue().Descriptor;
+            for (int kept = _disk.Kept(_unsyncedCached); _open.Count > kept;)
+                (surplus ??= []).Add(_open.Dequeue().Descriptor);
             Volatile.Write(ref _last, sequence);
             if (_unsynced.Count >= BlockLimits.UnsyncedBlocks || _unsyncedBytes >= BlockLimits.UnsyncedBytes)
                 Request(sequence);
         }
-        if (surplus >= 0)
-            LinuxFile.Close(surplus);
+        if (surplus is not null)
+            surplus.ForEach(LinuxFile.Close);
         return sequence;
     }
 
@@ -213,7 +216,7 @@ internal sealed class BlockSync : IDisposable
                 round.Take(_last, _unsynced, _open, _wholeFileSystem);
                 _wholeFileSystem = false;
                 _unsynced = [];
-                _unsyncedBytes = 0;
+                (_unsyncedBytes, _unsyncedCached) = (0, 0);
                 _running = round;
             }
             RunRound(round, lost);

@@ -82,6 +82,9 @@ internal sealed class BlockFolderFixture : IDisposable
         Assert.DoesNotContain(OpenPaths(), p => p.StartsWith(Folder, StringComparison.Ordinal));
     }
 
+    /// <summary>Files of blocks that are open.</summary>
+    public int OpenBlocks() => OpenPaths().Count(p => p.StartsWith(Folder, StringComparison.Ordinal) && Path.GetFileName(p).Length == 64);
+
     private static List<string> OpenPaths() =>
         [.. Directory.GetFileSystemEntries("/proc/self/fd").Select(f => new FileInfo(f).LinkTarget).Where(t => t is not null).Select(t => t!.Replace(" (deleted)", "", StringComparison.Ordinal))];
 

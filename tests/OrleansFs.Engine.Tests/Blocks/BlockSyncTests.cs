@@ -82,9 +82,10 @@ public sealed class BlockSyncTests
         Assert.Equal(20, disk.TakeCalls().Count(c => c == "data"));
         await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
         Assert.Equal(["filesystem"], disk.TakeCalls());
-        // The system writes many small ones at a time.
+        // The system writes many small ones at a time. Open ones would keep their space when they are deleted.
         for (int i = 0; i < 20; i++)
             fixture.Write(BitConverter.GetBytes(i));
+        Assert.Equal(BlockLimits.SyncOneByOne, fixture.OpenBlocks());
         await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
         Assert.Equal(["filesystem"], disk.TakeCalls());
         Assert.NotEmpty(fixture.TakeLog());
