@@ -50,18 +50,7 @@ internal sealed class VolumeFixture : IAsyncDisposable, IInodeHolder
     }
 
     /// <summary>What a SIGKILL at this moment would leave: the files as the kernel has them.</summary>
-    public string CopyAsKilled()
-    {
-        string target = Directory.CreateTempSubdirectory("ofs-killed-").FullName;
-        // The log first: a commit in between brings what the log has into meta.db, not the other way round.
-        string log = Path.Combine(Folder, EffectLog.FileName);
-        if (File.Exists(log))
-            File.Copy(log, Path.Combine(target, EffectLog.FileName));
-        using var cp = System.Diagnostics.Process.Start("cp", ["-a", "-n", Folder + "/.", target]);
-        cp.WaitForExit();
-        Assert.Equal(0, cp.ExitCode);
-        return target;
-    }
+    public string CopyAsKilled() => KilledFolder.Copy(Folder, "ofs-killed-");
 
     public async Task<InodeNumber> CreateFileAsync(string name)
     {

@@ -1,6 +1,6 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansFs.Engine.Replication;
+using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Tests.Replication;
@@ -46,9 +46,7 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
     public async Task KillAsync()
     {
         Link.Target = null;
-        string killed = Directory.CreateTempSubdirectory("ofs-replica-").FullName;
-        using (var cp = Process.Start("cp", ["-a", Folder + "/.", killed]))
-            await cp.WaitForExitAsync(Cancellation);
+        string killed = KilledFolder.Copy(Folder, "ofs-replica-");
         await Receiver.CloseAsync();
         _folders.Add(killed);
         Folder = killed;

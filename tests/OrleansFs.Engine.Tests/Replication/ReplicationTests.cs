@@ -406,7 +406,14 @@ public sealed class ReplicationTests(ITestOutputHelper output)
 
     private static async Task DrainAsync(VolumeFixture master, int copies = 1)
     {
-        var drained = await master.Copy.Replication.DrainAsync(copies, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(120), Cancellation);
+        var draining = master.Copy.Replication.DrainAsync(copies, null, Cancellation);
+        await Task.WhenAny(draining, Task.Delay(TimeSpan.FromSeconds(120), Cancellation));
+        if (!draining.IsCompleted)
+        {
+            var reports = master.Copy.Replication.Reports().Select(r => $"{r.Name}: state {(int)r.State}, LSN {r.Lsn}, {r.LagMutations} behind, {r.Blocks} blocks, heard of {r.LastContact:O}, {r.SentBytes} bytes sent");
+            Assert.Fail($"it is not drained after 120 s: {string.Join("; ", reports)}");
+        }
+        var drained = await draining;
         Assert.Equal(Errno.None, drained.Error);
     }
 
