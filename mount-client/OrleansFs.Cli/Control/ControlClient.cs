@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
@@ -43,9 +42,7 @@ internal sealed class ControlClient : IDisposable
     /// <summary>Sends a request and gives the answers up to the last one.</summary>
     public async IAsyncEnumerable<ControlReply> AskAsync(ControlRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var line = new ArrayBufferWriter<byte>();
-        ControlLines.Write(request, line);
-        await _stream.WriteAsync(line.WrittenMemory, cancellation);
+        await ControlSocket.WriteLineAsync(_stream, line => ControlLines.Write(request, line), cancellation);
         while (await ControlSocket.ReadLineAsync(_answers, ControlLines.ReadReply, cancellation) is { } reply)
             yield return reply;
     }

@@ -7,7 +7,7 @@ namespace OrleansFs.Cli.Control;
 
 /// <summary>The control protocol's lines: a JSON object each, of which what is null is left out.</summary>
 /// <remarks>
-/// Written and read member by member: a serializer of whole messages would prepare for each answer that there is, whichever is sent, which took 0.2 s of a processor at both ends for a line of 18 bytes. What is sent of a report is the
+/// Written and read member by member: a serializer of whole messages would prepare for each answer that there is, whichever is sent: 1,300 methods to be compiled at each end for a line of 18 bytes. What is sent of a report is the
 /// business of <see cref="ControlJson"/>, which prepares for that report only.
 /// </remarks>
 internal static class ControlLines

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
@@ -220,10 +219,5 @@ internal sealed class ControlServer : IDisposable
         await SayAsync(stream, await work);
     }
 
-    private static async Task SayAsync(NetworkStream stream, ControlReply reply)
-    {
-        var line = new ArrayBufferWriter<byte>();
-        ControlLines.Write(reply, line);
-        await stream.WriteAsync(line.WrittenMemory, CancellationToken.None);
-    }
+    private static Task SayAsync(NetworkStream stream, ControlReply reply) => ControlSocket.WriteLineAsync(stream, line => ControlLines.Write(reply, line), CancellationToken.None);
 }

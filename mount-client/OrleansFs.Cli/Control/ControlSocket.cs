@@ -36,6 +36,13 @@ internal static partial class ControlSocket
     /// <summary>The folder or its socket is closed to this user.</summary>
     public static CommandException NotAllowed(string folder) => new($"only the owner of {folder} and root may ask about it");
 
+    public static async Task WriteLineAsync(Stream stream, Action<IBufferWriter<byte>> write, CancellationToken cancellation)
+    {
+        var line = new ArrayBufferWriter<byte>();
+        write(line);
+        await stream.WriteAsync(line.WrittenMemory, cancellation);
+    }
+
     /// <summary>The next line, without its end; null at the end, or where nothing but a part of a line came.</summary>
     /// <param name="from">What comes on the socket, from <see cref="Reader"/>.</param>
     /// <param name="read">Reads a line.</param>
