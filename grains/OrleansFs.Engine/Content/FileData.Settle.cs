@@ -22,7 +22,8 @@ internal sealed partial class FileData
                 FileContent? content;
                 lock (inode.Gate)
                     content = inode.Content;
-                if (content is null)
+                // A write that found no memory, and gave up, leaves one that is clean.
+                if (content is null or { IsClean: true })
                     return alongside?.Invoke() ?? FsResult.Ok;
                 await content.SettleGate.WaitAsync(cancellation);
                 try

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Tests.Metadata;
 using OrleansFs.Model;
 
@@ -52,6 +53,24 @@ public sealed class SyncTests
             if (step % 6 == 5)
                 await ExpectAfterKillAsync(volume, (name, expected));
         }
+    }
+
+    /// <summary>A write that finds no memory, and is interrupted or refused while it waits, leaves an empty set of changes.</summary>
+    [Fact]
+    public async Task A_file_of_which_nothing_is_in_flight_after_all_has_nothing_to_settle()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S);
+        var file = await volume.CreateFileAsync("new");
+        await volume.CreateFileAsync("old");
+        // Nothing is asked to settle where no file has anything in flight.
+        await volume.WriteAsync(await volume.CreateFileAsync("another"), 0, [1]);
+        var inode = volume.Copy.Metadata.Acquire(file)!;
+        lock (inode.Gate)
+            inode.Content = new FileContent(null!, S);
+        var renamed = await Task.Run(() => volume.Volume.RenameAsync(InodeNumber.Root, "new".Bytes(), InodeNumber.Root, "old".Bytes(), RenameFlags.None, VolumeFixture.Root, Cancellation).AsTask())
+            .WaitAsync(TimeSpan.FromSeconds(20), Cancellation);
+        Assert.Equal(Errno.None, renamed.Error);
+        volume.Copy.Metadata.Release(inode);
     }
 
     [Fact]
