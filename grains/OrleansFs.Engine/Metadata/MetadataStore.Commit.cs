@@ -149,6 +149,13 @@ internal sealed partial class MetadataStore
         return _sync.WaitAsync(Interlocked.Read(ref _commits), how, cancellation);
     }
 
+    /// <summary>The same for whatever a reader of the database has seen: SQLite shows a transaction a moment before its commit has ended here.</summary>
+    public Task VisibleDurableAsync(CancellationToken cancellation)
+    {
+        lock (Lock)
+            return DurableAsync(cancellation);
+    }
+
     /// <summary>Moves the WAL into the database where it is long enough to be worth it. Off the request path, except for a short end of it at a later
     /// commit.</summary>
     public Task CheckpointAsync()

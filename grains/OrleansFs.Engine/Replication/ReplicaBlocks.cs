@@ -116,13 +116,6 @@ internal sealed class ReplicaBlocks
         }
     }
 
-    /// <summary>A row came of a block that nobody had: it says so, and the block is asked for until it has come or is collected.</summary>
-    public void NoteGone(BlockHash hash)
-    {
-        if (_damaged.Count < ReplicationLimits.DamagedRemembered && _metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent)
-            _damaged.TryAdd(hash, 0);
-    }
-
     /// <summary>Some of the damaged blocks, others each time.</summary>
     public BlockHash[] Damaged()
     {
@@ -133,11 +126,17 @@ internal sealed class ReplicaBlocks
         return [.. _damaged.Keys.Skip(from).Take(ReplicationLimits.DamagedPerReply)];
     }
 
-    /// <summary>A transaction has been applied, and is on disk.</summary>
-    public void Applied(JournalContent content)
+    /// <summary>A transaction has been applied. Files of what it collected are deleted long after it is on disk.</summary>
+    /// <param name="content">What it says of blocks.</param>
+    /// <param name="gone">Blocks that nobody had: their rows say so, and they are asked for until they have come or are collected.</param>
+    public void Applied(JournalContent content, IReadOnlySet<BlockHash> gone)
     {
         foreach (var block in content.Blocks)
+        {
             _received.TryRemove(block.Hash, out _);
+            if (gone.Contains(block.Hash) && _damaged.Count < ReplicationLimits.DamagedRemembered && _metadata.TryGetBlock(block.Hash, out var row) && row.Residency == Residency.Absent)
+                _damaged.TryAdd(block.Hash, 0);
+        }
         long now = _time.GetTimestamp();
         foreach (var hash in content.Collected)
         {

@@ -67,7 +67,8 @@ public sealed partial class ReplicaReceiver
                 await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
                 incoming.MarkAbsent();
                 await Task.Run(() => volume.Metadata.ReplaceWith(database), CancellationToken.None);
-                await volume.Metadata.DurableAsync(cancellation);
+                // Not cut short: the next hello tells of the new position, and what is absent is found here and nowhere else.
+                await volume.Metadata.DurableAsync(CancellationToken.None);
                 DropCopy();
                 MetadataCopy.Delete(IncomingPath);
                 volume.ReplicaBlocks.Replaced();

@@ -82,7 +82,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         {
             ObjectDisposedException.ThrowIf(_closed, this);
             if (_volume is null)
-                await OpenVolumeAsync(hello, cancellation);
+                await OpenVolumeAsync(hello, CancellationToken.None);
             var volume = _volume!;
             if (volume.Id != hello.Volume)
                 return Refusal($"the replica '{volume.Copy}' holds the volume {volume.Name} ({volume.Id}), not {hello.VolumeName} ({hello.Volume})");
@@ -171,10 +171,19 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
     {
         var options = hello is not { } given ? _options : _options with { ReplicaOf = given.Volume, VolumeName = given.VolumeName, BlockSize = given.BlockSize };
         var volume = await VolumeCopy.OpenAsync(options, _loggers, _time, cancellation);
-        // What an earlier run received and did not acknowledge is verified when it is offered; here it is brought to disk.
-        volume.BlockStore.Files.SyncEarlierRuns();
-        await Task.Run(() => volume.Composer.TidyAfterKill(cancellation), cancellation);
-        volume.RunBeside("flatten", token => FlattenAsync(volume, token));
+        try
+        {
+            // What an earlier run received and did not acknowledge is verified when it is offered; here it is brought to disk.
+            volume.BlockStore.Files.SyncEarlierRuns();
+            await Task.Run(() => volume.Composer.TidyAfterKill(cancellation), cancellation);
+            volume.RunBeside("flatten", token => FlattenAsync(volume, token));
+        }
+        catch
+        {
+            // Left open it would hold the folder's lock, and the next hello would be refused for as long as this process lives.
+            await volume.CloseAsync();
+            throw;
+        }
         Volatile.Write(ref _volume, volume);
         _opened.TrySetResult(volume);
     }
@@ -193,18 +202,26 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
         volume.Metadata.JournalNeeded = shipment.Needed;
         gone.RemoveWhere(volume.ReplicaBlocks.Has);
-        foreach (var row in rows)
-            volume.Metadata.ApplyJournal(row, gone);
-        foreach (var hash in gone)
-            volume.ReplicaBlocks.NoteGone(hash);
-        var composed = Compose(volume, contents);
-        await volume.Metadata.DurableAsync(cancellation);
-        volume.Composer.DeleteFiles(composed);
-        foreach (var content in contents)
-            volume.ReplicaBlocks.Applied(content);
-        if (contents.Count > 0)
-            volume.Announce(new VolumeChanges([.. contents.SelectMany(c => c.Inodes).Distinct()], [.. contents.SelectMany(c => c.Names)], Everything: false));
-        return Answer(volume, ReplicaOutcome.Ok);
+        int applied = 0;
+        try
+        {
+            // A row that is applied is not sent again: what it means for blocks is noted with it, and from the first on nothing is cut short.
+            for (; applied < rows.Count; applied++)
+            {
+                volume.Metadata.ApplyJournal(rows[applied], gone);
+                volume.ReplicaBlocks.Applied(contents[applied], gone);
+            }
+            var composed = Compose(volume, contents);
+            await volume.Metadata.DurableAsync(CancellationToken.None);
+            volume.Composer.DeleteFiles(composed);
+            return Answer(volume, ReplicaOutcome.Ok);
+        }
+        finally
+        {
+            var changed = contents[..applied];
+            if (applied > 0)
+                volume.Announce(new VolumeChanges([.. changed.SelectMany(c => c.Inodes).Distinct()], [.. changed.SelectMany(c => c.Names)], Everything: false));
+        }
     }
 
     /// <summary>The highest epoch that is known here, and where it began.</summary>

@@ -19,7 +19,7 @@ internal sealed partial class ReplicaSender
             _master.Acknowledged(Name, Lsn.Zero, _volume.Metadata.Committed, LacksBlocks);
             // A transaction that a loss of power would take back must not be in the copy.
             var lsn = await Task.Run(() => MetadataCopy.Save(_volume.MetadataPath, path, _stop.Token), _stop.Token);
-            await _volume.Metadata.DurableAsync(_stop.Token);
+            await _volume.Metadata.VisibleDurableAsync(_stop.Token);
             _logger.LogInformation("the replica '{Name}' is given a full copy, as of mutation {Lsn}", Name, lsn);
             await SendDatabaseAsync(path, lsn, discard);
             Acknowledged(lsn);

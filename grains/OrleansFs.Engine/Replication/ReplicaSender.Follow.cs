@@ -31,7 +31,7 @@ internal sealed partial class ReplicaSender
         while (true)
         {
             // Also where there is always something to ship.
-            if (!_damaged.IsEmpty && _time.GetElapsedTime(mended) >= ReplicationLimits.Pulse)
+            if (LacksBlocks && _time.GetElapsedTime(mended) >= ReplicationLimits.Pulse)
             {
                 await PulseAsync(cancellation);
                 mended = _time.GetTimestamp();
@@ -51,7 +51,7 @@ internal sealed partial class ReplicaSender
             var places = Builds ? PlacesIn(contents) : null;
             var gone = await OfferAndShipAsync(blocks, places, cancellation);
             if (_volume.Metadata.Durable < rows[^1].Lsn)
-                await _volume.Metadata.DurableAsync(cancellation);
+                await _volume.Metadata.VisibleDurableAsync(cancellation);
             cursor = rows[^1].Lsn;
             if (cursor < _volume.Metadata.Committed && rows.Count == ReplicationLimits.ShipmentRows)
                 State = ReplicaState.CatchingUp;

@@ -330,8 +330,8 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     }
 
     /// <summary>
-    /// Waits for an answer. One that takes long is not waited for blindly: the replica is asked whether it is there at all, so that a call whose answer was lost on the way ends in seconds, and one that syncs a lot on a slow
-    /// disk does not.
+    /// Waits for an answer. One that takes long is not waited for blindly: the replica is asked whether it is there at all, and still the same, so that a call to one that has gone or was started anew ends in seconds, and one
+    /// that syncs a lot on a slow disk does not. A call whose answer was lost on the way ends with <see cref="ReplicationLimits.CallTimeout"/>.
     /// </summary>
     private async Task<ReplicaReply> AnswerAsync(Task<ReplicaReply> call, CancellationToken cancellation)
     {
@@ -343,8 +343,8 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             var pulse = _link.PulseAsync(Epoch, cancellation).AsTask();
             if (!await EndsAsync(Task.WhenAny(call, pulse), ReplicationLimits.PulseTimeout, cancellation))
                 throw new TimeoutException($"the replica '{Name}' does not answer");
-            if (!call.IsCompleted)
-                await pulse;
+            if (!call.IsCompleted && (await pulse).Run != _run && _run != default)
+                throw new ReplicaException($"the replica '{Name}' has been started anew");
         }
         return await call;
     }

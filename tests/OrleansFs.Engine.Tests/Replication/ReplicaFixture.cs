@@ -12,10 +12,13 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
 
     private readonly long? _cacheSize;
 
-    private ReplicaFixture(string name, string folder, long? cacheSize, ReplicaReceiver receiver)
+    private readonly TimeProvider _time;
+
+    private ReplicaFixture(string name, string folder, long? cacheSize, TimeProvider time, ReplicaReceiver receiver)
     {
         Name = CopyName.Parse(name);
         _cacheSize = cacheSize;
+        _time = time;
         Folder = folder;
         Receiver = receiver;
         Link = new TestLink(receiver);
@@ -36,10 +39,12 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
 
     /// <param name="name">Its name.</param>
     /// <param name="cacheSize">The bound that it has once it is a master; null for none.</param>
-    public static async Task<ReplicaFixture> CreateAsync(string name = "nas", long? cacheSize = null)
+    /// <param name="time">Its time; null for the system's.</param>
+    public static async Task<ReplicaFixture> CreateAsync(string name = "nas", long? cacheSize = null, TimeProvider? time = null)
     {
         string folder = Directory.CreateTempSubdirectory("ofs-replica-").FullName;
-        return new ReplicaFixture(name, folder, cacheSize, await OpenAsync(name, folder, cacheSize));
+        time ??= TimeProvider.System;
+        return new ReplicaFixture(name, folder, cacheSize, time, await OpenAsync(name, folder, cacheSize, time));
     }
 
     /// <summary>SIGKILL and a new start: what the kernel has of the folder at this moment is all that is left.</summary>
@@ -50,7 +55,7 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
         await Receiver.CloseAsync();
         _folders.Add(killed);
         Folder = killed;
-        Receiver = await OpenAsync(Name.Value, killed, _cacheSize);
+        Receiver = await OpenAsync(Name.Value, killed, _cacheSize, _time);
         Link.Target = Receiver;
     }
 
@@ -58,7 +63,7 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
     {
         Link.Target = null;
         await Receiver.CloseAsync();
-        Receiver = await OpenAsync(Name.Value, Folder, _cacheSize);
+        Receiver = await OpenAsync(Name.Value, Folder, _cacheSize, _time);
         Link.Target = Receiver;
     }
 
@@ -79,8 +84,8 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
             Directory.Delete(folder, recursive: true);
     }
 
-    private static Task<ReplicaReceiver> OpenAsync(string name, string folder, long? cacheSize) =>
-        ReplicaReceiver.OpenAsync(new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 32 << 20, CacheSize = cacheSize }, NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
+    private static Task<ReplicaReceiver> OpenAsync(string name, string folder, long? cacheSize, TimeProvider time) =>
+        ReplicaReceiver.OpenAsync(new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 32 << 20, CacheSize = cacheSize }, NullLoggerFactory.Instance, time, Cancellation);
 }
 
 /// <summary>A link whose calls may fail, before they are made or after, so that the answer is lost. Counts what goes over it.</summary>

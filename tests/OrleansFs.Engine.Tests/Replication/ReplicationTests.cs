@@ -374,11 +374,12 @@ public sealed class ReplicationTests(ITestOutputHelper output)
                 await master.Volume.SyncAllAsync(Cancellation);
             if (random.Next(4) == 0)
                 await master.Copy.CollectAsync(TimeSpan.Zero, false, null, Cancellation);
-            if (random.Next(3) == 0)
-            {
+            // Killed, or only cut off in the middle of whatever it was asked.
+            int fault = random.Next(6);
+            if (fault < 2)
                 await replica.KillAsync();
+            if (fault < 4)
                 await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
-            }
         }
         replica.Link.FailAtRandom(new Random(seed), 0);
         await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
@@ -410,7 +411,7 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         await Task.WhenAny(draining, Task.Delay(TimeSpan.FromSeconds(120), Cancellation));
         if (!draining.IsCompleted)
         {
-            var reports = master.Copy.Replication.Reports().Select(r => $"{r.Name}: state {(int)r.State}, LSN {r.Lsn}, {r.LagMutations} behind, {r.Blocks} blocks, heard of {r.LastContact:O}, {r.SentBytes} bytes sent");
+            var reports = master.Copy.Replication.Reports().Select(r => $"{r.Name}: state {(int)r.State}, LSN {r.Lsn}, {r.LagMutations} behind, {r.Blocks} blocks, heard of {r.LastContact:O}, {r.SentBytes} bytes sent, {r.DamagedBlocks} blocks damaged, {r.Trouble}");
             Assert.Fail($"it is not drained after 120 s: {string.Join("; ", reports)}");
         }
         var drained = await draining;

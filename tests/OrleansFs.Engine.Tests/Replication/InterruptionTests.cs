@@ -1,0 +1,119 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Metadata;
+using OrleansFs.Engine.Replication;
+using OrleansFs.Engine.Tests.Content;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Replication;
+
+/// <summary>Calls to a replica that are cancelled in the middle: who asks again finds it as one that was never interrupted.</summary>
+public sealed class InterruptionTests
+{
+    private const int S = 4096;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_first_hello_that_is_cancelled_while_the_copy_is_made_does_not_refuse_the_next()
+    {
+        var time = new InterruptingTime();
+        string folder = Directory.CreateTempSubdirectory("ofs-replica-").FullName;
+        var options = new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse("nas"), Memory = 32 << 20 };
+        await using (var receiver = await ReplicaReceiver.OpenAsync(options, NullLoggerFactory.Instance, time, Cancellation))
+        {
+            var hello = new MasterHello
+            {
+                Volume = new VolumeId(Guid.NewGuid()),
+                VolumeName = "volume",
+                BlockSize = S,
+                Master = CopyName.Parse("master"),
+                Epoch = new Epoch(1),
+                EpochStart = Lsn.Zero,
+            };
+            using var interrupted = new CancellationTokenSource();
+            time.Asked = interrupted.Cancel;
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await receiver.HelloAsync(hello, interrupted.Token));
+            Assert.True(interrupted.IsCancellationRequested);
+            var reply = await receiver.HelloAsync(hello, Cancellation);
+            Assert.True(reply.Outcome == ReplicaOutcome.Ok, reply.Trouble);
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task What_is_applied_and_not_answered_for_is_known_of_all_the_same()
+    {
+        var time = new InterruptingTime();
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync(time: time);
+        await WriteAsync(master, "before", 1, 2);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        replica.Link.Target = null;
+        await WriteAsync(master, "short-lived", 2, 8);
+        await master.Volume.SyncAllAsync(Cancellation);
+        await master.Volume.UnlinkAsync(InodeNumber.Root, "short-lived"u8.ToArray(), Cancellation);
+        while ((await master.StatusAsync()).DeadBlocks != 8)
+            await Task.Delay(20, Cancellation);
+        Assert.Equal(8, (await master.Copy.CollectAsync(TimeSpan.Zero, false, null, Cancellation)).Blocks);
+
+        // The row that names the blocks is applied, and so is the one that deletes theirs: but whoever asked for that has gone meanwhile.
+        var receiver = replica.Receiver;
+        bool wasInterrupted = false;
+        replica.Link.Applying = shipment =>
+        {
+            int naming = Array.FindIndex(shipment.Entries, e => JournalContent.Of(e.Effects.Span).Blocks.Count > 0);
+            if (naming < 0 || shipment.Gone.Length == 0 || wasInterrupted)
+                return shipment;
+            receiver.ApplyAsync(shipment with { Entries = shipment.Entries[..(naming + 1)] }, Cancellation).AsTask().GetAwaiter().GetResult();
+            Assert.Equal(8, replica.Volume.ReplicaBlocks.DamagedCount);
+            using var interrupted = new CancellationTokenSource();
+            time.Asked = () =>
+            {
+                if (replica.Volume.Metadata.Committed >= shipment.Entries[^1].Lsn)
+                    interrupted.Cancel();
+            };
+            try
+            {
+                receiver.ApplyAsync(shipment, interrupted.Token).AsTask().GetAwaiter().GetResult();
+            }
+            catch (OperationCanceledException)
+            {
+                // As the link sees it.
+            }
+            time.Asked = null;
+            wasInterrupted = interrupted.IsCancellationRequested;
+            throw new IOException("the link was cut");
+        };
+        replica.Link.Target = receiver;
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        Assert.True(wasInterrupted);
+        Assert.Equal(0, replica.Volume.ReplicaBlocks.DamagedCount);
+    }
+
+    private static async Task WriteAsync(VolumeFixture master, string name, int seed, int blocks)
+    {
+        byte[] data = new byte[blocks * S];
+        new Random(seed).NextBytes(data);
+        await master.WriteAsync(await master.CreateFileAsync(name), 0, data);
+    }
+
+    private static async Task DrainAsync(VolumeFixture master)
+    {
+        var drained = await master.Copy.Replication.DrainAsync(1, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        Assert.Equal(Errno.None, drained.Error);
+    }
+
+    /// <summary>The system's time. Who asks for it can be made to be interrupted there.</summary>
+    private sealed class InterruptingTime : TimeProvider
+    {
+        public Action? Asked { get; set; }
+
+        public override DateTimeOffset GetUtcNow()
+        {
+            Asked?.Invoke();
+            return TimeProvider.System.GetUtcNow();
+        }
+    }
+}
