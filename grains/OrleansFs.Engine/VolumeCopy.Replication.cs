@@ -80,7 +80,7 @@ public sealed partial class VolumeCopy
 
     /// <summary>Makes a replica the master, in a new epoch: mutations are taken from now on, and masters of earlier epochs are refused everywhere that this becomes known.</summary>
     /// <param name="least">At least this epoch, which is above what the other replicas know.</param>
-    /// <param name="cancellation">Cancels the wait for another promotion.</param>
+    /// <param name="cancellation">Cancels it as long as the epoch has not begun.</param>
     /// <exception cref="VolumeException">It is no replica, or holds nothing yet, or the disk fails.</exception>
     internal async Task<Epoch> PromoteAsync(Epoch least, CancellationToken cancellation)
     {
@@ -93,9 +93,11 @@ public sealed partial class VolumeCopy
             if (info.Epoch.Value == 0)
                 throw new VolumeException($"the copy '{Copy}' has not been given its first full copy yet");
             var epoch = new Epoch(Math.Max(Math.Max(info.Epoch.Value, info.Fence?.By.Value ?? 0) + 1, least.Value));
+            cancellation.ThrowIfCancellationRequested();
+            // From here on nothing is cut short: an epoch that has begun fences the master before, and is to have one.
             var begun = _metadata.BeginEpoch(epoch);
             if (begun.IsOk)
-                begun = await _committer.DurableAsync(cancellation);
+                begun = await _committer.DurableAsync(CancellationToken.None);
             if (!begun.IsOk)
                 throw new VolumeException($"the copy '{Copy}' cannot begin the epoch {epoch}: {begun.Error}");
             // Records whose content the master before had not sent yet.

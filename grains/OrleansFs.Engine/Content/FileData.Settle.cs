@@ -20,10 +20,10 @@ internal sealed partial class FileData
             while (true)
             {
                 FileContent? content;
-                lock (inode.Gate)
-                    content = inode.Content;
                 // A write that found no memory, and gave up, leaves one that is clean.
-                if (content is null or { IsClean: true })
+                lock (inode.Gate)
+                    content = inode.Content is { IsClean: false } dirty ? dirty : null;
+                if (content is null)
                     return alongside?.Invoke() ?? FsResult.Ok;
                 await content.SettleGate.WaitAsync(cancellation);
                 try

@@ -128,14 +128,15 @@ internal sealed class ReplicaBlocks
 
     /// <summary>A transaction has been applied. Files of what it collected are deleted long after it is on disk.</summary>
     /// <param name="content">What it says of blocks.</param>
-    /// <param name="gone">Blocks that nobody had: their rows say so, and they are asked for until they have come or are collected.</param>
-    public void Applied(JournalContent content, IReadOnlySet<BlockHash> gone)
+    /// <param name="gone">Those of its blocks that nobody had: their rows say so, and they are asked for until they have come or are collected.</param>
+    public void Applied(JournalContent content, IEnumerable<BlockHash> gone)
     {
         foreach (var block in content.Blocks)
-        {
             _received.TryRemove(block.Hash, out _);
-            if (gone.Contains(block.Hash) && _damaged.Count < ReplicationLimits.DamagedRemembered && _metadata.TryGetBlock(block.Hash, out var row) && row.Residency == Residency.Absent)
-                _damaged.TryAdd(block.Hash, 0);
+        foreach (var hash in gone)
+        {
+            if (_damaged.Count < ReplicationLimits.DamagedRemembered && _metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent)
+                _damaged.TryAdd(hash, 0);
         }
         long now = _time.GetTimestamp();
         foreach (var hash in content.Collected)

@@ -208,8 +208,10 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             // A row that is applied is not sent again: what it means for blocks is noted with it, and from the first on nothing is cut short.
             for (; applied < rows.Count; applied++)
             {
-                volume.Metadata.ApplyJournal(rows[applied], gone);
-                volume.ReplicaBlocks.Applied(contents[applied], gone);
+                // Only what this row names: another that was gone before may have come meanwhile.
+                BlockHash[] absent = [.. contents[applied].Blocks.Select(b => b.Hash).Where(gone.Contains)];
+                volume.Metadata.ApplyJournal(rows[applied], absent);
+                volume.ReplicaBlocks.Applied(contents[applied], absent);
             }
             var composed = Compose(volume, contents);
             await volume.Metadata.DurableAsync(CancellationToken.None);
@@ -218,9 +220,11 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         }
         finally
         {
-            var changed = contents[..applied];
             if (applied > 0)
+            {
+                var changed = contents[..applied];
                 volume.Announce(new VolumeChanges([.. changed.SelectMany(c => c.Inodes).Distinct()], [.. changed.SelectMany(c => c.Names)], Everything: false));
+            }
         }
     }
 

@@ -3,14 +3,13 @@ using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Model;
+using static OrleansFs.Engine.Tests.Replication.ReplicationSteps;
 
 namespace OrleansFs.Engine.Tests.Replication;
 
 /// <summary>Calls to a replica that are cancelled in the middle: who asks again finds it as one that was never interrupted.</summary>
 public sealed class InterruptionTests
 {
-    private const int S = 4096;
-
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -46,16 +45,7 @@ public sealed class InterruptionTests
         var time = new InterruptingTime();
         await using var master = await VolumeFixture.CreateAsync(S);
         await using var replica = await ReplicaFixture.CreateAsync(time: time);
-        await WriteAsync(master, "before", 1, 2);
-        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
-        await DrainAsync(master);
-        replica.Link.Target = null;
-        await WriteAsync(master, "short-lived", 2, 8);
-        await master.Volume.SyncAllAsync(Cancellation);
-        await master.Volume.UnlinkAsync(InodeNumber.Root, "short-lived"u8.ToArray(), Cancellation);
-        while ((await master.StatusAsync()).DeadBlocks != 8)
-            await Task.Delay(20, Cancellation);
-        Assert.Equal(8, (await master.Copy.CollectAsync(TimeSpan.Zero, false, null, Cancellation)).Blocks);
+        await MakeGoneAsync(master, replica);
 
         // The row that names the blocks is applied, and so is the one that deletes theirs: but whoever asked for that has gone meanwhile.
         var receiver = replica.Receiver;
@@ -92,17 +82,26 @@ public sealed class InterruptionTests
         Assert.Equal(0, replica.Volume.ReplicaBlocks.DamagedCount);
     }
 
-    private static async Task WriteAsync(VolumeFixture master, string name, int seed, int blocks)
+    /// <summary>An epoch that has begun cannot be taken back: a copy that has begun it and is no master leaves the volume without one.</summary>
+    [Fact]
+    public async Task A_promotion_that_is_cancelled_when_its_epoch_has_begun_goes_on()
     {
-        byte[] data = new byte[blocks * S];
-        new Random(seed).NextBytes(data);
-        await master.WriteAsync(await master.CreateFileAsync(name), 0, data);
-    }
-
-    private static async Task DrainAsync(VolumeFixture master)
-    {
-        var drained = await master.Copy.Replication.DrainAsync(1, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
-        Assert.Equal(Errno.None, drained.Error);
+        var time = new InterruptingTime();
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync(time: time);
+        await WriteFileAsync(master, "a", 1, 2);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        using var interrupted = new CancellationTokenSource();
+        time.Asked = () =>
+        {
+            if (replica.Volume.Epoch == new Epoch(2))
+                interrupted.Cancel();
+        };
+        Assert.Equal(new Epoch(2), await replica.Receiver.PromoteAsync(new Dictionary<CopyName, IReplicaLink>(), force: false, interrupted.Token));
+        Assert.True(interrupted.IsCancellationRequested);
+        Assert.Equal(VolumeRole.Master, replica.Volume.Role);
     }
 
     /// <summary>The system's time. Who asks for it can be made to be interrupted there.</summary>
