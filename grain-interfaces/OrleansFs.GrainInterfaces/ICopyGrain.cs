@@ -38,7 +38,7 @@ public interface ICopyGrain : IGrainWithStringKey
     /// <summary>
     /// Makes this replica the master. A master that can be reached hands over first, so that nothing is missing; else with what this copy and the other replicas have that can be reached. <c>EEXIST</c> where it is one,
     /// <c>EAGAIN</c> where it has had no full copy yet, <c>EBUSY</c> where the master is there and cannot hand over in time, <c>ESTALE</c> where another replica is further and what it has more cannot be had from it,
-    /// <c>EIO</c> where that cannot be written down.
+    /// <c>EALREADY</c> where another promotion, begun at the same time, goes on in place of this one, <c>EIO</c> where that cannot be written down.
     /// </summary>
     /// <param name="force">What another copy has more and cannot be had from it is given up.</param>
     /// <param name="cancellation">Cancels the wait.</param>

@@ -76,6 +76,11 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
             _logger.LogError("{Reason}", e.Message);
             return Errno.ESTALE;
         }
+        catch (OvertakenException e)
+        {
+            _logger.LogError("{Reason}", e.Message);
+            return Errno.EALREADY;
+        }
         catch (VolumeException e)
         {
             _logger.LogError(e, "the promotion failed");

@@ -12,38 +12,51 @@ public sealed partial class ReplicaReceiver
 {
     private const string OnHold = "another replica is about to become the master";
 
+    private readonly Lock _holding = new();
     private Hold? _hold;
 
-    private sealed record Hold(Epoch By, long Since);
+    /// <param name="By">The epoch that is about to begin.</param>
+    /// <param name="Since">When that was last heard of.</param>
+    /// <param name="HasBegun">It begins here, now: no later one takes its place any more.</param>
+    private sealed record Hold(Epoch By, long Since, bool HasBegun);
 
     /// <summary>Makes this replica the master, with everything that it and the other replicas have.</summary>
     /// <param name="others">Replicas of the volume, as far as they are known. One that does not answer is passed over.</param>
     /// <param name="force">What another has more and cannot be had from it is given up.</param>
     /// <param name="cancellation">Cancels it, as long as nothing has been begun.</param>
     /// <exception cref="NotNewestException">Another replica is further, and what it has more cannot be had.</exception>
+    /// <exception cref="OvertakenException">Another promotion, begun at the same time, goes on in place of this one.</exception>
     /// <exception cref="VolumeException">It is no replica, or holds nothing yet, or the disk fails.</exception>
     public async Task<Epoch> PromoteAsync(IReadOnlyDictionary<CopyName, IReplicaLink> others, bool force, CancellationToken cancellation)
     {
         if (Volume is not { Role: VolumeRole.Replica } volume || volume.Epoch.Value == 0)
             throw new VolumeException("it is no replica, or has not been given its first full copy yet");
         var givenUp = new HashSet<CopyName>();
+        var epoch = new Epoch(0);
         try
         {
             while (true)
             {
                 // Again after each that was further: taking much may have lasted longer than a hold.
-                var (epoch, held) = await HoldAllAsync(volume, others, cancellation);
+                (epoch, var held) = await HoldAllAsync(volume, others, cancellation);
                 var further = held.Where(h => h.Reply.Outcome == ReplicaOutcome.Ok && IsFurther(volume, h.Reply) && !givenUp.Contains(h.Name)).ToList();
-                if (further.Count == 0)
-                    return await volume.PromoteAsync(epoch, cancellation);
-                var (name, _) = further.MaxBy(h => (h.Reply.Epoch.Value, h.Reply.Position.Value));
-                if (!await TakeFromAsync(volume, name, others[name], epoch, force, cancellation))
-                    givenUp.Add(name);
+                if (further.Count > 0)
+                {
+                    var (name, _) = further.MaxBy(h => (h.Reply.Epoch.Value, h.Reply.Position.Value));
+                    if (!await TakeFromAsync(volume, name, others[name], epoch, force, cancellation))
+                        givenUp.Add(name);
+                    continue;
+                }
+                // It is fenced in an epoch below this one: a master.
+                if (!force && held.FirstOrDefault(h => h.Reply.Outcome == ReplicaOutcome.Fenced && h.Reply.Epoch.Value > volume.Epoch.Value) is { Reply.Outcome: ReplicaOutcome.Fenced } newer)
+                    throw new NotNewestException($"the copy '{newer.Name}' has become the master, or is becoming it, in the epoch {newer.Reply.Epoch}; here is nothing of that yet");
+                KeepHold(epoch, hasBegun: true);
+                return await volume.PromoteAsync(epoch, cancellation);
             }
         }
         finally
         {
-            _hold = null;
+            DropHold(epoch);
         }
     }
 
@@ -58,7 +71,12 @@ public sealed partial class ReplicaReceiver
                 return Refusal("it holds nothing of that volume");
             if (held.Role != VolumeRole.Replica || Threshold(held).By.Value >= epoch.Value)
                 return Fenced(held);
-            _hold = new Hold(epoch, _time.GetTimestamp());
+            lock (_holding)
+            {
+                if (StandingHold is { } other && (other.HasBegun || other.By.Value >= epoch.Value))
+                    return Answer(held, ReplicaOutcome.Fenced) with { Epoch = other.By };
+                _hold = new Hold(epoch, _time.GetTimestamp(), HasBegun: false);
+            }
             await held.Metadata.DurableAsync(cancellation);
             return Answer(held, ReplicaOutcome.Ok);
         }
@@ -75,9 +93,13 @@ public sealed partial class ReplicaReceiver
 
     public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation)
     {
-        if (Volume is not { } volume || _hold is not { } hold || hold.By != held)
-            return new(new JournalReply { Outcome = ReplicaOutcome.Refused, Entries = [], Trouble = "it is not held any more" });
-        _hold = hold with { Since = _time.GetTimestamp() };
+        lock (_holding)
+        {
+            if (Volume is null || _hold is not { } hold || hold.By != held)
+                return new(new JournalReply { Outcome = ReplicaOutcome.Refused, Entries = [], Trouble = "it is not held any more" });
+            _hold = hold with { Since = _time.GetTimestamp() };
+        }
+        var volume = Volume;
         try
         {
             using var reader = JournalReader.Open(volume.MetadataPath);
@@ -96,16 +118,61 @@ public sealed partial class ReplicaReceiver
     private static bool IsFurther(VolumeCopy volume, in ReplicaReply other) =>
         other.Epoch.Value > volume.Epoch.Value || (other.Epoch == volume.Epoch && other.Position > volume.Metadata.Durable);
 
-    private bool IsHeldFrom(Epoch epoch) => _hold is { } hold && epoch.Value < hold.By.Value && _time.GetElapsedTime(hold.Since) < ReplicationLimits.HeldFor;
+    /// <summary>That which has not passed.</summary>
+    private Hold? StandingHold => Volatile.Read(ref _hold) is { } hold && (hold.HasBegun || _time.GetElapsedTime(hold.Since) < ReplicationLimits.HeldFor) ? hold : null;
 
-    /// <summary>Holds this replica and the others, for an epoch that is above all that they know.</summary>
+    private bool IsHeldFrom(Epoch epoch) => StandingHold is { } hold && epoch.Value < hold.By.Value;
+
+    /// <summary>The hold of the promotion of this replica goes on.</summary>
+    /// <exception cref="OvertakenException">Another has taken its place.</exception>
+    private void KeepHold(Epoch epoch, bool hasBegun = false)
+    {
+        lock (_holding)
+        {
+            if (_hold?.By != epoch)
+                throw new OvertakenException("another promotion, begun at the same time, goes on in place of this one");
+            _hold = new Hold(epoch, _time.GetTimestamp(), hasBegun);
+        }
+    }
+
+    /// <summary>The promotion of this replica has ended, whatever came of it.</summary>
+    private void DropHold(Epoch epoch)
+    {
+        lock (_holding)
+        {
+            if (_hold?.By == epoch)
+                _hold = null;
+        }
+    }
+
+    /// <summary>Holds this replica and the others, for an epoch that is above all that they know and are held for: two promotions are never for the same one, and the later takes the place of the other.</summary>
     private async Task<(Epoch Epoch, (CopyName Name, ReplicaReply Reply)[] Held)> HoldAllAsync(VolumeCopy volume, IReadOnlyDictionary<CopyName, IReplicaLink> others, CancellationToken cancellation)
     {
-        var epoch = new Epoch(Threshold(volume).By.Value + 1);
+        var epoch = new Epoch(Math.Max(Threshold(volume).By.Value, StandingHold?.By.Value ?? 0) + 1);
         while (true)
         {
-            await HoldAsync(volume.Id, epoch, cancellation);
-            var held = await Task.WhenAll(others.Select(o => HoldOtherAsync(o.Key, o.Value, volume.Id, epoch, cancellation)));
+            var own = await HoldAsync(volume.Id, epoch, cancellation);
+            if (volume.Role != VolumeRole.Replica)
+                throw new VolumeException($"the copy '{volume.Copy}' has become the master meanwhile");
+            if (own.Outcome == ReplicaOutcome.Refused)
+                throw new VolumeException($"the copy '{volume.Copy}' cannot say how far it is: {own.Trouble}");
+            if (own.Outcome == ReplicaOutcome.Fenced)
+            {
+                if (own.Epoch.Value < epoch.Value)
+                    throw new OvertakenException("another promotion of this copy is under way");
+                epoch = new Epoch(own.Epoch.Value + 1);
+                continue;
+            }
+            (CopyName Name, ReplicaReply Reply)[] held;
+            try
+            {
+                held = await Task.WhenAll(others.Select(o => HoldOtherAsync(o.Key, o.Value, volume.Id, epoch, cancellation)));
+            }
+            catch
+            {
+                DropHold(epoch);
+                throw;
+            }
             long known = held.Where(h => h.Reply.Outcome == ReplicaOutcome.Fenced).Select(h => h.Reply.Epoch.Value).DefaultIfEmpty().Max();
             if (known < epoch.Value)
                 return (epoch, held);
@@ -133,12 +200,13 @@ public sealed partial class ReplicaReceiver
         try
         {
             while (await TakeShipmentAsync(volume, other, epoch, cancellation))
-                _hold = new Hold(epoch, _time.GetTimestamp());
+                KeepHold(epoch);
             _logger.LogInformation("taken from the replica '{Name}', which was further: mutations {From} to {To}", name, from.Value + 1, volume.Metadata.Durable);
             return true;
         }
-        catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
+        catch (Exception e) when (e is not OvertakenException && (e is not OperationCanceledException || !cancellation.IsCancellationRequested))
         {
+            KeepHold(epoch);
             string reason = $"the replica '{name}' is further than mutation {volume.Metadata.Durable}, and what it has more cannot be had from it: {e.Message.ReplaceLineEndings(" ")}";
             if (!force)
                 throw new NotNewestException(reason);
@@ -189,7 +257,7 @@ public sealed partial class ReplicaReceiver
             var reply = await other.FetchAsync(chunk, cancellation).AsTask().WaitAsync(ReplicationLimits.FetchTimeout, _time, cancellation);
             var refused = (await TakeAsync(volume, reply.Blocks, cancellation)).Hashes;
             lacking.ExceptWith(reply.Blocks.Select(b => b.Hash).Except(refused));
-            _hold = new Hold(epoch, _time.GetTimestamp());
+            KeepHold(epoch);
         }
         return [.. lacking];
     }
@@ -197,3 +265,6 @@ public sealed partial class ReplicaReceiver
 
 /// <summary>A replica is not to become the master, because another has more: what, in one line.</summary>
 public sealed class NotNewestException(string message) : VolumeException(message);
+
+/// <summary>A promotion is given up, because another goes on: what, in one line.</summary>
+public sealed class OvertakenException(string message) : VolumeException(message);

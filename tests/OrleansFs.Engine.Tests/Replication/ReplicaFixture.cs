@@ -174,7 +174,15 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
         return CallAsync(t => t.FetchAsync(hashes, cancellation));
     }
 
-    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => CallAsync(t => t.HoldAsync(volume, epoch, cancellation));
+    /// <summary>Told of each hold, which goes on when this completes.</summary>
+    public Func<Task>? Holding { get; set; }
+
+    public async ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation)
+    {
+        if (Holding is { } holding)
+            await holding().WaitAsync(cancellation);
+        return await CallAsync(t => t.HoldAsync(volume, epoch, cancellation));
+    }
 
     public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(t => t.ReadJournalAsync(held, epoch, after, cancellation));
 
