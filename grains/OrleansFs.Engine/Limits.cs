@@ -83,6 +83,9 @@ internal static class Limits
     /// <summary>Bytes that one copy_file_range call moves through memory where blocks cannot be shared.</summary>
     public const int CopyStep = 4 << 20;
 
+    /// <summary>Files that are settled in one round, the longest waiting first.</summary>
+    public const int SettleRound = 64;
+
     /// <summary>Interruptions of a settling by truncations after which the log says so: each costs some microseconds, so that so many mean a program at odds with itself.</summary>
     public const int SettleRounds = 1000;
 

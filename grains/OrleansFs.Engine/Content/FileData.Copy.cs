@@ -35,6 +35,11 @@ internal sealed partial class FileData
         {
             return Errno.EINTR;
         }
+        catch (MetadataException e)
+        {
+            LogNoManifest(sourceNumber, e.Message);
+            return e.Error;
+        }
         finally
         {
             _metadata.Release(source);
@@ -81,16 +86,59 @@ internal sealed partial class FileData
     private long Share(Inode source, long sourceOffset, Inode target, long targetOffset, long length)
     {
         var run = new List<SealedBlock>();
+        var released = new List<BlockHash>();
+        try
+        {
+            Pin(source, sourceOffset, length, run);
+            if (run.Count == 0)
+                return 0;
+            long shared = Math.Min(length, (long)run.Count * _blockSize);
+            lock (target.Gate)
+            {
+                var attributes = target.Snapshot();
+                var content = ContentOf(target);
+                long end = targetOffset + shared;
+                if (end > attributes.Size)
+                    FillUpLastBlock(target, content, attributes.Size, end);
+                for (int i = 0; i < run.Count; i++)
+                    released.Add(content.Replace(targetOffset / _blockSize + i, run[i]));
+                content.MarkStructure();
+                MarkDirty(target, content);
+                SetSize(target, Math.Max(attributes.Size, end), run.Sum(b => (long)b.Length));
+                if (content.UncommittedBlocks > Limits.UncommittedBlocks)
+                    SignalPressure();
+            }
+            return shared;
+        }
+        catch (MetadataException)
+        {
+            // No slot has one of them yet: it is before that that something can fail.
+            released.AddRange(run.Select(b => b.Hash));
+            throw;
+        }
+        finally
+        {
+            _sealer.Release(released);
+        }
+    }
+
+    /// <summary>Pins the blocks of a range, as far as they are stored.</summary>
+    /// <param name="source">The file.</param>
+    /// <param name="offset">On the boundary of a block.</param>
+    /// <param name="length">Of the range.</param>
+    /// <param name="run">Receives them.</param>
+    private void Pin(Inode source, long offset, long length, List<SealedBlock> run)
+    {
         lock (source.Gate)
         {
             long size = source.Snapshot().Size;
-            long first = sourceOffset / _blockSize;
-            for (long index = first; index * _blockSize < sourceOffset + length; index++)
+            long first = offset / _blockSize;
+            for (long index = first; index * _blockSize < offset + length; index++)
             {
                 if (source.Content?.Find(index) is { } slot && (slot.NeedsSeal || slot.Frozen is not null))
                     break;
                 var known = source.Content?.Find(index)?.Base ?? CommittedBase(source, index);
-                if (LengthOf(index, size) < Math.Min(_blockSize, sourceOffset + length - index * _blockSize))
+                if (LengthOf(index, size) < Math.Min(_blockSize, offset + length - index * _blockSize))
                     break;
                 if (known.IsHole)
                     run.Add(SealedBlock.Hole);
@@ -100,27 +148,6 @@ internal sealed partial class FileData
                     break;
             }
         }
-        if (run.Count == 0)
-            return 0;
-        long shared = Math.Min(length, (long)run.Count * _blockSize);
-        var released = new List<BlockHash>();
-        lock (target.Gate)
-        {
-            var attributes = target.Snapshot();
-            var content = ContentOf(target);
-            long end = targetOffset + shared;
-            if (end > attributes.Size)
-                FillUpLastBlock(target, content, attributes.Size, end);
-            for (int i = 0; i < run.Count; i++)
-                released.Add(content.Replace(targetOffset / _blockSize + i, run[i]));
-            content.MarkStructure();
-            MarkDirty(target, content);
-            SetSize(target, Math.Max(attributes.Size, end), run.Sum(b => (long)b.Length));
-            if (content.UncommittedBlocks > Limits.UncommittedBlocks)
-                SignalPressure();
-        }
-        _sealer.Release(released);
-        return shared;
     }
 
     private async ValueTask<FsResult<long>> CopyBytesAsync(Inode source, long sourceOffset, Inode target, long targetOffset, int length, CancellationToken cancellation)

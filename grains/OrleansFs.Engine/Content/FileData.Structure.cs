@@ -18,10 +18,18 @@ internal sealed partial class FileData
             if ((attributes.Flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0)
                 return Errno.EPERM;
             var content = ContentOf(inode);
-            if (size < attributes.Size)
-                Cut(inode, content, size, released);
-            else
-                FillUpLastBlock(inode, content, attributes.Size, size);
+            try
+            {
+                if (size < attributes.Size)
+                    Cut(inode, content, size, released);
+                else
+                    FillUpLastBlock(inode, content, attributes.Size, size);
+            }
+            catch (MetadataException e)
+            {
+                LogNoManifest(inode.Number, e.Message);
+                return e.Error;
+            }
             content.MarkStructure();
             MarkDirty(inode, content);
             long allocated = size < attributes.Size ? Math.Min(attributes.AllocatedBytes, BlocksOf(size) * _blockSize) - attributes.AllocatedBytes : 0;
@@ -79,6 +87,11 @@ internal sealed partial class FileData
         {
             return e.Error;
         }
+        catch (MetadataException e)
+        {
+            LogNoManifest(number, e.Message);
+            return e.Error;
+        }
         finally
         {
             _metadata.Release(inode);
@@ -104,12 +117,13 @@ internal sealed partial class FileData
     /// <summary>Drops the blocks past a size and cuts the one that it falls into.</summary>
     private void Cut(Inode inode, FileContent content, long size, List<BlockHash> released)
     {
-        content.Cut(BlocksOf(size), released);
         int rest = (int)(size % _blockSize);
-        if (rest == 0)
-            return;
         long index = size / _blockSize;
-        var slot = SlotOf(inode, content, index);
+        // The one that cannot be had leaves the file as it was.
+        var slot = rest == 0 ? null : SlotOf(inode, content, index);
+        content.Cut(BlocksOf(size), released);
+        if (slot is null)
+            return;
         slot.Top?.Truncate(rest);
         if (slot.Top?.End == 0)
         {
@@ -142,17 +156,18 @@ internal sealed partial class FileData
             spare.Clear();
             long headEnd = Math.Min(end, first * _blockSize);
             long tailStart = Math.Max(headEnd, last * _blockSize);
-            int pages = PagesOf(headEnd - offset) + PagesOf(end - tailStart);
+            var head = SlotToClear(inode, content, offset, headEnd);
+            var tail = SlotToClear(inode, content, tailStart, end);
+            int pages = (head is null ? 0 : PagesOf(headEnd - offset)) + (tail is null ? 0 : PagesOf(end - tailStart));
             Span<int> rented = pages <= 512 ? stackalloc int[pages] : new int[pages];
             if (!_pool.TryRent(rented))
                 return pages;
             spare.AddRange(rented);
-            ClearWithin(inode, content, offset, headEnd, spare);
+            ClearWithin(head, content, offset, headEnd, spare);
             if (last > first)
                 content.Punch(new BlockRange(first, last - first), released);
-            ClearWithin(inode, content, tailStart, end, spare);
-            _pool.Return([.. spare]);
-            spare.Clear();
+            ClearWithin(tail, content, tailStart, end, spare);
+            ReturnSpare(spare);
             content.MarkStructure();
             MarkDirty(inode, content);
             long freed = last > first ? Math.Min(attributes.AllocatedBytes, (last - first) * _blockSize) : 0;
@@ -166,14 +181,19 @@ internal sealed partial class FileData
 
     private static int PagesOf(long length) => length <= 0 ? 0 : (int)(length / PagePool.PageSize) + 2;
 
-    private void ClearWithin(Inode inode, FileContent content, long from, long to, List<int> spare)
+    /// <summary>The slot of a range within one block; null where nothing is to be cleared.</summary>
+    private Slot? SlotToClear(Inode inode, FileContent content, long from, long to)
     {
         if (from >= to)
+            return null;
+        long index = from / _blockSize;
+        return content.Find(index) ?? (CommittedBase(inode, index) is { IsHole: false } stored ? content.Add(index, stored) : null);
+    }
+
+    private void ClearWithin(Slot? slot, FileContent content, long from, long to, List<int> spare)
+    {
+        if (slot is null)
             return;
-        var slot = content.Find(from / _blockSize);
-        if (slot is null && CommittedBase(inode, from / _blockSize).IsHole)
-            return;
-        slot ??= SlotOf(inode, content, from / _blockSize);
         slot.Top ??= content.NewTop();
         slot.Top.Clear((int)(from % _blockSize), (int)(to - from), spare);
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
@@ -53,8 +54,7 @@ internal sealed partial class FileData
             bool asked = await _pressure.WaitAsync(Limits.SettleTick, cancellation);
             if (!asked)
                 _pool.Trim(Limits.SettleTick);
-            while (await SettleRoundAsync(cancellation))
-                cancellation.ThrowIfCancellationRequested();
+            await SettlePassAsync(cancellation);
         }
     }
 
@@ -81,16 +81,24 @@ internal sealed partial class FileData
 
     private bool UnderPressure => InFlightBytes > InFlightLimit / 100 * Limits.PressurePercent;
 
+    /// <summary>Settles what is due, in rounds. What cannot be settled now is tried once: it keeps nothing else waiting.</summary>
+    private async Task SettlePassAsync(CancellationToken cancellation)
+    {
+        var failed = new ConcurrentDictionary<Inode, Errno>();
+        long returned = _pool.Returned;
+        while (await SettleRoundAsync(failed, cancellation))
+            cancellation.ThrowIfCancellationRequested();
+        if (!failed.IsEmpty && _pool.Returned == returned)
+            _pool.Fail(failed.First().Value);
+    }
+
     /// <returns>True where another round is due at once.</returns>
-    private async Task<bool> SettleRoundAsync(CancellationToken cancellation)
+    private async Task<bool> SettleRoundAsync(ConcurrentDictionary<Inode, Errno> failed, CancellationToken cancellation)
     {
         bool pressure = UnderPressure;
-        var due = _dirty.Oldest(64).Where(i => IsDue(i, pressure)).ToList();
+        var due = _dirty.Oldest(Limits.SettleRound).Where(i => !failed.ContainsKey(i) && IsDue(i, pressure)).ToList();
         if (due.Count == 0)
             return false;
-        int failed = 0;
-        var error = Errno.None;
-        long returned = _pool.Returned;
         await Parallel.ForEachAsync(due, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellation }, async (inode, token) =>
         {
             if (!inode.TryPin())
@@ -102,21 +110,26 @@ internal sealed partial class FileData
                 if (result.IsOk)
                     Trouble = null;
                 else
-                    (_, error) = (Interlocked.Increment(ref failed), result.Error);
+                    Fail(inode, result.Error);
             }
             catch (MetadataException e)
             {
                 _unsettled.Tell($"inode {inode.Number} cannot be settled, its content stays in memory", e);
-                (_, error) = (Interlocked.Increment(ref failed), e.Error);
+                Fail(inode, e.Error);
             }
             finally
             {
                 inode.Unpin();
             }
         });
-        if (failed > 0 && _pool.Returned == returned)
-            _pool.Fail(error);
-        return failed == 0 && (due.Count == 64 || UnderPressure);
+        return due.Count == Limits.SettleRound || UnderPressure || !failed.IsEmpty;
+
+        void Fail(Inode inode, Errno error)
+        {
+            failed.TryAdd(inode, error);
+            // The others come before it.
+            _dirty.Renew(inode);
+        }
     }
 
     /// <summary>Makes blocks of what the redo log has already: an fsync, which has to wait for a settling, then waits for the end of it only.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -102,6 +103,20 @@ internal sealed partial class FileData
 
     private FsResult<long> TryWrite(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, Append? append, ChangeRecord? record, out int missing)
     {
+        try
+        {
+            return WriteNow(inode, offset, data, flags, append, record, out missing);
+        }
+        catch (MetadataException e)
+        {
+            LogNoManifest(inode.Number, e.Message);
+            missing = 0;
+            return e.Error;
+        }
+    }
+
+    private FsResult<long> WriteNow(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, Append? append, ChangeRecord? record, out int missing)
+    {
         missing = 0;
         if (!_isReplaying && !_space.AdmitsContent(data.Length))
             return Errno.ENOSPC;
@@ -132,14 +147,22 @@ internal sealed partial class FileData
             if (missing > 0)
                 return at;
             long end = at + data.Length;
-            if (isRecord && end > attributes.Size && Record(inode, Math.Max(at, attributes.Size), end, append) is var unrecorded and not Errno.None)
+            long allocated;
+            try
             {
-                _pool.Return([.. spare]);
-                return unrecorded;
+                // What can fail comes first: a write is in the file as a whole, or not at all.
+                if (end > attributes.Size)
+                    FillUpLastBlock(inode, content, attributes.Size, end);
+                MakeSlots(inode, content, at, end);
+                if (isRecord && end > attributes.Size && Record(inode, Math.Max(at, attributes.Size), end, append) is var unrecorded and not Errno.None)
+                    return unrecorded;
+                allocated = Place(inode, content, at, data, spare);
             }
-            if (end > attributes.Size)
-                FillUpLastBlock(inode, content, attributes.Size, end);
-            long allocated = Place(inode, content, at, data, spare);
+            finally
+            {
+                // None where all went well.
+                ReturnSpare(spare);
+            }
             MarkDirty(inode, content);
             content.NoteWritten(at, data.Length);
             SetSize(inode, Math.Max(attributes.Size, end), allocated, isFromPageCache: (flags & WriteFlags.FromPageCache) != 0);
@@ -176,6 +199,20 @@ internal sealed partial class FileData
         spare.Clear();
         spare.AddRange(rented);
         return 0;
+    }
+
+    private void ReturnSpare(List<int> spare)
+    {
+        _pool.Return(CollectionsMarshal.AsSpan(spare));
+        spare.Clear();
+    }
+
+    /// <summary>Makes the slots of a range that have none.</summary>
+    /// <exception cref="MetadataException">The list of the file's blocks cannot be read: nothing has changed.</exception>
+    private void MakeSlots(Inode inode, FileContent content, long start, long end)
+    {
+        for (long index = start / _blockSize; index <= (end - 1) / _blockSize; index++)
+            SlotOf(inode, content, index);
     }
 
     /// <summary>Copies data into the blocks' in-flight extents, and hands on blocks that are complete and left behind.</summary>

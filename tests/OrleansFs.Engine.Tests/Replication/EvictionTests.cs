@@ -228,6 +228,49 @@ public sealed partial class EvictionTests
     }
 
     [Fact]
+    public async Task Files_that_cannot_be_settled_keep_no_other_waiting()
+    {
+        await using var master = await CreateAsync(o => o with { FetchTimeout = TimeSpan.FromMilliseconds(10) });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        // More of them than are settled at a time, each over a block that nobody can give now.
+        var stuck = new List<InodeNumber>();
+        for (int i = 0; i < Limits.SettleRound + 1; i++)
+        {
+            stuck.Add(await master.CreateFileAsync($"stuck {i}"));
+            await master.WriteAsync(stuck[i], 0, Content(100 + i)[..S]);
+        }
+        await DrainAsync(master);
+        foreach (var file in stuck)
+            Assert.Equal(1, (await master.Copy.ChangeResidencyAsync(file, ResidencyAction.Evict, 0, S, Cancellation)).Value.Changed);
+        replica.Link.Target = null;
+        foreach (var file in stuck)
+            await master.WriteAsync(file, 100, [1, 2, 3]);
+        Assert.Equal(Errno.EIO, (await master.Volume.SyncAllAsync(Cancellation)).Error);
+
+        var after = await master.CreateFileAsync("after");
+        await master.WriteAsync(after, 0, Content(1));
+        await EventuallyAsync(() => LocalBlocks(master, Content(1)) == FileSize / S && Settled(after));
+
+        replica.Link.Target = replica.Receiver;
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await EventuallyAsync(async () => (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).IsOk);
+
+        bool Settled(InodeNumber number)
+        {
+            var inode = master.Copy.Metadata.Acquire(number)!;
+            try
+            {
+                return inode.Content is null;
+            }
+            finally
+            {
+                master.Copy.Metadata.Release(inode);
+            }
+        }
+    }
+
+    [Fact]
     public async Task An_eviction_that_is_asked_for_does_not_wait_for_what_is_in_flight()
     {
         await using var master = await CreateAsync(o => o with { FetchTimeout = TimeSpan.FromHours(1) });

@@ -1,0 +1,75 @@
+using Microsoft.Data.Sqlite;
+using OrleansFs.Model;
+
+namespace OrleansFs.Engine.Tests.Content;
+
+/// <summary>The list of a file's blocks cannot be read from meta.db: what needs it ends with an error, changes nothing and keeps nothing.</summary>
+public sealed class BrokenManifestTests
+{
+    private const int S = 4096;
+    private const int PageSize = 4096;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_change_that_cannot_see_what_it_lies_over_leaves_nothing_in_memory()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S);
+        var file = await volume.CreateFileAsync("broken");
+        await volume.WriteAsync(file, 0, Pattern(1, (2 * S) + 100));
+        var whole = await volume.CreateFileAsync("whole");
+        await volume.WriteAsync(whole, 0, Pattern(2, 4 * S));
+        await volume.Copy.CloseAsync();
+        byte[] page = await ExchangeAsync(volume.Folder, new byte[PageSize]);
+        try
+        {
+            await volume.ReopenAsync();
+            for (int i = 0; i < 8; i++)
+            {
+                Assert.Equal(Errno.EIO, (await volume.Volume.WriteAsync(file, S - 10, new byte[20], WriteFlags.None, Cancellation)).Error);
+                Assert.Equal(Errno.EIO, (await volume.Volume.WriteAsync(file, (2 * S) + 100, new byte[S], WriteFlags.None, Cancellation)).Error);
+                foreach (var mode in new[] { AllocateMode.PunchHole | AllocateMode.KeepSize, AllocateMode.ZeroRange })
+                    Assert.Equal(Errno.EIO, (await volume.Volume.AllocateAsync(file, mode, 10, S, Cancellation)).Error);
+                Assert.Equal(Errno.EIO, (await volume.Volume.CopyRangeAsync(file, 0, whole, 0, 2 * S, Cancellation)).Error);
+                Assert.Equal(Errno.EIO, (await volume.Volume.CopyRangeAsync(whole, 0, file, 4 * S, 2 * S, Cancellation)).Error);
+                Assert.Equal(Errno.EIO, (await volume.Volume.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.Size, Size = 100 }, VolumeFixture.Root, Cancellation)).Error);
+            }
+            Assert.Equal((2 * S) + 100, (await volume.Volume.GetAttributesAsync(file, Cancellation)).Value.Size);
+            Assert.Equal(0, volume.Copy.InFlightBytes);
+            Assert.Equal(0, volume.Copy.Files.Dirty.Count);
+        }
+        finally
+        {
+            await volume.Copy.CloseAsync();
+            await ExchangeAsync(volume.Folder, page);
+        }
+        await volume.ReopenAsync();
+        Assert.Equal(Pattern(1, (2 * S) + 100), await volume.ReadAllAsync(file));
+        Assert.Equal(Pattern(2, 4 * S), await volume.ReadAllAsync(whole));
+    }
+
+    /// <summary>Puts a page in place of that which has the lists of blocks of all files.</summary>
+    /// <returns>What it was.</returns>
+    private static async Task<byte[]> ExchangeAsync(string folder, byte[] page)
+    {
+        string database = Path.Combine(folder, "meta.db");
+        await using var connection = new SqliteConnection($"Data Source={database};Mode=ReadOnly;Pooling=False");
+        await connection.OpenAsync(Cancellation);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT rootpage FROM sqlite_schema WHERE name = 'manifest'";
+        long number = (long)(await command.ExecuteScalarAsync(Cancellation))!;
+        await connection.CloseAsync();
+        using var file = File.OpenHandle(database, FileMode.Open, FileAccess.ReadWrite);
+        byte[] before = new byte[PageSize];
+        RandomAccess.Read(file, before, (number - 1) * PageSize);
+        RandomAccess.Write(file, page, (number - 1) * PageSize);
+        return before;
+    }
+
+    private static byte[] Pattern(int seed, int length)
+    {
+        byte[] data = new byte[length];
+        new Random(seed).NextBytes(data);
+        return data;
+    }
+}
