@@ -42,17 +42,13 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     public async ValueTask<FsResult<Attributes>> CreateAsync(InodeNumber directory, ReadOnlyMemory<byte> name, NewInode inode, Caller caller, CancellationToken cancellation) =>
         HashFolder.Is(directory, name.Span) ? Errno.EEXIST
         : await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None ? refused
-        : _record is null ? _volume.Metadata.Create(directory, name.Span, inode, caller)
-        : _volume.Metadata.Recorded(_record, () => _volume.Metadata.Create(directory, name.Span, inode, caller));
+        : _volume.Create(directory, name.Span, inode, caller, _record);
 
     public async ValueTask<FsResult<Attributes>> CreateUnnamedAsync(InodeNumber directory, NewInode inode, Caller caller, CancellationToken cancellation)
     {
         if (await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None)
             return refused;
-        var result = _volume.Metadata.Recorded(_record, () => _volume.Metadata.CreateUnnamed(directory, inode, caller));
-        if (result.IsOk)
-            _volume.Orphanage.AddUnnamed(result.Value.Inode);
-        return result;
+        return _volume.CreateUnnamed(directory, inode, caller, _record);
     }
 
     public async ValueTask<FsResult<Attributes>> LinkAsync(InodeNumber inode, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
@@ -61,13 +57,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
             return Errno.EEXIST;
         if (await _volume.RefuseGrowthAsync(cancellation) is var refused and not Errno.None)
             return refused;
-        var result = _volume.Metadata.Recorded(_record, () => _volume.Metadata.Link(inode, directory, name.Span));
-        if (result.IsOk)
-        {
-            _volume.Orphanage.Remove(inode);
-            _volume.Linked(inode);
-        }
-        return result;
+        return _volume.Link(inode, directory, name.Span, _record);
     }
 
     public ValueTask<FsResult> UnlinkAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>

@@ -17,7 +17,7 @@ public sealed partial class VolumeCopy
     /// <summary>Called when this copy takes no changes for a while: what is answered to sessions from then on counts for nothing. Must not fail.</summary>
     public event Action? Yielding;
 
-    /// <summary>Changes are answered with EROFS now.</summary>
+    /// <summary>Changes are answered with EROFS now. Looked at with the metadata lock held for a change of metadata, and once the file is dirty for one of content: so a change is part of what is handed over, or is not made.</summary>
     internal bool RefusesChanges => ReadOnly || IsYielding;
 
     /// <summary>Brings everything to the disk of a replica, and takes no changes from then on for <see cref="Limits.YieldFor"/>.</summary>

@@ -35,7 +35,7 @@ public sealed partial class VolumeCopy
         try
         {
             await MakeRoomAsync(cancellation);
-            return _space.Admits(MutationRoom) ? Errno.None : Errno.ENOSPC;
+            return RefusesChanges ? Errno.EROFS : _space.Admits(MutationRoom) ? Errno.None : Errno.ENOSPC;
         }
         catch (BlockStoreException e)
         {
@@ -106,6 +106,8 @@ public sealed partial class VolumeCopy
             }
             lock (_metadata.Lock)
             {
+                if (RefusesChanges)
+                    return Errno.EROFS;
                 _metadata.Begin(record);
                 return _metadata.End(_metadata.ApplyAttributes(inode, rest, caller));
             }
@@ -116,13 +118,57 @@ public sealed partial class VolumeCopy
         }
     }
 
+    internal FsResult<Attributes> Create(InodeNumber directory, ReadOnlySpan<byte> name, in NewInode inode, in Caller caller, ChangeRecord? record)
+    {
+        lock (_metadata.Lock)
+        {
+            if (RefusesChanges)
+                return Errno.EROFS;
+            _metadata.Begin(record);
+            return _metadata.End(_metadata.Create(directory, name, inode, caller));
+        }
+    }
+
+    internal FsResult<Attributes> CreateUnnamed(InodeNumber directory, in NewInode inode, in Caller caller, ChangeRecord? record)
+    {
+        FsResult<Attributes> result;
+        lock (_metadata.Lock)
+        {
+            if (RefusesChanges)
+                return Errno.EROFS;
+            _metadata.Begin(record);
+            result = _metadata.End(_metadata.CreateUnnamed(directory, inode, caller));
+        }
+        if (result.IsOk)
+            _orphanage.AddUnnamed(result.Value.Inode);
+        return result;
+    }
+
+    internal FsResult<Attributes> Link(InodeNumber inode, InodeNumber directory, ReadOnlySpan<byte> name, ChangeRecord? record)
+    {
+        FsResult<Attributes> result;
+        lock (_metadata.Lock)
+        {
+            if (RefusesChanges)
+                return Errno.EROFS;
+            _metadata.Begin(record);
+            result = _metadata.End(_metadata.Link(inode, directory, name));
+        }
+        if (result.IsOk)
+        {
+            _orphanage.Remove(inode);
+            Linked(inode);
+        }
+        return result;
+    }
+
     internal FsResult Unlink(InodeNumber directory, ReadOnlySpan<byte> name, bool isDirectory, ChangeRecord? record)
     {
-        if (RefusesChanges)
-            return Errno.EROFS;
         FsResult<InodeNumber?> result;
         lock (_metadata.Lock)
         {
+            if (RefusesChanges)
+                return Errno.EROFS;
             _metadata.Begin(record);
             result = isDirectory ? _metadata.RemoveDirectory(directory, name) : _metadata.Unlink(directory, name);
             _metadata.End(result.Error);
@@ -172,6 +218,8 @@ public sealed partial class VolumeCopy
         FsResult<InodeNumber?> result;
         lock (_metadata.Lock)
         {
+            if (RefusesChanges)
+                return Errno.EROFS;
             _metadata.Begin(record);
             result = _metadata.Rename(directory, name, newDirectory, newName, flags, caller);
             _metadata.End(result.Error);

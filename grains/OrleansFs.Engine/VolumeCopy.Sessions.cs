@@ -51,6 +51,8 @@ public sealed partial class VolumeCopy
     {
         lock (_metadata.Lock)
         {
+            if (RefusesChanges)
+                return Errno.EROFS;
             _metadata.Begin(record);
             var result = _metadata.SetXattr(inode, name, value, flags);
             _metadata.End(result.Error);
@@ -62,6 +64,8 @@ public sealed partial class VolumeCopy
     {
         lock (_metadata.Lock)
         {
+            if (RefusesChanges)
+                return Errno.EROFS;
             _metadata.Begin(record);
             var result = _metadata.RemoveXattr(inode, name);
             _metadata.End(result.Error);

@@ -65,6 +65,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         {
             ReadOnly = ReadOnly,
             MakeRoom = MakeRoomAsync,
+            RefusesChanges = () => RefusesChanges,
             SyncsAsBlocks = options.SyncCopies > 0,
         };
         _files.Recorded = _recorded.Signal;

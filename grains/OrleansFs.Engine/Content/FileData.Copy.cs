@@ -62,8 +62,8 @@ internal sealed partial class FileData
             var settled = await SettleAsync(source, SealedSync.Later, alongside: null, cancellation);
             if (!settled.IsOk)
                 return settled.Error;
-            long shared = Share(source, sourceOffset, target, targetOffset, sharable);
-            if (shared > 0)
+            var shared = Share(source, sourceOffset, target, targetOffset, sharable);
+            if (!shared.IsOk || shared.Value > 0)
                 return shared;
         }
         int head = (int)((_blockSize - sourceOffset % _blockSize) % _blockSize);
@@ -83,7 +83,7 @@ internal sealed partial class FileData
     }
 
     /// <summary>Makes blocks of the source the target's own. The source's blocks are those committed; one written since ends the run.</summary>
-    private long Share(Inode source, long sourceOffset, Inode target, long targetOffset, long length)
+    private FsResult<long> Share(Inode source, long sourceOffset, Inode target, long targetOffset, long length)
     {
         var run = new List<SealedBlock>();
         var released = new List<BlockHash>();
@@ -91,7 +91,7 @@ internal sealed partial class FileData
         {
             Pin(source, sourceOffset, length, run);
             if (run.Count == 0)
-                return 0;
+                return 0L;
             long shared = Math.Min(length, (long)run.Count * _blockSize);
             lock (target.Gate)
             {
@@ -100,10 +100,14 @@ internal sealed partial class FileData
                 long end = targetOffset + shared;
                 if (end > attributes.Size)
                     FillUpLastBlock(target, content, attributes.Size, end);
+                if (!TryMarkDirty(target, content))
+                {
+                    released.AddRange(run.Select(b => b.Hash));
+                    return Errno.EROFS;
+                }
                 for (int i = 0; i < run.Count; i++)
                     released.Add(content.Replace(targetOffset / _blockSize + i, run[i]));
                 content.MarkStructure();
-                MarkDirty(target, content);
                 SetSize(target, Math.Max(attributes.Size, end), run.Sum(b => (long)b.Length));
                 if (content.UncommittedBlocks > Limits.UncommittedBlocks)
                     SignalPressure();

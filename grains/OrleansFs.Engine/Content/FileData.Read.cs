@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -58,6 +59,7 @@ internal sealed partial class FileData
         for (int i = 1; i < pieces.Length; i++)
             reads[i] = _blocks.ReadAsync(pieces[i].Block, pieces[i].BlockOffset, destination.Slice(pieces[i].Destination, pieces[i].Length), cancellation).AsTask();
         var error = Errno.None;
+        Exception? failure = null;
         for (int i = 0; i < pieces.Length; i++)
         {
             try
@@ -69,7 +71,13 @@ internal sealed partial class FileData
             {
                 error = Errno.EINTR;
             }
+            catch (Exception e)
+            {
+                failure ??= e;
+            }
         }
+        if (failure is not null)
+            ExceptionDispatchInfo.Throw(failure);
         return error == Errno.None ? length : error;
     }
 

@@ -20,18 +20,21 @@ internal sealed partial class FileData
             var content = ContentOf(inode);
             try
             {
-                if (size < attributes.Size)
-                    Cut(inode, content, size, released);
-                else
+                if (size >= attributes.Size)
                     FillUpLastBlock(inode, content, attributes.Size, size);
+                else if (size % _blockSize != 0)
+                    SlotOf(inode, content, size / _blockSize);
             }
             catch (MetadataException e)
             {
                 LogNoManifest(inode.Number, e.Message);
                 return e.Error;
             }
+            if (!TryMarkDirty(inode, content))
+                return Errno.EROFS;
+            if (size < attributes.Size)
+                Cut(content, size, released);
             content.MarkStructure();
-            MarkDirty(inode, content);
             long allocated = size < attributes.Size ? Math.Min(attributes.AllocatedBytes, BlocksOf(size) * _blockSize) - attributes.AllocatedBytes : 0;
             SetSize(inode, size, size == 0 ? -attributes.AllocatedBytes : allocated);
         }
@@ -70,6 +73,8 @@ internal sealed partial class FileData
             while (punch || zero)
             {
                 int missing = TryClear(inode, offset, length);
+                if (missing < 0)
+                    return Errno.EROFS;
                 if (missing == 0)
                     break;
                 SignalPressure();
@@ -107,22 +112,21 @@ internal sealed partial class FileData
                 return FsResult.Ok;
             var content = ContentOf(inode);
             FillUpLastBlock(inode, content, old, size);
+            if (!TryMarkDirty(inode, content))
+                return Errno.EROFS;
             content.MarkStructure();
-            MarkDirty(inode, content);
             SetSize(inode, size, 0);
             return FsResult.Ok;
         }
     }
 
-    /// <summary>Drops the blocks past a size and cuts the one that it falls into.</summary>
-    private void Cut(Inode inode, FileContent content, long size, List<BlockHash> released)
+    /// <summary>Drops the blocks past a size and cuts the one that it falls into, which has a slot.</summary>
+    private void Cut(FileContent content, long size, List<BlockHash> released)
     {
+        content.Cut(BlocksOf(size), released);
         int rest = (int)(size % _blockSize);
         long index = size / _blockSize;
-        // The one that cannot be had leaves the file as it was.
-        var slot = rest == 0 ? null : SlotOf(inode, content, index);
-        content.Cut(BlocksOf(size), released);
-        if (slot is null)
+        if (rest == 0 || content.Find(index) is not { } slot)
             return;
         slot.Top?.Truncate(rest);
         if (slot.Top?.End == 0)
@@ -139,7 +143,7 @@ internal sealed partial class FileData
     }
 
     /// <summary>Makes a range read as zeros within the size: whole blocks become holes, the ends are cleared in memory.</summary>
-    /// <returns>0, or how many pages it takes where they are not to be had now: nothing has changed then.</returns>
+    /// <returns>0, or how many pages it takes where they are not to be had now, or -1 where changes are refused: nothing has changed then.</returns>
     private int TryClear(Inode inode, long offset, long length)
     {
         var released = new List<BlockHash>();
@@ -160,6 +164,8 @@ internal sealed partial class FileData
             var tail = SlotToClear(inode, content, tailStart, end);
             int pages = (head is null ? 0 : PagesOf(headEnd - offset)) + (tail is null ? 0 : PagesOf(end - tailStart));
             Span<int> rented = pages <= 512 ? stackalloc int[pages] : new int[pages];
+            if (!TryMarkDirty(inode, content))
+                return -1;
             if (!_pool.TryRent(rented))
                 return pages;
             spare.AddRange(rented);
@@ -169,7 +175,6 @@ internal sealed partial class FileData
             ClearWithin(tail, content, tailStart, end, spare);
             ReturnSpare(spare);
             content.MarkStructure();
-            MarkDirty(inode, content);
             long freed = last > first ? Math.Min(attributes.AllocatedBytes, (last - first) * _blockSize) : 0;
             SetSize(inode, attributes.Size, -freed);
             if (content.Punched.Count > Limits.PunchedRanges)

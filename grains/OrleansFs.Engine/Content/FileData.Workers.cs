@@ -13,6 +13,9 @@ internal sealed partial class FileData
     /// <summary>The volume takes no mutations: reading leaves no trace either.</summary>
     public bool ReadOnly { get; set; }
 
+    /// <summary>Whether changes are answered with EROFS now, as where another copy takes over.</summary>
+    public required Func<bool> RefusesChanges { get; init; }
+
     /// <summary>Settles what is in flight and deletes what nothing refers to, before a full disk is a reason to refuse anything.</summary>
     public required Func<CancellationToken, Task> MakeRoom { get; init; }
 

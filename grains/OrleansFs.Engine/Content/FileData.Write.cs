@@ -154,6 +154,8 @@ internal sealed partial class FileData
                 if (end > attributes.Size)
                     FillUpLastBlock(inode, content, attributes.Size, end);
                 MakeSlots(inode, content, at, end);
+                if (!TryMarkDirty(inode, content))
+                    return Errno.EROFS;
                 if (isRecord && end > attributes.Size && Record(inode, Math.Max(at, attributes.Size), end, append) is var unrecorded and not Errno.None)
                     return unrecorded;
                 allocated = Place(inode, content, at, data, spare);
@@ -163,7 +165,6 @@ internal sealed partial class FileData
                 // None where all went well.
                 ReturnSpare(spare);
             }
-            MarkDirty(inode, content);
             content.NoteWritten(at, data.Length);
             SetSize(inode, Math.Max(attributes.Size, end), allocated, isFromPageCache: (flags & WriteFlags.FromPageCache) != 0);
             if (content.UncommittedBlocks > Limits.UncommittedBlocks)

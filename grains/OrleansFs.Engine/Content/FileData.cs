@@ -118,6 +118,14 @@ internal sealed partial class FileData : IDisposable
         _dirty.Add(inode);
     }
 
+    /// <summary>Marks the file dirty for a change from outside. Call with the gate held, before the change.</summary>
+    /// <returns>False where changes are refused by now. That is looked at when whoever settles everything finds the file: a change is settled with the rest, or is not made.</returns>
+    private bool TryMarkDirty(Inode inode, FileContent content)
+    {
+        MarkDirty(inode, content);
+        return _isReplaying || !RefusesChanges();
+    }
+
     /// <summary>The file has nothing in flight any more. Call with the gate held.</summary>
     private void MarkClean(Inode inode)
     {

@@ -27,16 +27,6 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>Makes a change, and writes down what it was.</summary>
-    public FsResult<Attributes> Recorded(ChangeRecord? record, Func<FsResult<Attributes>> change)
-    {
-        lock (Lock)
-        {
-            Begin(record);
-            return End(change());
-        }
-    }
-
     /// <summary>What is changed from here to <see cref="End(Errno)"/> is written down. The lock is held from the one to the other.</summary>
     public void Begin(ChangeRecord? record) => _record = record;
 

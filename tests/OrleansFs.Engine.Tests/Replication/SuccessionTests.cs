@@ -45,6 +45,35 @@ public sealed class SuccessionTests
         Assert.Equal(Pattern(1, 1), content);
     }
 
+    /// <summary>A write that waited for memory, or a change whose thread stood still, is answered after what it would have to be part of.</summary>
+    [Fact]
+    public async Task A_change_that_was_let_in_before_the_hand_over_is_part_of_it_or_is_refused()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        var file = await master.CreateFileAsync("file");
+        await master.WriteAsync(file, 0, Pattern(1, 2));
+        await master.Volume.SyncAllAsync(Cancellation);
+        var errors = new List<Errno>();
+        master.Copy.Yielding += () =>
+        {
+            var files = master.Copy.Files;
+            errors.Add(files.WriteAsync(file, 0, Pattern(2, 1), WriteFlags.None, Cancellation).AsTask().GetAwaiter().GetResult().Error);
+            errors.Add(files.AllocateAsync(file, AllocateMode.ZeroRange, 10, S, Cancellation).AsTask().GetAwaiter().GetResult().Error);
+            errors.Add(files.AllocateAsync(file, AllocateMode.None, 0, 4 * S, Cancellation).AsTask().GetAwaiter().GetResult().Error);
+            errors.Add(files.CopyRangeAsync(file, 0, file, 4 * S, 2 * S, Cancellation).AsTask().GetAwaiter().GetResult().Error);
+            errors.Add(master.Copy.Create(InodeNumber.Root, "new"u8, s_file, VolumeFixture.Root, null).Error);
+            errors.Add(master.Copy.Link(file, InodeNumber.Root, "link"u8, null).Error);
+            errors.Add(master.Copy.SetXattr(file, "user.a"u8, "b"u8, XattrFlags.None, null).Error);
+        };
+        Assert.Equal(Errno.None, (await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(30), Cancellation)).Error);
+        Assert.Equal(Enumerable.Repeat((int)Errno.EROFS, 7), errors.Select(e => (int)e));
+        await replica.PromoteAsync();
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+    }
+
     [Fact]
     public async Task A_master_goes_on_where_it_cannot_hand_over()
     {
