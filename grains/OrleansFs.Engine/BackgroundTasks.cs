@@ -16,7 +16,12 @@ internal sealed class BackgroundTasks(ILogger logger, TimeProvider time) : IDisp
     /// <param name="loop">The loop.</param>
     /// <param name="scheduler">Where it runs; null: on the thread pool.</param>
     public void Run(string name, Func<CancellationToken, Task> loop, TaskScheduler? scheduler = null) =>
-        _running.Add(Task.Factory.StartNew(() => RepeatAsync(name, loop), CancellationToken.None, TaskCreationOptions.DenyChildAttach, scheduler ?? TaskScheduler.Default).Unwrap());
+        _running.Add(Task.Factory.StartNew(() => RepeatAsync(name, loop, isOnce: false), CancellationToken.None, TaskCreationOptions.DenyChildAttach, scheduler ?? TaskScheduler.Default).Unwrap());
+
+    /// <summary>Begins something that is done when it has ended without a failure.</summary>
+    /// <param name="name">For who is told of its failure.</param>
+    /// <param name="work">The work.</param>
+    public void RunOnce(string name, Func<CancellationToken, Task> work) => _running.Add(Task.Run(() => RepeatAsync(name, work, isOnce: true), CancellationToken.None));
 
     /// <summary>Cancels all and waits until they have ended.</summary>
     /// <exception cref="TimeoutException">One of them does not end.</exception>
@@ -29,13 +34,15 @@ internal sealed class BackgroundTasks(ILogger logger, TimeProvider time) : IDisp
 
     public void Dispose() => _stop.Dispose();
 
-    private async Task RepeatAsync(string name, Func<CancellationToken, Task> loop)
+    private async Task RepeatAsync(string name, Func<CancellationToken, Task> loop, bool isOnce)
     {
         while (!_stop.IsCancellationRequested)
         {
             try
             {
                 await loop(_stop.Token);
+                if (isOnce)
+                    return;
             }
             catch (OperationCanceledException) when (_stop.IsCancellationRequested)
             {

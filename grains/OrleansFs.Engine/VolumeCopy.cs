@@ -136,6 +136,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         var folder = Engine.DataFolder.Open(options.DataFolder, options.Create && !options.ReadOnly);
         MetadataStore? metadata = null;
         BlockStore? blocks = null;
+        VolumeCopy? copy = null;
         try
         {
             // The blocks' folder is made after meta.db: without it a making was cut short, and goes on. The root belongs to who makes the volume: an ordinary user could write nothing
@@ -155,15 +156,18 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             metadata = MetadataStore.Open(folder.Metadata, create, time, loggers.CreateLogger<MetadataStore>(), options.ReadOnly ? null : options.Copy, options.ReadOnly ? null : evicts);
             CheckRole(options, metadata.Volume);
             blocks = BlockStore.Open(folder.Path, options.ReadCache, time, loggers.CreateLogger<BlockStore>());
-            var copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time) { IsNew = create is { ReplicaOf: null } };
+            copy = new VolumeCopy(options, folder, metadata, blocks, loggers, time) { IsNew = create is { ReplicaOf: null } };
             await copy.StartAsync(cancellation);
             return copy;
         }
         catch (Exception e)
         {
-            blocks?.Dispose();
-            metadata?.Dispose();
-            folder.Dispose();
+            if (copy is null || await copy.TryStopTasksAsync())
+            {
+                blocks?.Dispose();
+                metadata?.Dispose();
+                folder.Dispose();
+            }
             if (e is NewerFormatException or NotAVolumeException or MetadataException or BlockStoreException)
                 throw new VolumeException($"{options.DataFolder}: {e.Message}{HintOfSpace(options.DataFolder)}", e);
             throw;
@@ -222,7 +226,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _folder.AnnounceEnd();
         _fetcher.Dispose();
         await Replication.StopAsync();
-        await _tasks.StopAsync(Limits.StopTimeout);
+        bool hasStopped = await TryStopTasksAsync();
         var result = FsResult.Ok;
         try
         {
@@ -241,24 +245,45 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         }
         finally
         {
-            _tasks.Dispose();
-            _makingRoom.Dispose();
-            _evictor?.Dispose();
-            Delta.Dispose();
-            _verification.Dispose();
-            _collector.Dispose();
-            _files.Dispose();
-            _taking.Dispose();
-            _metadata.Dispose();
-            _blocks.Dispose();
-            _pool.Dispose();
-            _folder.Dispose();
+            if (hasStopped)
+                DisposeParts();
         }
         if (!result.IsOk)
             throw new VolumeException($"{_options.DataFolder}: not everything could be brought to disk: {result.Error}");
     }
 
     public async ValueTask DisposeAsync() => await CloseAsync();
+
+    /// <summary>Stops what runs in the background. What does not end still uses memory and files of this copy: they stay its own until the process ends, and so does the folder.</summary>
+    private async Task<bool> TryStopTasksAsync()
+    {
+        try
+        {
+            await _tasks.StopAsync(Limits.StopTimeout);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            _logger.LogError("something that runs in the background has not ended within {Seconds} s: the folder {Folder} stays in use until this process ends", Limits.StopTimeout.TotalSeconds, _options.DataFolder);
+            return false;
+        }
+    }
+
+    private void DisposeParts()
+    {
+        _tasks.Dispose();
+        _makingRoom.Dispose();
+        _evictor?.Dispose();
+        Delta.Dispose();
+        _verification.Dispose();
+        _collector.Dispose();
+        _files.Dispose();
+        _taking.Dispose();
+        _metadata.Dispose();
+        _blocks.Dispose();
+        _pool.Dispose();
+        _folder.Dispose();
+    }
 
     private async Task<FsResult> CheckpointLastAsync()
     {
@@ -329,7 +354,6 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         }
         catch (InvalidDataException e)
         {
-            await _tasks.StopAsync(Limits.StopTimeout);
             throw new VolumeException($"{_options.DataFolder}: {e.Message}", e);
         }
     }
@@ -347,6 +371,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             _fetcher.Stored = evictor.NoteStored;
             _fetcher.MakeRoom = evictor.MakeRoomAsync;
             _tasks.Run("evict", evictor.RunAsync);
+            _tasks.RunOnce("take up", evictor.TakeUpAsync);
         }
         _collector.Release = Composer.ReleaseAsync;
         _composed.Hot = Composer.NoteHot;

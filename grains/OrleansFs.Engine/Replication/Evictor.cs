@@ -10,8 +10,8 @@ namespace OrleansFs.Engine.Replication;
 /// <summary>Keeps the block files of a master within their bound: deletes the least recently used ones that enough replicas have.</summary>
 /// <remarks>
 /// Order, for each batch: choose under the metadata lock, by what is acknowledged at that moment; mark absent; commit and sync; unlink, each under its block's lock, where the row still says absent and nobody has
-/// pinned the block. Killed before the sync: nothing has happened. Killed after it: a file that no longer should be there, which is read as ever, and counted by nobody; the next eviction of the block, or storing it
-/// again, puts that right.
+/// pinned the block. Killed before the sync: nothing has happened. Killed after it: a file that no longer should be there, which is read as ever, and counted by nobody until the next start
+/// finds it (<see cref="TakeUp"/>).
 /// </remarks>
 internal sealed class Evictor : IDisposable
 {
@@ -105,6 +105,9 @@ internal sealed class Evictor : IDisposable
         }
     }
 
+    /// <summary>Finds the files that an eviction which was cut short has left: their blocks are here again, counted, and go when it is their turn and replicas have them then.</summary>
+    public Task TakeUpAsync(CancellationToken cancellation) => Task.Factory.StartNew(() => TakeUp(cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
     /// <summary>Makes room for a block that has come, as far as others can leave.</summary>
     /// <returns>False where the cache is full of what has to stay.</returns>
     public async ValueTask<bool> MakeRoomAsync(long bytes, CancellationToken cancellation)
@@ -156,7 +159,7 @@ internal sealed class Evictor : IDisposable
                     else
                         staying++;
                 }
-                int evicted = chosen.Count > 0 ? await EvictAsync(chosen, cancellation) : 0;
+                int evicted = chosen.Count > 0 ? await EvictAsync(chosen) : 0;
                 gone += evicted;
                 staying += chosen.Count - evicted;
             }
@@ -239,7 +242,7 @@ internal sealed class Evictor : IDisposable
                     left -= row.StoredBytes;
                 }
                 if (chosen.Count > 0)
-                    await EvictAsync(chosen, cancellation);
+                    await EvictAsync(chosen);
             }
         }
         finally
@@ -258,7 +261,52 @@ internal sealed class Evictor : IDisposable
         return copies >= _copies;
     }
 
-    private async Task<int> EvictAsync(IReadOnlyList<BlockRow> rows, CancellationToken cancellation)
+    private void TakeUp(CancellationToken cancellation)
+    {
+        long taken = 0;
+        foreach (var entry in _volume.BlockStore.Files.Enumerate())
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (entry.Hash is { } hash && _volume.Metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent && BringBack(hash))
+                taken++;
+        }
+        if (taken > 0)
+            _logger.LogInformation("{Blocks} blocks that were about to leave the cache when an earlier run ended are still here", taken);
+    }
+
+    /// <returns>Whether the block was given up and is here all the same.</returns>
+    private bool BringBack(BlockHash hash)
+    {
+        lock (_locks.For(hash))
+        {
+            return _volume.Metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent && _volume.BlockStore.Files.DiskBytes(hash) is not null
+                && _volume.Metadata.SetResidency(hash, Residency.Local);
+        }
+    }
+
+    /// <summary>Marks, commits and deletes. Once the first is marked it is not cut short: a file that no row counts would take from the room of the cache for good.</summary>
+    private async Task<int> EvictAsync(IReadOnlyList<BlockRow> rows)
+    {
+        try
+        {
+            return await GiveUpAsync(rows);
+        }
+        catch (Exception e) when (e is BlockStoreException or MetadataException)
+        {
+            try
+            {
+                foreach (var row in rows)
+                    BringBack(row.Hash);
+            }
+            catch (Exception again) when (again is BlockStoreException or MetadataException)
+            {
+                _logger.LogWarning("an eviction has failed, and what it had begun is put right by the next start: {Reason}", again.Message);
+            }
+            throw;
+        }
+    }
+
+    private async Task<int> GiveUpAsync(IReadOnlyList<BlockRow> rows)
     {
         var composed = new HashSet<BlockHash>();
         foreach (var row in rows)
@@ -274,7 +322,7 @@ internal sealed class Evictor : IDisposable
                     composed.Add(row.Hash);
             }
         }
-        var durable = await _volume.BlockCommitter.DurableAsync(cancellation);
+        var durable = await _volume.BlockCommitter.DurableAsync(CancellationToken.None);
         if (!durable.IsOk)
             throw new BlockStoreException(durable.Error, "an eviction cannot be committed");
         int gone = 0;

@@ -271,6 +271,31 @@ public sealed partial class EvictionTests
     }
 
     [Fact]
+    public async Task A_file_that_an_eviction_was_about_to_delete_is_counted_after_the_next_start()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await WriteFileAsync(master, 0);
+        await DrainAsync(master);
+        string[] blocks = Directory.GetFiles(Path.Combine(master.Folder, "blocks"), "*", SearchOption.AllDirectories);
+        foreach (string block in blocks)
+            File.Copy(block, Path.Combine(replica.Folder, Path.GetFileName(block)));
+        var file = await master.FindAsync("f0");
+        Assert.Equal((long)FileSize / S, (await master.Copy.ChangeResidencyAsync(file, ResidencyAction.Evict, 0, FileSize, Cancellation)).Value.Changed);
+
+        // As a kill leaves it, between the commit and the deletion.
+        await master.Copy.CloseAsync();
+        foreach (string block in blocks)
+            File.Move(Path.Combine(replica.Folder, Path.GetFileName(block)), block);
+        await master.ReopenAsync();
+        await EventuallyAsync(() => master.Copy.Metadata.LocalBytes == BytesOfBlocks(master));
+        Assert.Equal(Content(0), await master.ReadAllAsync(file));
+        Assert.Equal(0, (await master.Copy.ChangeResidencyAsync(file, ResidencyAction.Evict, 0, FileSize, Cancellation)).Value.Staying);
+        Assert.Equal(0, LocalBlocks(master));
+    }
+
+    [Fact]
     public async Task An_eviction_that_is_asked_for_does_not_wait_for_what_is_in_flight()
     {
         await using var master = await CreateAsync(o => o with { FetchTimeout = TimeSpan.FromHours(1) });
