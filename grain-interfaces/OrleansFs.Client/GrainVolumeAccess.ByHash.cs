@@ -65,7 +65,14 @@ public sealed partial class GrainVolumeAccess : IContentAccess
                 if (!_isReleasing)
                     return;
             }
-            await _session.AskAsync((ticket, token) => Contents.ReleaseAsync(ticket, next, token), CancellationToken.None);
+            try
+            {
+                await _session.AskAsync((ticket, token) => Contents.ReleaseAsync(ticket, next, token), CancellationToken.None);
+            }
+            catch (Exception e)
+            {
+                _session.LogReleaseFailed(e);
+            }
         }
     }
 

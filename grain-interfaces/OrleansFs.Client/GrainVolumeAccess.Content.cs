@@ -112,11 +112,7 @@ public sealed partial class GrainVolumeAccess
     {
         // Close-to-open: who opens the file from now on sees what was written.
         var written = await _session.SettleAsync(inode);
-        if (!_session.Locks.Has(inode, lockOwner))
-            return written;
-        var result = await _session.ChangeAsync((request, token) => _session.File(inode).FlushAsync(request, lockOwner, token), cancellation);
-        if (result.IsOk)
-            _session.Locks.ReleaseOwner(inode, lockOwner);
+        var result = await _session.CloseLocksAsync(inode, lockOwner, cancellation);
         return written != Errno.None ? written : result;
     }
 
@@ -130,15 +126,7 @@ public sealed partial class GrainVolumeAccess
     {
         // What was written under a lock is seen by who has it next.
         await _session.WaitForWritesAsync(inode);
-        FsResult result;
-        do
-        {
-            result = await _session.ChangeAsync((request, token) => _session.Grain.SetLockAsync(request, inode, wanted, wait, token), cancellation);
-        }
-        while (wait && result.Error == Errno.EAGAIN && !cancellation.IsCancellationRequested);
-        if (result.IsOk)
-            _session.Locks.Apply(inode, wanted);
-        return wait && result.Error == Errno.EAGAIN ? Errno.EINTR : result;
+        return await _session.SetLockAsync(inode, wanted, wait, cancellation);
     }
 
     public ValueTask<FsResult<FileResidency>> GetResidencyAsync(InodeNumber inode, CancellationToken cancellation) =>

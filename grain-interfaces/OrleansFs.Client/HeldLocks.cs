@@ -7,6 +7,7 @@ internal sealed class HeldLocks
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<(InodeNumber Inode, ulong Owner, bool WholeFile), List<FileLock>> _held = [];
+    private readonly HashSet<(InodeNumber Inode, ulong Owner)> _doubted = [];
 
     /// <summary>A lock was granted, changed or given up. Ranges of one owner replace, split and merge as fcntl(2) has it.</summary>
     public void Apply(InodeNumber inode, FileLock change)
@@ -37,18 +38,35 @@ internal sealed class HeldLocks
         }
     }
 
-    /// <summary>Whether an owner has fcntl locks on a file.</summary>
+    /// <summary>Whether an owner has fcntl locks on a file, or may have some at the copy.</summary>
     public bool Has(InodeNumber inode, ulong owner)
     {
         lock (_lock)
-            return _held.ContainsKey((inode, owner, false));
+            return _held.ContainsKey((inode, owner, false)) || _doubted.Contains((inode, owner));
+    }
+
+    /// <summary>Whether the owner of a lock has one of its kind already in its range.</summary>
+    public bool Touches(InodeNumber inode, FileLock wanted)
+    {
+        lock (_lock)
+            return _held.TryGetValue((inode, wanted.Owner, wanted.WholeFile), out var held) && held.Exists(h => h.Start <= wanted.End && wanted.Start <= h.End);
+    }
+
+    /// <summary>An owner, who has others, may have been granted an fcntl lock: its close is told in any case.</summary>
+    public void Doubt(InodeNumber inode, ulong owner)
+    {
+        lock (_lock)
+            _doubted.Add((inode, owner));
     }
 
     /// <summary>A close gave up the fcntl locks that an owner had on a file.</summary>
     public void ReleaseOwner(InodeNumber inode, ulong owner)
     {
         lock (_lock)
+        {
             _held.Remove((inode, owner, false));
+            _doubted.Remove((inode, owner));
+        }
     }
 
     public IReadOnlyList<(InodeNumber Inode, FileLock Lock)> All()

@@ -10,6 +10,9 @@ internal sealed partial class RemoteSession
     private readonly UnstableChanges _unstable;
     private readonly SemaphoreSlim _stabilize = new(0);
 
+    /// <summary>Files that could not be brought to disk when that was tried last.</summary>
+    private int _refusedSyncs;
+
     /// <summary>Memory for what is written.</summary>
     public ContentMemory Memory { get; }
 
@@ -29,6 +32,21 @@ internal sealed partial class RemoteSession
             Memory.Return(buffer, isLent: false);
             return Errno.EINTR;
         }
+        try
+        {
+            return await WriteReservedAsync(inode, offset, buffer, length, flags, cancellation);
+        }
+        catch
+        {
+            // What was sent may still be on its way out.
+            _unstable.Unreserve(length);
+            Memory.Return(buffer, isLent: true);
+            throw;
+        }
+    }
+
+    private async ValueTask<FsResult<long>> WriteReservedAsync(InodeNumber inode, long offset, ContentBuffer buffer, int length, WriteFlags flags, CancellationToken cancellation)
+    {
         int attempts = 0;
         while (true)
         {
@@ -61,6 +79,20 @@ internal sealed partial class RemoteSession
 
     /// <summary>Sends gathered writes, whose room is reserved, and keeps them until they are on disk there. The batch's buffer and room are taken over, but where <see cref="WriteBehind.IsForRecords"/>.</summary>
     public async ValueTask<Errno> WriteBatchAsync(InodeNumber inode, WriteBatch batch)
+    {
+        try
+        {
+            return await WriteReservedBatchAsync(inode, batch);
+        }
+        catch
+        {
+            _unstable.Unreserve(batch.Bytes);
+            Memory.Return(batch.Buffer, isLent: true);
+            throw;
+        }
+    }
+
+    private async ValueTask<Errno> WriteReservedBatchAsync(InodeNumber inode, WriteBatch batch)
     {
         var (pieces, bytes) = (batch.Pieces, batch.Bytes);
         var flags = batch.WantsSync ? batch.Flags | WriteFlags.Sync : batch.Flags;
@@ -280,7 +312,7 @@ internal sealed partial class RemoteSession
                 if (Volatile.Read(ref _isBehind) != 0)
                     await TryCatchUpAsync();
                 else if (_unstable.Newest is not null || Behind is { IsEmpty: false })
-                    await SyncAllAsync(_ended.Token);
+                    await StabilizeOnceAsync();
             }
             catch (OperationCanceledException) when (_ended.IsCancellationRequested)
             {
@@ -299,6 +331,31 @@ internal sealed partial class RemoteSession
             LogNotSynced(_logger, Copy.Copy, error);
     }
 
+    /// <summary>Has everything brought to disk; where one file cannot be, the others one by one: what it keeps is its own, and not the room of all.</summary>
+    private async Task StabilizeOnceAsync()
+    {
+        var all = await SyncAllAsync(_ended.Token);
+        if (all.IsOk || _ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
+        {
+            _refusedSyncs = all.IsOk ? 0 : _refusedSyncs;
+            return;
+        }
+        int refused = 0;
+        foreach (var inode in _unstable.Files())
+        {
+            long? newest = _unstable.Newest;
+            var one = await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, true, token), _ended.Token);
+            if (one.IsOk && newest is { } upTo)
+                Drop(upTo, inode);
+            refused += one.IsOk ? 0 : 1;
+            if (_ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
+                return;
+        }
+        if (refused != _refusedSyncs)
+            LogSyncRefused(_logger, Copy.Copy, refused, all.Error);
+        _refusedSyncs = refused;
+    }
+
     public void LogWriteFailed(InodeNumber inode, Exception exception) => LogWriteFailed(_logger, inode, exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "inode {Inode}: what was gathered could not be sent")]
@@ -309,6 +366,9 @@ internal sealed partial class RemoteSession
 
     [LoggerMessage(Level = LogLevel.Error, Message = "inode {Inode}: a change of {Length} bytes at {Offset} was lost with the copy's memory and could not be made again: {Error}")]
     private static partial void LogLost(ILogger logger, InodeNumber inode, long offset, long length, Errno error);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "the copy '{Copy}' cannot bring everything to disk ({Error}); of {Files} files what was written is kept here until it can")]
+    private static partial void LogSyncRefused(ILogger logger, CopyName copy, int files, Errno error);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "a sync of what was written failed")]
     private static partial void LogSyncFailed(ILogger logger, Exception exception);

@@ -69,9 +69,6 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     /// <summary>When reads bring up access times.</summary>
     public AccessTimes AccessTimes => _options.AccessTimes;
 
-    /// <summary>File locks granted to this session.</summary>
-    public HeldLocks Locks { get; } = new();
-
     /// <summary>Writes that are gathered; null where each is sent by itself.</summary>
     public WriteBehind? Behind { get; }
 
@@ -136,6 +133,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         await _beating;
         await _stabilizing;
         await _following;
+        await ToldAllAsync();
         try
         {
             using var patience = new CancellationTokenSource(Limits.DetachTimeout, _time);
@@ -205,20 +203,6 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         await SubscribeAsync();
         LogAttachedAnew(_logger, Copy.Copy);
         return true;
-    }
-
-    /// <summary>Asks for the locks that the session had. Somebody may have been quicker: then the lock is lost, as after an NFS server's grace period.</summary>
-    private async Task ReclaimLocksAsync(Attachment to)
-    {
-        foreach (var (inode, held) in Locks.All())
-        {
-            var result = await AnsweredAsync(token => to.Door.SetLockAsync(Recovery(to.Ticket), inode, held, wait: false, token), CancellationToken.None);
-            if (!result.IsOk)
-            {
-                Locks.Apply(inode, held with { Kind = LockKind.Unlock });
-                LogLockLost(_logger, inode, result.Error);
-            }
-        }
     }
 
     private async Task BeatAsync()
@@ -323,6 +307,11 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         if (Volatile.Read(ref _isAway) != 0 && Interlocked.Exchange(ref _isAway, 0) != 0)
             LogBack(_logger, Copy.Copy);
     }
+
+    public void LogReleaseFailed(Exception exception) => LogReleaseFailed(_logger, exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the copy could not be told that content is not used any more: it is kept there until this mount ends")]
+    private static partial void LogReleaseFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "the copy '{Copy}' cannot be reached; calls wait: {Reason}")]
     private static partial void LogAway(ILogger logger, CopyName copy, string reason);

@@ -169,6 +169,13 @@ internal sealed class UnstableChanges(ContentMemory memory)
         }
     }
 
+    /// <summary>Files of which something is kept.</summary>
+    public InodeNumber[] Files()
+    {
+        lock (_lock)
+            return [.. _files.Keys];
+    }
+
     /// <summary>Those of some files of which something is kept.</summary>
     public InodeNumber[] Among(ReadOnlySpan<InodeNumber> inodes)
     {

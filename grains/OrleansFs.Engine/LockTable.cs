@@ -56,10 +56,11 @@ internal sealed class LockTable
         {
             lock (_lock)
             {
-                if (waiter.Granted.Task.IsCompleted)
+                if (waiter.Granted.Task.IsCompletedSuccessfully)
                     return FsResult.Ok;
-                _files[inode].Waiting.Remove(waiter);
-                Forget(inode);
+                // Gone with its session, where that has ended.
+                if (_files.TryGetValue(inode, out var file) && file.Waiting.Remove(waiter))
+                    Forget(inode);
                 return Errno.EINTR;
             }
         }

@@ -6,6 +6,9 @@ namespace OrleansFs.Fuse;
 /// </summary>
 public abstract class FuseNotifier
 {
+    /// <summary>The mount is gone, or about to go: nothing is queued any more.</summary>
+    public abstract bool IsGone { get; }
+
     /// <summary>Drop cached attributes, and cached pages of a range.</summary>
     /// <param name="node">The node.</param>
     /// <param name="offset">First byte; negative drops attributes only.</param>

@@ -31,8 +31,8 @@ internal sealed partial class VolumeFileSystem
             if (!_known.Contains(node))
                 continue;
             isTold = true;
-            while (Notifier is { } notifier && !notifier.TryInvalidateInode(node, offset: -1))
-                await notifier.FlushAsync(); // The queue is full, or the mount is gone, which completes at once.
+            while (Notifier is { IsGone: false } notifier && !notifier.TryInvalidateInode(node, offset: -1))
+                await notifier.FlushAsync();
         }
         if (isTold && Notifier is { } told)
             await told.FlushAsync();

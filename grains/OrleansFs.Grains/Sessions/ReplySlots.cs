@@ -66,7 +66,7 @@ internal sealed class ReplySlots
                         return new(earlierRun);
                     operation = () => again(earlierRun);
                     (entry.Kept, entry.Reply) = (null, reply.Task);
-                    return ExecuteAsync(operation, reply);
+                    return ExecuteAsync(entry, operation, reply);
                 }
                 // Another type of result is another call: a client that gives two requests one name.
                 return entry.Reply is Task<TResult> earlier ? new(earlier) : new(TResult.Failed(Errno.EINVAL));
@@ -74,14 +74,17 @@ internal sealed class ReplySlots
             entry.Sequence = sequence;
             (entry.Reply, entry.Kept) = (reply.Task, null);
         }
-        return ExecuteAsync(operation, reply);
+        return ExecuteAsync(entry, operation, reply);
     }
 
-    private static async ValueTask<TResult> ExecuteAsync<TResult>(Func<ValueTask<TResult>> operation, TaskCompletionSource<TResult> reply)
+    private static async ValueTask<TResult> ExecuteAsync<TResult>(Slot slot, Func<ValueTask<TResult>> operation, TaskCompletionSource<TResult> reply)
+        where TResult : struct, IFsResult<TResult>
     {
         try
         {
             var result = await operation().ConfigureAwait(false);
+            if (result.Error == Errno.ENOTCONN)
+                Forget(slot, reply.Task);
             reply.SetResult(result);
             return result;
         }
@@ -90,6 +93,16 @@ internal sealed class ReplySlots
             reply.SetException(e);
             _ = reply.Task.Exception; // Observed: it goes to this caller, and to a repetition should there be one.
             throw;
+        }
+    }
+
+    /// <summary>The session ended before anything was done: the next one is asked the same, under the same name.</summary>
+    private static void Forget(Slot slot, Task reply)
+    {
+        lock (slot)
+        {
+            if (slot.Reply == reply)
+                (slot.Sequence, slot.Reply) = (slot.Sequence - 1, null);
         }
     }
 

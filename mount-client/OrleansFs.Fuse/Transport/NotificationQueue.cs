@@ -52,6 +52,15 @@ internal sealed unsafe partial class NotificationQueue : FuseNotifier
         }
     }
 
+    public override bool IsGone
+    {
+        get
+        {
+            lock (_gate)
+                return _stopped;
+        }
+    }
+
     public override bool TryInvalidateInode(NodeId node, long offset = 0, long length = 0) =>
         TryEnqueue(FuseNotifyCode.FUSE_NOTIFY_INVAL_INODE, new NotifyInvalInodeOut { ino = node.Value, off = offset, len = length }, default, false);
 

@@ -25,6 +25,15 @@ public sealed class ReplySlotsTests
         Assert.True(replayed);
     }
 
+    /// <summary>The session ended while the request waited: it is no outcome, and comes again under its name once the client has attached anew.</summary>
+    [Fact]
+    public async Task That_the_session_is_gone_is_no_reply()
+    {
+        Assert.Equal(Errno.ENOTCONN, (await _slots.RunAsync<FsResult<long>>(0, 1, () => new(Errno.ENOTCONN), out _)).Error);
+        Assert.Equal(1L, (await Run(0, 1)).Value);
+        Assert.Equal(1L, (await Run(0, 1)).Value);
+    }
+
     [Fact]
     public async Task A_request_that_comes_while_the_first_runs_waits_for_its_reply()
     {

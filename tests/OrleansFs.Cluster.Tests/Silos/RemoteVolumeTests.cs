@@ -152,6 +152,31 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         Assert.True((await _volume.SetLockAsync(file, mine, false, Cancellation)).IsOk);
     }
 
+    /// <summary>The program goes on, or has ended: nobody will ever give up the lock again.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_lock_is_given_up_although_the_caller_is_interrupted(bool isWholeFile)
+    {
+        var file = await CreateAsync("a");
+        var other = await _silo.MountAsync(_connection);
+        var mine = new FileLock { Kind = LockKind.Write, Start = 0, End = long.MaxValue, Owner = 1, WholeFile = isWholeFile };
+        using var interrupted = new CancellationTokenSource();
+        await interrupted.CancelAsync();
+        for (int i = 0; i < 10; i++)
+        {
+            Assert.True((await _volume.SetLockAsync(file, mine, false, Cancellation)).IsOk);
+            Assert.Equal(Errno.EAGAIN, (await other.SetLockAsync(file, mine with { Owner = 2 }, false, Cancellation)).Error);
+            if (isWholeFile || i % 2 == 0)
+                await _volume.SetLockAsync(file, mine with { Kind = LockKind.Unlock }, false, interrupted.Token);
+            else
+                await _volume.FlushAsync(file, 1, interrupted.Token);
+            Assert.True((await other.SetLockAsync(file, mine with { Owner = 2 }, true, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancellation)).IsOk);
+            Assert.True((await other.SetLockAsync(file, mine with { Owner = 2, Kind = LockKind.Unlock }, false, Cancellation)).IsOk);
+        }
+        await other.DisposeAsync();
+    }
+
     [Fact]
     public async Task An_unlinked_file_lives_while_the_mount_knows_it()
     {
