@@ -17,6 +17,7 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
     private RunningSilo _silo = null!;
     private VolumeConnection _connection = null!;
     private GrainVolumeAccess _volume = null!;
+    private string[] _expected = [];
 
     private static CancellationToken Cancellation => RunningSilo.Cancellation;
 
@@ -177,6 +178,35 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         await other.DisposeAsync();
     }
 
+    /// <summary>What a mount keeps is bounded: what can be brought to disk makes room for more.</summary>
+    [Fact]
+    public async Task A_file_that_cannot_be_brought_to_disk_stops_no_other()
+    {
+        byte[] data = new byte[1 << 20];
+        new Random(1).NextBytes(data);
+        var stuck = await CreateAsync("stuck");
+        Assert.True((await _volume.WriteAsync(stuck, 0, data, WriteFlags.None, Cancellation)).IsOk);
+        Assert.True((await _volume.SyncAllAsync(Cancellation)).IsOk);
+        await _silo.DisposeAsync();
+        Directory.Delete(_folder["data/blocks"], recursive: true);
+        Directory.CreateDirectory(_folder["data/blocks"]);
+        await InitializeAsync();
+        _expected = ["cannot be read", "cannot be settled", "cannot bring everything to disk"];
+        // A part of a block whose rest is gone.
+        Assert.True((await _volume.WriteAsync(stuck, 100, "abc"u8.ToArray(), WriteFlags.None, Cancellation)).IsOk);
+        Assert.Equal(Errno.EIO, (await _volume.SyncAllAsync(Cancellation)).Error);
+
+        var other = await CreateAsync("other");
+        for (long written = 0; written < 2 * Client.Limits.UnstableBytes; written += data.Length)
+        {
+            data[0]++;
+            Assert.True((await _volume.WriteAsync(other, written % (16 << 20), data, WriteFlags.None, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).IsOk);
+        }
+        Assert.True((await _volume.UnlinkAsync(InodeNumber.Root, Name("stuck"), Cancellation)).IsOk);
+        _volume.Forget(stuck);
+        Assert.True((await _volume.SyncAllAsync(Cancellation)).IsOk);
+    }
+
     [Fact]
     public async Task An_unlinked_file_lives_while_the_mount_knows_it()
     {
@@ -248,7 +278,7 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         await _silo.DisposeAsync();
-        _silo.Log.AssertQuiet();
+        _silo.Log.AssertQuiet(_expected);
         _folder.Dispose();
     }
 
