@@ -22,13 +22,27 @@ internal sealed partial class ReplicaSender
     /// <summary>The form of instructions that both sides know.</summary>
     private byte BuildVersion => (byte)Math.Clamp(_last?.Reply.BuildVersion ?? 0, 0, DeltaProgram.Version);
 
+    /// <returns>Null where it is not there in time: blocks are sent whole then.</returns>
+    private async Task<BlockIndex.Tables?> IndexAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            return await _volume.Delta.Index.GetAsync(cancellation).WaitAsync(DeltaLimits.IndexTimeout, _time, cancellation);
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Has the replica build what it can build out of what it has, where that saves enough.</summary>
     /// <returns>The blocks that it has not built.</returns>
     private async ValueTask<BlockHash[]> BuildAsync(BlockHash[] hashes, IReadOnlyDictionary<BlockHash, JournalPlace>? places, CancellationToken cancellation)
     {
         if (!Builds || hashes.Length == 0)
             return hashes;
-        var tables = await _volume.Delta.Index.GetAsync(cancellation).WaitAsync(DeltaLimits.IndexTimeout, _time, cancellation);
+        if (await IndexAsync(cancellation) is not { } tables)
+            return hashes;
         using var sources = new VolumeSources(_volume, tables, Has);
         var round = new DeltaRound(this, cancellation);
         try
