@@ -45,7 +45,7 @@ public interface IReplicaGrain : IGrainWithStringKey
     ValueTask<FetchReply> FetchAsync([Immutable] BlockHash[] hashes, CancellationToken cancellation);
 
     [Alias("Hold"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation);
+    ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation);
 
     [Alias("ReadJournal"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation);

@@ -83,6 +83,9 @@ internal static class Limits
     /// <summary>Bytes that one copy_file_range call moves through memory where blocks cannot be shared.</summary>
     public const int CopyStep = 4 << 20;
 
+    /// <summary>Between the steps of the look, at each start, for block files that an eviction has left: about as long as a step.</summary>
+    public static readonly TimeSpan TakeUpPause = TimeSpan.FromMilliseconds(5);
+
     /// <summary>Files that are settled in one round, the longest waiting first.</summary>
     public const int SettleRound = 64;
 

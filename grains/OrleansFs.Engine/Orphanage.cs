@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Threading.Channels;
-using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Content;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
@@ -11,9 +10,10 @@ namespace OrleansFs.Engine;
 /// <summary>
 /// Inodes without a name: each lives while a session holds it, and is purged, with its blocks' references, when the last one lets go. What a crash leaves is purged at the next opening.
 /// </summary>
-/// <remarks>An orphan is in <c>_held</c> or in the queue, never in neither: it is put among the held before the sessions are asked, so that a session which lets go in between finds it there.</remarks>
-internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger logger)
+/// <remarks>An orphan is in <c>_held</c>, in the queue or among those that failed, never in none of them: it is put among the held before the sessions are asked, so that a session which lets go in between finds it there.</remarks>
+internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleLog trouble)
 {
+    private readonly ConcurrentQueue<InodeNumber> _failed = new();
     private readonly ConcurrentDictionary<InodeNumber, byte> _held = new();
     private readonly ConcurrentDictionary<IInodeHolder, byte> _sessions = new();
     private readonly Lock _purging = new();
@@ -102,6 +102,13 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
         }
     }
 
+    /// <summary>Tries again what could not be purged, as on a disk that was full.</summary>
+    public void PurgeAgain()
+    {
+        for (int failed = _failed.Count; failed > 0 && _failed.TryDequeue(out var inode); failed--)
+            Queue(inode);
+    }
+
     private bool PurgeOne(CancellationToken cancellation)
     {
         // Held over the purge, so that who finds the queue empty knows that it is also done.
@@ -133,7 +140,10 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, ILogger 
         }
         else if (!result.IsOk && result.Error is not (Errno.ESTALE or Errno.ENOENT))
         {
-            logger.LogError("orphan inode {Inode} cannot be purged: {Error}", number, result.Error);
+            // More than that are found again at the next opening.
+            if (_failed.Count < Limits.PurgeQueue)
+                _failed.Enqueue(number);
+            trouble.Tell($"the space of inode {number}, which has no name any more, cannot be given back", new MetadataException(result.Error, 0, metadata.Trouble ?? $"errno {(int)result.Error}"));
         }
         foreach (var detached in metadata.TakeDetached())
             Queue(detached);

@@ -80,6 +80,7 @@ public sealed partial class VolumeCopy
         {
             await Task.Delay(Limits.CollectTick, _time, cancellation);
             _blocks.Files.TrimFresh();
+            _orphanage.PurgeAgain();
             bool isShort = _space.IsShort;
             bool due = _time.GetElapsedTime(_lastCollection) >= Limits.CollectInterval;
             if (_metadata.Counters.DeadBlocks == 0 || (!isShort && !due) || FencedBy is not null)

@@ -70,7 +70,7 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
         : _master is { } master ? await Task.Run(() => new FetchReply { Blocks = master.ReadForOthers(hashes, cancellation) }, cancellation)
         : new FetchReply { Blocks = [] };
 
-    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => Run(r => r.HoldAsync(volume, epoch, cancellation));
+    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation) => Run(r => r.HoldAsync(volume, epoch, by, cancellation));
 
     public async ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) =>
         _receiver is { } receiver

@@ -35,7 +35,7 @@ internal sealed class ReplicaLink(IReplicaGrain replica) : IReplicaLink
 
     public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation) => CallAsync(() => replica.FetchAsync(hashes, cancellation));
 
-    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => CallAsync(() => replica.HoldAsync(volume, epoch, cancellation));
+    public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation) => CallAsync(() => replica.HoldAsync(volume, epoch, by, cancellation));
 
     public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(() => replica.ReadJournalAsync(held, epoch, after, cancellation));
 

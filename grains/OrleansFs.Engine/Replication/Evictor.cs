@@ -263,9 +263,12 @@ internal sealed class Evictor : IDisposable
 
     private void TakeUp(CancellationToken cancellation)
     {
-        long taken = 0;
+        long taken = 0, seen = 0;
         foreach (var entry in _volume.BlockStore.Files.Enumerate())
         {
+            // Nobody waits for it: others come in between.
+            if (++seen % Limits.EvictBatch == 0)
+                cancellation.WaitHandle.WaitOne(Limits.TakeUpPause);
             cancellation.ThrowIfCancellationRequested();
             if (entry.Hash is { } hash && _volume.Metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent && BringBack(hash))
                 taken++;

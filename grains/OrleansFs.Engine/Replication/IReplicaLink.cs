@@ -45,8 +45,8 @@ public interface IReplicaLink
     /// <summary>Blocks that the replica has. One that it turns out not to have is left out, and reported as damaged with the next answer.</summary>
     ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation);
 
-    /// <summary>Another replica is about to become the master in this epoch: for <see cref="ReplicationLimits.HeldFor"/> nothing of an earlier one is taken. Answers with the epoch and position that the replica has; <see cref="ReplicaOutcome.Fenced"/>, with its epoch, where it knows of that one or a later, or is held for it.</summary>
-    ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation);
+    /// <summary>Another replica, the one named, is about to become the master in this epoch: for <see cref="ReplicationLimits.HeldFor"/> nothing of an earlier one is taken. Answers with the epoch and position that the replica has; <see cref="ReplicaOutcome.Fenced"/>, with its epoch, where it knows of that one or a later, or is held for it by a third.</summary>
+    ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation);
 
     /// <summary>What this replica has after a position of an epoch, a shipment at most; it is held for that long again.</summary>
     ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation);

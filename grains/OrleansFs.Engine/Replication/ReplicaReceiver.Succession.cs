@@ -16,9 +16,10 @@ public sealed partial class ReplicaReceiver
     private Hold? _hold;
 
     /// <param name="By">The epoch that is about to begin.</param>
+    /// <param name="Candidate">The replica that is about to be its master.</param>
     /// <param name="Since">When that was last heard of.</param>
     /// <param name="HasBegun">It begins here, now: no later one takes its place any more.</param>
-    private sealed record Hold(Epoch By, long Since, bool HasBegun);
+    private sealed record Hold(Epoch By, CopyName Candidate, long Since, bool HasBegun);
 
     /// <summary>Makes this replica the master, with everything that it and the other replicas have.</summary>
     /// <param name="others">Replicas of the volume, as far as they are known. One that does not answer is passed over.</param>
@@ -38,7 +39,7 @@ public sealed partial class ReplicaReceiver
             while (true)
             {
                 // Again after each that was further: taking much may have lasted longer than a hold.
-                (epoch, var held) = await HoldAllAsync(volume, others, cancellation);
+                (epoch, var held) = await HoldAllAsync(volume, others, epoch, cancellation);
                 var further = held.Where(h => h.Reply.Outcome == ReplicaOutcome.Ok && IsFurther(volume, h.Reply) && !givenUp.Contains(h.Name)).ToList();
                 if (further.Count > 0)
                 {
@@ -60,7 +61,7 @@ public sealed partial class ReplicaReceiver
         }
     }
 
-    public async ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation)
+    public async ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation)
     {
         // What is being applied ends first: the position in the answer is the last there is of the master before.
         await _gate.WaitAsync(cancellation);
@@ -73,9 +74,10 @@ public sealed partial class ReplicaReceiver
                 return Fenced(held);
             lock (_holding)
             {
-                if (StandingHold is { } other && (other.HasBegun || other.By.Value >= epoch.Value))
+                // Two promotions are never for the same epoch, and the later takes the place of the other (as a vote in Raft is given once a term).
+                if (StandingHold is { } other && (other.HasBegun || other.By.Value > epoch.Value || (other.By == epoch && other.Candidate != by)))
                     return Answer(held, ReplicaOutcome.Fenced) with { Epoch = other.By };
-                _hold = new Hold(epoch, _time.GetTimestamp(), HasBegun: false);
+                _hold = new Hold(epoch, by, _time.GetTimestamp(), HasBegun: false);
             }
             await held.Metadata.DurableAsync(cancellation);
             return Answer(held, ReplicaOutcome.Ok);
@@ -129,9 +131,9 @@ public sealed partial class ReplicaReceiver
     {
         lock (_holding)
         {
-            if (_hold?.By != epoch)
+            if (_hold is not { } hold || hold.By != epoch)
                 throw new OvertakenException("another promotion, begun at the same time, goes on in place of this one");
-            _hold = new Hold(epoch, _time.GetTimestamp(), hasBegun);
+            _hold = hold with { Since = _time.GetTimestamp(), HasBegun = hasBegun };
         }
     }
 
@@ -145,13 +147,13 @@ public sealed partial class ReplicaReceiver
         }
     }
 
-    /// <summary>Holds this replica and the others, for an epoch that is above all that they know and are held for: two promotions are never for the same one, and the later takes the place of the other.</summary>
-    private async Task<(Epoch Epoch, (CopyName Name, ReplicaReply Reply)[] Held)> HoldAllAsync(VolumeCopy volume, IReadOnlyDictionary<CopyName, IReplicaLink> others, CancellationToken cancellation)
+    /// <summary>Holds this replica and the others, for an epoch that is above all that they know and are held for by others, and is at least the one given.</summary>
+    private async Task<(Epoch Epoch, (CopyName Name, ReplicaReply Reply)[] Held)> HoldAllAsync(VolumeCopy volume, IReadOnlyDictionary<CopyName, IReplicaLink> others, Epoch least, CancellationToken cancellation)
     {
-        var epoch = new Epoch(Math.Max(Threshold(volume).By.Value, StandingHold?.By.Value ?? 0) + 1);
+        var epoch = new Epoch(Math.Max(Threshold(volume).By.Value + 1, least.Value));
         while (true)
         {
-            var own = await HoldAsync(volume.Id, epoch, cancellation);
+            var own = await HoldAsync(volume.Id, epoch, volume.Copy, cancellation);
             if (volume.Role != VolumeRole.Replica)
                 throw new VolumeException($"the copy '{volume.Copy}' has become the master meanwhile");
             if (own.Outcome == ReplicaOutcome.Refused)
@@ -166,7 +168,7 @@ public sealed partial class ReplicaReceiver
             (CopyName Name, ReplicaReply Reply)[] held;
             try
             {
-                held = await Task.WhenAll(others.Select(o => HoldOtherAsync(o.Key, o.Value, volume.Id, epoch, cancellation)));
+                held = await Task.WhenAll(others.Select(o => HoldOtherAsync(o.Key, o.Value, volume, epoch, cancellation)));
             }
             catch
             {
@@ -180,11 +182,11 @@ public sealed partial class ReplicaReceiver
         }
     }
 
-    private async Task<(CopyName Name, ReplicaReply Reply)> HoldOtherAsync(CopyName name, IReplicaLink other, VolumeId volume, Epoch epoch, CancellationToken cancellation)
+    private async Task<(CopyName Name, ReplicaReply Reply)> HoldOtherAsync(CopyName name, IReplicaLink other, VolumeCopy volume, Epoch epoch, CancellationToken cancellation)
     {
         try
         {
-            return (name, await other.HoldAsync(volume, epoch, cancellation).AsTask().WaitAsync(ReplicationLimits.HoldTimeout, _time, cancellation));
+            return (name, await other.HoldAsync(volume.Id, epoch, volume.Copy, cancellation).AsTask().WaitAsync(ReplicationLimits.HoldTimeout, _time, cancellation));
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
         {

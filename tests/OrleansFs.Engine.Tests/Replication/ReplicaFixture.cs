@@ -177,11 +177,11 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
     /// <summary>Told of each hold, which goes on when this completes.</summary>
     public Func<Task>? Holding { get; set; }
 
-    public async ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation)
+    public async ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation)
     {
         if (Holding is { } holding)
             await holding().WaitAsync(cancellation);
-        return await CallAsync(t => t.HoldAsync(volume, epoch, cancellation));
+        return await CallAsync(t => t.HoldAsync(volume, epoch, by, cancellation));
     }
 
     public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(t => t.ReadJournalAsync(held, epoch, after, cancellation));

@@ -97,7 +97,7 @@ public sealed class SuccessionTests
         await FurtherAsync(master, first, second);
         Assert.True(first.Volume.Metadata.Durable < second.Volume.Metadata.Durable);
 
-        await first.PromoteAsync(second);
+        Assert.Equal(new Epoch(2), await first.PromoteAsync(second));
         using var session = first.OpenSession();
         using var reader = second.OpenSession();
         Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
@@ -113,16 +113,16 @@ public sealed class SuccessionTests
         await using var first = await ReplicaFixture.CreateAsync("first");
         await using var second = await ReplicaFixture.CreateAsync("second");
         await FurtherAsync(master, first, second);
-        Assert.Equal(ReplicaOutcome.Ok, (await second.Receiver.HoldAsync(second.Volume.Id, new Epoch(2), Cancellation)).Outcome);
+        Assert.Equal(ReplicaOutcome.Ok, (await second.Receiver.HoldAsync(second.Volume.Id, new Epoch(2), first.Name, Cancellation)).Outcome);
         await WriteAsync(master, "never replicated", 5, 3);
         await master.Volume.SyncAllAsync(Cancellation);
         await EventuallyAsync(() => master.Copy.Replication.Reports().Single(r => r.Name == "second").Trouble?.Contains("about to become the master", StringComparison.Ordinal) == true);
         var held = second.Volume.Metadata.Durable;
 
-        var epoch = await first.PromoteAsync(second);
+        Assert.Equal(new Epoch(2), await first.PromoteAsync(second));
         Assert.Equal(held.Value, first.Volume.EpochStart.Value);
         await FollowsAsync(first, second);
-        await EventuallyAsync(() => master.Copy.FencedBy == epoch);
+        await EventuallyAsync(() => master.Copy.FencedBy == new Epoch(2));
     }
 
     /// <summary>Two masters in one epoch would each be believed by the replicas that heard of it first, and nothing would fence either.</summary>
@@ -187,8 +187,7 @@ public sealed class SuccessionTests
         var refused = await Assert.ThrowsAsync<NotNewestException>(() => first.Receiver.PromoteAsync(cut, force: false, Cancellation));
         Assert.Contains("the replica 'second' is further than mutation", refused.Message, StringComparison.Ordinal);
         Assert.Equal(VolumeRole.Replica, first.Volume.Role);
-        await first.Receiver.PromoteAsync(cut, force: true, Cancellation);
-        Assert.Equal(VolumeRole.Master, first.Volume.Role);
+        Assert.Equal(new Epoch(2), await first.Receiver.PromoteAsync(cut, force: true, Cancellation));
     }
 
     [Fact]
@@ -206,8 +205,7 @@ public sealed class SuccessionTests
         await third.Receiver.CloseAsync();
 
         // The first one knows nothing of the second epoch, and of the file that came in it.
-        await first.PromoteAsync(second);
-        Assert.True(first.Volume.Epoch.Value > 2);
+        Assert.Equal(new Epoch(3), await first.PromoteAsync(second));
         using var session = first.OpenSession();
         using var reader = second.OpenSession();
         await FollowsAsync(first, second);
@@ -282,7 +280,7 @@ public sealed class SuccessionTests
     /// <summary>It says how far it is, and is not heard of again.</summary>
     private sealed class CutOffAfterHold(IReplicaLink target) : IReplicaLink
     {
-        public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CancellationToken cancellation) => target.HoldAsync(volume, epoch, cancellation);
+        public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation) => target.HoldAsync(volume, epoch, by, cancellation);
 
         public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => throw Away;
 
