@@ -102,7 +102,8 @@ public sealed partial class VolumeCopy
             if (rest.Mask != change.Mask)
             {
                 // What changes the size does no harm when it is made again, and is: the reply to it would outlive the content that it speaks of.
-                return _metadata.ApplyAttributes(inode, rest, caller);
+                lock (_metadata.Lock)
+                    return RefusesChanges ? Errno.EROFS : _metadata.ApplyAttributes(inode, rest, caller);
             }
             lock (_metadata.Lock)
             {

@@ -118,6 +118,10 @@ public sealed partial class VolumeCopy
                 await told();
             return epoch;
         }
+        catch (MetadataException e)
+        {
+            throw new VolumeException($"the copy '{Copy}' cannot become the master: {e.Message}", e);
+        }
         finally
         {
             _promotion.Release();

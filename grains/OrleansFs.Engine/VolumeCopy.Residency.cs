@@ -200,7 +200,7 @@ public sealed partial class VolumeCopy
         var attributes = inode.Snapshot();
         bool isDirty;
         lock (inode.Gate)
-            isDirty = inode.Content is not null;
+            isDirty = inode.IsInFlight;
         _metadata.Release(inode);
         if (!attributes.IsRegular)
             return Errno.EINVAL;
@@ -256,9 +256,10 @@ public sealed partial class VolumeCopy
         var attributes = _metadata.GetAttributes(inode);
         long size = attributes.IsOk && attributes.Value.IsRegular ? attributes.Value.Size : 0;
         long end = length >= size - offset ? size : offset + length;
-        long last = (end + BlockSize - 1) / BlockSize;
+        long last = end / BlockSize + (end % BlockSize == 0 ? 0 : 1);
         var hashes = new BlockHash[MetadataLimits.SegmentBlocks];
-        for (long first = offset / BlockSize; first < last; first += hashes.Length)
+        // From one that is no hole to the next: a file may be 8 EiB of holes.
+        for (long? next = offset / BlockSize; next is { } from && from < last && _metadata.NextMapped(inode, from) is { } first && first < last; next = last - first <= hashes.Length ? null : first + hashes.Length)
         {
             int count = (int)Math.Min(hashes.Length, last - first);
             _metadata.ReadManifest(inode, first, hashes.AsSpan(0, count));

@@ -162,7 +162,11 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         }
         catch (Exception e)
         {
-            if (copy is null || await copy.TryStopTasksAsync())
+            if (copy is not null)
+            {
+                await copy.AbandonAsync();
+            }
+            else
             {
                 blocks?.Dispose();
                 metadata?.Dispose();
@@ -253,6 +257,15 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await CloseAsync();
+
+    /// <summary>It could not be started.</summary>
+    private async Task AbandonAsync()
+    {
+        _fetcher.Dispose();
+        await Replication.StopAsync();
+        if (await TryStopTasksAsync())
+            DisposeParts();
+    }
 
     /// <summary>Stops what runs in the background. What does not end still uses memory and files of this copy: they stay its own until the process ends, and so does the folder.</summary>
     private async Task<bool> TryStopTasksAsync()

@@ -1,4 +1,5 @@
 using System.Buffers;
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 
@@ -38,6 +39,10 @@ internal sealed partial class FileData
         catch (MetadataException e)
         {
             LogNoManifest(sourceNumber, e.Message);
+            return e.Error;
+        }
+        catch (BlockStoreException e)
+        {
             return e.Error;
         }
         finally
@@ -114,7 +119,7 @@ internal sealed partial class FileData
             }
             return shared;
         }
-        catch (MetadataException)
+        catch (Exception e) when (e is MetadataException or BlockStoreException)
         {
             // No slot has one of them yet: it is before that that something can fail.
             released.AddRange(run.Select(b => b.Hash));
@@ -137,7 +142,7 @@ internal sealed partial class FileData
         {
             long size = source.Snapshot().Size;
             long first = offset / _blockSize;
-            for (long index = first; index * _blockSize < offset + length; index++)
+            for (long index = first; index <= (offset + length - 1) / _blockSize; index++)
             {
                 if (source.Content?.Find(index) is { } slot && (slot.NeedsSeal || slot.Frozen is not null))
                     break;

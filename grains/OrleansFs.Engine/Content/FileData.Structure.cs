@@ -35,7 +35,7 @@ internal sealed partial class FileData
             if (size < attributes.Size)
                 Cut(content, size, released);
             content.MarkStructure();
-            long allocated = size < attributes.Size ? Math.Min(attributes.AllocatedBytes, BlocksOf(size) * _blockSize) - attributes.AllocatedBytes : 0;
+            long allocated = size < attributes.Size ? Math.Min(attributes.AllocatedBytes, size > long.MaxValue - _blockSize ? long.MaxValue : BlocksOf(size) * _blockSize) - attributes.AllocatedBytes : 0;
             SetSize(inode, size, size == 0 ? -attributes.AllocatedBytes : allocated);
         }
         _sealer.Release(released);
@@ -158,8 +158,9 @@ internal sealed partial class FileData
             long last = end == attributes.Size ? BlocksOf(end) : end / _blockSize;
             var spare = t_spare ??= [];
             spare.Clear();
-            long headEnd = Math.Min(end, first * _blockSize);
-            long tailStart = Math.Max(headEnd, last * _blockSize);
+            // The end of the last block there can be is past what a long holds.
+            long headEnd = first > end / _blockSize ? end : first * _blockSize;
+            long tailStart = last > end / _blockSize ? end : Math.Max(headEnd, last * _blockSize);
             var head = SlotToClear(inode, content, offset, headEnd);
             var tail = SlotToClear(inode, content, tailStart, end);
             int pages = (head is null ? 0 : PagesOf(headEnd - offset)) + (tail is null ? 0 : PagesOf(end - tailStart));

@@ -89,10 +89,22 @@ internal sealed partial class FileData
     {
         var failed = new ConcurrentDictionary<Inode, Errno>();
         long returned = _pool.Returned;
+        long began = _time.GetTimestamp();
         while (await SettleRoundAsync(failed, cancellation))
+        {
             cancellation.ThrowIfCancellationRequested();
-        if (!failed.IsEmpty && _pool.Returned == returned)
-            _pool.Fail(failed.First().Value);
+            // Each of many may have to wait for replicas that do not answer.
+            if (_time.GetElapsedTime(began) >= Limits.SettlePatience)
+                TellWriters();
+        }
+        TellWriters();
+
+        void TellWriters()
+        {
+            // For want of room something can be done.
+            if (!failed.IsEmpty && _pool.Returned == returned)
+                _pool.Fail(failed.Values.Contains(Errno.ENOSPC) ? Errno.ENOSPC : failed.First().Value);
+        }
     }
 
     /// <returns>True where another round is due at once.</returns>

@@ -120,12 +120,6 @@ internal sealed partial class FileData
         missing = 0;
         if (!_isReplaying && !_space.AdmitsContent(data.Length))
             return Errno.ENOSPC;
-        if ((flags & WriteFlags.KillPrivileges) != 0)
-        {
-            var killed = _metadata.ApplyAttributes(inode, new AttributeChange { Mask = AttributeMask.KillPrivileges }, default);
-            if (!killed.IsOk)
-                return killed.Error;
-        }
         lock (inode.Gate)
         {
             var attributes = inode.Snapshot();
@@ -156,6 +150,8 @@ internal sealed partial class FileData
                 MakeSlots(inode, content, at, end);
                 if (!TryMarkDirty(inode, content))
                     return Errno.EROFS;
+                if ((flags & WriteFlags.KillPrivileges) != 0 && _metadata.ApplyAttributes(inode, new AttributeChange { Mask = AttributeMask.KillPrivileges }, default) is { IsOk: false, Error: var kept })
+                    return kept;
                 if (isRecord && end > attributes.Size && Record(inode, Math.Max(at, attributes.Size), end, append) is var unrecorded and not Errno.None)
                     return unrecorded;
                 allocated = Place(inode, content, at, data, spare);

@@ -122,8 +122,13 @@ internal sealed partial class FileData : IDisposable
     /// <returns>False where changes are refused by now. That is looked at when whoever settles everything finds the file: a change is settled with the rest, or is not made.</returns>
     private bool TryMarkDirty(Inode inode, FileContent content)
     {
+        bool isFirst = content.IsClean;
         MarkDirty(inode, content);
-        return _isReplaying || !RefusesChanges();
+        if (_isReplaying || !RefusesChanges())
+            return true;
+        if (isFirst)
+            MarkClean(inode);
+        return false;
     }
 
     /// <summary>The file has nothing in flight any more. Call with the gate held.</summary>

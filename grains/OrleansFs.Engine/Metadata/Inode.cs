@@ -72,6 +72,9 @@ internal sealed class Inode(Attributes current)
     /// <summary>The file's content beyond what is committed; null while nothing of it is in memory.</summary>
     public FileContent? Content { get; set; }
 
+    /// <summary>Something of the content is to be committed yet. What a change that failed has left is none.</summary>
+    public bool IsInFlight => Content is { IsClean: false };
+
     /// <summary>A consistent copy of <see cref="Current"/>.</summary>
     public Attributes Snapshot()
     {

@@ -128,7 +128,7 @@ internal sealed partial class MetadataStore
             if ((mask & (AttributeMask.ModifyTime | AttributeMask.ModifyTimeNow)) != 0)
                 a = a with { ModifyTime = (mask & AttributeMask.ModifyTimeNow) != 0 ? now : change.ModifyTime };
             // While content is in flight the committed time stays that of the committed content: a crash leaves the old file with its old time.
-            if (!a.IsRegular || inode.Content is null)
+            if (!a.IsRegular || !inode.IsInFlight)
                 inode.Committed = inode.Committed with { ModifyTime = a.ModifyTime };
             inode.Current = a;
         }

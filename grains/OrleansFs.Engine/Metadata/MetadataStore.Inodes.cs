@@ -188,7 +188,7 @@ internal sealed partial class MetadataStore
         }
         lock (inode)
         {
-            if (inode.AttributesDirty || inode.Content is not null)
+            if (inode.AttributesDirty || inode.IsInFlight)
                 return false;
             if (inode.Current.ModifyTime != inode.Committed.ModifyTime)
             {
@@ -233,7 +233,7 @@ internal sealed partial class MetadataStore
             var a = inode.Current;
             if (a.IsRegular)
             {
-                if (inode.Content is null)
+                if (!inode.IsInFlight)
                     inode.Committed = inode.Committed with { ModifyTime = a.ModifyTime };
                 a = a with { Size = inode.Committed.Size, AllocatedBytes = inode.Committed.AllocatedBytes, ModifyTime = inode.Committed.ModifyTime };
             }

@@ -11,7 +11,7 @@ namespace OrleansFs.Engine.Replication;
 /// <remarks>
 /// Order, for each batch: choose under the metadata lock, by what is acknowledged at that moment; mark absent; commit and sync; unlink, each under its block's lock, where the row still says absent and nobody has
 /// pinned the block. Killed before the sync: nothing has happened. Killed after it: a file that no longer should be there, which is read as ever, and counted by nobody until the next start
-/// finds it (<see cref="TakeUp"/>).
+/// finds it (<see cref="TakeUpAsync"/>).
 /// </remarks>
 internal sealed class Evictor : IDisposable
 {
@@ -106,7 +106,7 @@ internal sealed class Evictor : IDisposable
     }
 
     /// <summary>Finds the files that an eviction which was cut short has left: their blocks are here again, counted, and go when it is their turn and replicas have them then.</summary>
-    public Task TakeUpAsync(CancellationToken cancellation) => Task.Factory.StartNew(() => TakeUp(cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    public Task TakeUpAsync(CancellationToken cancellation) => Task.Run(() => TakeUp(cancellation), cancellation);
 
     /// <summary>Makes room for a block that has come, as far as others can leave.</summary>
     /// <returns>False where the cache is full of what has to stay.</returns>
@@ -261,20 +261,47 @@ internal sealed class Evictor : IDisposable
         return copies >= _copies;
     }
 
-    private void TakeUp(CancellationToken cancellation)
+    private async Task TakeUp(CancellationToken cancellation)
     {
         long taken = 0, seen = 0;
+        bool isSynced = false;
         foreach (var entry in _volume.BlockStore.Files.Enumerate())
         {
             // Nobody waits for it: others come in between.
             if (++seen % Limits.EvictBatch == 0)
-                cancellation.WaitHandle.WaitOne(Limits.TakeUpPause);
-            cancellation.ThrowIfCancellationRequested();
-            if (entry.Hash is { } hash && _volume.Metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent && BringBack(hash))
-                taken++;
+                await Task.Delay(Limits.TakeUpPause, _time, cancellation);
+            if (entry.Hash is not { } hash || !_volume.Metadata.TryGetBlock(hash, out var row) || row.Residency != Residency.Absent)
+                continue;
+            // What an earlier run wrote and did not sync is no block that anybody may rely on.
+            if (!isSynced)
+                _volume.BlockStore.Files.SyncEarlierRuns();
+            isSynced = true;
+            await _one.WaitAsync(cancellation);
+            try
+            {
+                taken += BringBackVerified(hash) ? 1 : 0;
+            }
+            finally
+            {
+                _one.Release();
+            }
         }
         if (taken > 0)
             _logger.LogInformation("{Blocks} blocks that were about to leave the cache when an earlier run ended are still here", taken);
+    }
+
+    /// <summary>A file that a run before has left is looked at as a whole: it may be one that was fetched or stored anew and that a loss of power has torn. Such a one goes.</summary>
+    private bool BringBackVerified(BlockHash hash)
+    {
+        lock (_locks.For(hash))
+        {
+            if (_pending.Contains(hash) || !_volume.Metadata.TryGetBlock(hash, out var row) || row.Residency != Residency.Absent)
+                return false;
+            if (_volume.BlockStore.Files.Verify(hash).IsOk)
+                return BringBack(hash);
+            _volume.BlockStore.Files.Delete(hash);
+            return false;
+        }
     }
 
     /// <returns>Whether the block was given up and is here all the same.</returns>

@@ -51,13 +51,13 @@ public sealed partial class ReplicaReceiver
                 // It is fenced in an epoch below this one: a master.
                 if (!force && held.FirstOrDefault(h => h.Reply.Outcome == ReplicaOutcome.Fenced && h.Reply.Epoch.Value > volume.Epoch.Value) is { Reply.Outcome: ReplicaOutcome.Fenced } newer)
                     throw new NotNewestException($"the copy '{newer.Name}' has become the master, or is becoming it, in the epoch {newer.Reply.Epoch}; here is nothing of that yet");
-                KeepHold(epoch, hasBegun: true);
-                return await volume.PromoteAsync(epoch, cancellation);
+                if (await TryBeginAsync(epoch, cancellation))
+                    return await volume.PromoteAsync(epoch, cancellation);
             }
         }
         finally
         {
-            DropHold(epoch);
+            DropHold(volume);
         }
     }
 
@@ -127,22 +127,46 @@ public sealed partial class ReplicaReceiver
 
     /// <summary>The hold of the promotion of this replica goes on.</summary>
     /// <exception cref="OvertakenException">Another has taken its place.</exception>
-    private void KeepHold(Epoch epoch, bool hasBegun = false)
+    private void KeepHold(Epoch epoch)
     {
         lock (_holding)
         {
             if (_hold is not { } hold || hold.By != epoch)
                 throw new OvertakenException("another promotion, begun at the same time, goes on in place of this one");
-            _hold = hold with { Since = _time.GetTimestamp(), HasBegun = hasBegun };
+            _hold = hold with { Since = _time.GetTimestamp() };
+        }
+    }
+
+    /// <summary>From here on nothing of an earlier epoch is applied, nor another promotion let in.</summary>
+    /// <returns>False where the hold has passed meanwhile: all are to be held anew.</returns>
+    /// <exception cref="OvertakenException">Another has taken its place.</exception>
+    private async Task<bool> TryBeginAsync(Epoch epoch, CancellationToken cancellation)
+    {
+        // What is being applied ends first.
+        await _gate.WaitAsync(cancellation);
+        try
+        {
+            lock (_holding)
+            {
+                if (_hold is not null && StandingHold is null)
+                    return false;
+                KeepHold(epoch);
+                _hold = _hold! with { HasBegun = true };
+                return true;
+            }
+        }
+        finally
+        {
+            _gate.Release();
         }
     }
 
     /// <summary>The promotion of this replica has ended, whatever came of it.</summary>
-    private void DropHold(Epoch epoch)
+    private void DropHold(VolumeCopy volume)
     {
         lock (_holding)
         {
-            if (_hold?.By == epoch)
+            if (_hold?.Candidate == volume.Copy)
                 _hold = null;
         }
     }
@@ -165,16 +189,7 @@ public sealed partial class ReplicaReceiver
                 epoch = new Epoch(own.Epoch.Value + 1);
                 continue;
             }
-            (CopyName Name, ReplicaReply Reply)[] held;
-            try
-            {
-                held = await Task.WhenAll(others.Select(o => HoldOtherAsync(o.Key, o.Value, volume, epoch, cancellation)));
-            }
-            catch
-            {
-                DropHold(epoch);
-                throw;
-            }
+            var held = await Task.WhenAll(others.Select(o => HoldOtherAsync(o.Key, o.Value, volume, epoch, cancellation)));
             long known = held.Where(h => h.Reply.Outcome == ReplicaOutcome.Fenced).Select(h => h.Reply.Epoch.Value).DefaultIfEmpty().Max();
             if (known < epoch.Value)
                 return (epoch, held);
@@ -242,6 +257,7 @@ public sealed partial class ReplicaReceiver
         try
         {
             ObjectDisposedException.ThrowIf(_closed, this);
+            KeepHold(shipment.Epoch);
             return await ApplyAsync(volume, shipment, cancellation);
         }
         finally

@@ -22,15 +22,24 @@ internal sealed partial class ReplicaSender
     /// <summary>The form of instructions that both sides know.</summary>
     private byte BuildVersion => (byte)Math.Clamp(_last?.Reply.BuildVersion ?? 0, 0, DeltaProgram.Version);
 
+    private bool _isIndexLate;
+
     /// <returns>Null where it is not there in time: blocks are sent whole then.</returns>
     private async Task<BlockIndex.Tables?> IndexAsync(CancellationToken cancellation)
     {
+        var index = _volume.Delta.Index.GetAsync(cancellation);
+        // Once is enough: a hand-over, or an fsync that waits for replicas, has not the time for more.
+        if (_isIndexLate && !index.IsCompleted)
+            return null;
         try
         {
-            return await _volume.Delta.Index.GetAsync(cancellation).WaitAsync(DeltaLimits.IndexTimeout, _time, cancellation);
+            var tables = await index.WaitAsync(DeltaLimits.IndexTimeout, _time, cancellation);
+            _isIndexLate = false;
+            return tables;
         }
         catch (TimeoutException)
         {
+            _isIndexLate = true;
             return null;
         }
     }

@@ -66,7 +66,7 @@ internal sealed class ReplySlots
                         return new(earlierRun);
                     operation = () => again(earlierRun);
                     (entry.Kept, entry.Reply) = (null, reply.Task);
-                    return ExecuteAsync(entry, operation, reply);
+                    return ExecuteAsync(entry, operation, reply, kept);
                 }
                 // Another type of result is another call: a client that gives two requests one name.
                 return entry.Reply is Task<TResult> earlier ? new(earlier) : new(TResult.Failed(Errno.EINVAL));
@@ -77,14 +77,14 @@ internal sealed class ReplySlots
         return ExecuteAsync(entry, operation, reply);
     }
 
-    private static async ValueTask<TResult> ExecuteAsync<TResult>(Slot slot, Func<ValueTask<TResult>> operation, TaskCompletionSource<TResult> reply)
+    private static async ValueTask<TResult> ExecuteAsync<TResult>(Slot slot, Func<ValueTask<TResult>> operation, TaskCompletionSource<TResult> reply, byte[]? kept = null)
         where TResult : struct, IFsResult<TResult>
     {
         try
         {
             var result = await operation().ConfigureAwait(false);
             if (result.Error == Errno.ENOTCONN)
-                Forget(slot, reply.Task);
+                Forget(slot, reply.Task, kept);
             reply.SetResult(result);
             return result;
         }
@@ -96,13 +96,13 @@ internal sealed class ReplySlots
         }
     }
 
-    /// <summary>The session ended before anything was done: the next one is asked the same, under the same name.</summary>
-    private static void Forget(Slot slot, Task reply)
+    /// <summary>The session has ended: the next one is asked the same, under the same name.</summary>
+    private static void Forget(Slot slot, Task reply, byte[]? kept)
     {
         lock (slot)
         {
             if (slot.Reply == reply)
-                (slot.Sequence, slot.Reply) = (slot.Sequence - 1, null);
+                (slot.Sequence, slot.Reply, slot.Kept) = (kept is null ? slot.Sequence - 1 : slot.Sequence, null, kept);
         }
     }
 

@@ -36,6 +36,9 @@ public sealed class BrokenManifestTests
             }
             Assert.Equal((2 * S) + 100, (await volume.Volume.GetAttributesAsync(file, Cancellation)).Value.Size);
             Assert.Equal(0, volume.Copy.InFlightBytes);
+            // Nothing is in flight that a time would have to wait for.
+            var dated = await volume.Volume.SetAttributesAsync(file, new AttributeChange { Mask = AttributeMask.ModifyTime, ModifyTime = new Timestamp(1_000_000_000) }, VolumeFixture.Root, Cancellation);
+            Assert.Equal(1_000_000_000, dated.Value.ModifyTime.Nanoseconds);
             Assert.Equal(0, volume.Copy.Files.Dirty.Count);
         }
         finally
@@ -44,6 +47,7 @@ public sealed class BrokenManifestTests
             await ExchangeAsync(volume.Folder, page);
         }
         await volume.ReopenAsync();
+        Assert.Equal(1_000_000_000, (await volume.Volume.GetAttributesAsync(file, Cancellation)).Value.ModifyTime.Nanoseconds);
         Assert.Equal(Pattern(1, (2 * S) + 100), await volume.ReadAllAsync(file));
         Assert.Equal(Pattern(2, 4 * S), await volume.ReadAllAsync(whole));
     }

@@ -12,6 +12,34 @@ public sealed class ContentTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
+    /// <summary>The end of the last block there can be is past what a long holds.</summary>
+    [Fact]
+    public async Task The_last_block_that_there_can_be_is_one_like_any_other()
+    {
+        const int Block = 4096;
+        const long Last = long.MaxValue - (Block - 1);
+        await using var volume = await VolumeFixture.CreateAsync(Block);
+        var file = await volume.CreateFileAsync("huge");
+        var other = await volume.CreateFileAsync("other");
+        foreach (bool isWhole in new[] { true, false })
+        {
+            await volume.SetSizeAsync(file, isWhole ? long.MaxValue : long.MaxValue - 100);
+            await volume.WriteAsync(file, Last, [.. Enumerable.Repeat((byte)1, 40)]);
+            Assert.True((await volume.Volume.AllocateAsync(file, AllocateMode.PunchHole | AllocateMode.KeepSize, Last + 10, 20, Cancellation)).IsOk);
+            byte[] read = new byte[40];
+            Assert.Equal(40, (await volume.Volume.ReadAsync(file, Last, read, Cancellation)).Value);
+            Assert.Equal([.. Enumerable.Repeat((byte)1, 10), .. new byte[20], .. Enumerable.Repeat((byte)1, 10)], read);
+            Assert.True((await volume.Volume.AllocateAsync(file, AllocateMode.PunchHole | AllocateMode.KeepSize, Last, long.MaxValue - Last, Cancellation)).IsOk);
+            Assert.Equal(40, (await volume.Volume.ReadAsync(file, Last, read, Cancellation)).Value);
+            Assert.Equal(new byte[40], read);
+            var copied = await Task.Run(() => volume.Volume.CopyRangeAsync(file, Last, other, 0, long.MaxValue - Last, Cancellation).AsTask()).WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+            Assert.True(copied.IsOk && copied.Value > 0);
+            Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+            Assert.True((await volume.Volume.GetResidencyAsync(file, Cancellation)).IsOk);
+            await volume.SetSizeAsync(file, 0);
+        }
+    }
+
     [Fact]
     public async Task What_is_written_is_read_before_and_after_a_settling_and_after_reopening()
     {

@@ -42,9 +42,11 @@ public sealed class ContentCommitTests : IDisposable
         var inode = File("a");
         Commit(inode, 5, Block(0, "x", 5, 1));
         var committed = inode.Committed;
+        var inFlight = new Engine.Content.FileContent(null!, S);
+        inFlight.MarkDirty(0);
         lock (inode)
         {
-            inode.Content = (Engine.Content.FileContent)System.Runtime.CompilerServices.RuntimeHelpers.GetUninitializedObject(typeof(Engine.Content.FileContent));
+            inode.Content = inFlight;
             inode.Current = inode.Current with { Size = 99, ModifyTime = Store.Clock.Now(), Mode = Mode.S_IFREG | 1 };
         }
         Store.MarkDirty(inode);

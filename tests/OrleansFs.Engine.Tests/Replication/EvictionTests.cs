@@ -288,8 +288,11 @@ public sealed partial class EvictionTests
         await master.Copy.CloseAsync();
         foreach (string block in blocks)
             File.Move(Path.Combine(replica.Folder, Path.GetFileName(block)), block);
+        // And one that was just being fetched again, as a loss of power leaves it.
+        await File.WriteAllBytesAsync(blocks[0], [], Cancellation);
         await master.ReopenAsync();
-        await EventuallyAsync(() => master.Copy.Metadata.LocalBytes == BytesOfBlocks(master));
+        await EventuallyAsync(() => LocalBlocks(master) == FileSize / S - 1 && master.Copy.Metadata.LocalBytes == BytesOfBlocks(master));
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
         Assert.Equal(Content(0), await master.ReadAllAsync(file));
         Assert.Equal(0, (await master.Copy.ChangeResidencyAsync(file, ResidencyAction.Evict, 0, FileSize, Cancellation)).Value.Staying);
         Assert.Equal(0, LocalBlocks(master));

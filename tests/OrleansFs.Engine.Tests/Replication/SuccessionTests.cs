@@ -69,6 +69,7 @@ public sealed class SuccessionTests
         };
         Assert.Equal(Errno.None, (await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(30), Cancellation)).Error);
         Assert.Equal(Enumerable.Repeat((int)Errno.EROFS, 7), errors.Select(e => (int)e));
+        Assert.Equal(0, master.Copy.Files.Dirty.Count);
         await replica.PromoteAsync();
         using var session = replica.OpenSession();
         Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
