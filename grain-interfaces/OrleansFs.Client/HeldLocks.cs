@@ -45,14 +45,17 @@ internal sealed class HeldLocks
             return _held.ContainsKey((inode, owner, false)) || _doubted.Contains((inode, owner));
     }
 
-    /// <summary>Whether the owner of a lock has one of its kind already in its range.</summary>
-    public bool Touches(InodeNumber inode, FileLock wanted)
+    /// <summary>What the owner of a lock has already in its range, of its kind.</summary>
+    public IReadOnlyList<FileLock> In(InodeNumber inode, FileLock wanted)
     {
         lock (_lock)
-            return _held.TryGetValue((inode, wanted.Owner, wanted.WholeFile), out var held) && held.Exists(h => h.Start <= wanted.End && wanted.Start <= h.End);
+        {
+            return !_held.TryGetValue((inode, wanted.Owner, wanted.WholeFile), out var held) ? []
+                : [.. held.Where(h => h.Start <= wanted.End && wanted.Start <= h.End).Select(h => h with { Start = Math.Max(h.Start, wanted.Start), End = Math.Min(h.End, wanted.End) })];
+        }
     }
 
-    /// <summary>An owner, who has others, may have been granted an fcntl lock: its close is told in any case.</summary>
+    /// <summary>An owner may have been granted an fcntl lock: its close is told in any case.</summary>
     public void Doubt(InodeNumber inode, ulong owner)
     {
         lock (_lock)

@@ -30,12 +30,17 @@ internal sealed partial class RemoteSession
         }
         try
         {
-            await KnownAsync(owner).WaitAsync(cancellation);
+            await KnownAsync(owner).WaitAsync(_options.Patience, _time, cancellation);
         }
         catch (OperationCanceledException)
         {
             return Errno.EINTR;
         }
+        catch (TimeoutException)
+        {
+            return Errno.EIO;
+        }
+        var before = Locks.In(inode, wanted);
         bool isNoted = false;
         while (true)
         {
@@ -61,14 +66,18 @@ internal sealed partial class RemoteSession
                 continue;
             }
             if (isNoted)
+            {
                 Locks.Apply(inode, wanted with { Kind = LockKind.Unlock });
+                foreach (var held in before)
+                    Locks.Apply(inode, held);
+            }
             isNoted = false;
             if (result.Error is Errno.EINTR or Errno.EIO && answer?.Value != result.Error)
             {
-                // It may have been granted. What it took the place of cannot be told from it any more: the close gives up both.
-                if (Locks.Touches(inode, wanted))
+                // It may have been granted, or be granted yet to the request that nobody waits for any more: the close gives it up. What it took the place of cannot be told from it: then only the close does.
+                if (!wanted.WholeFile)
                     Locks.Doubt(inode, wanted.Owner);
-                else
+                if (before.Count == 0)
                     _ = GiveUpAsync(owner, Unlocking(inode, wanted with { Kind = LockKind.Unlock }), CancellationToken.None);
             }
             if (!wait || result.Error != Errno.EAGAIN)
@@ -109,11 +118,15 @@ internal sealed partial class RemoteSession
         _ = TellAsync();
         try
         {
-            return await first.Task.WaitAsync(cancellation);
+            return await first.Task.WaitAsync(before.IsCompleted ? Timeout.InfiniteTimeSpan : _options.Patience, _time, cancellation);
         }
         catch (OperationCanceledException)
         {
             return Errno.EINTR;
+        }
+        catch (TimeoutException)
+        {
+            return Errno.EIO;
         }
 
         async Task TellAsync()
@@ -152,11 +165,13 @@ internal sealed partial class RemoteSession
         }
     }
 
-    /// <summary>Completes when nothing is being told to the copy any more. <see cref="_ended"/> is cancelled.</summary>
-    private Task ToldAllAsync()
+    /// <summary>Waits, for a while, until nothing is being told to the copy any more. <see cref="_ended"/> is cancelled, and the copy has given up all with the session.</summary>
+    private async Task ToldAllAsync()
     {
+        Task told;
         lock (_givingUp)
-            return Task.WhenAll(_givingUp.Values);
+            told = Task.WhenAll(_givingUp.Values);
+        await Task.WhenAny(told, Task.Delay(Limits.DetachTimeout, _time));
     }
 
     /// <summary>Asks for the locks that the session had. Somebody may have been quicker: then the lock is lost, as after an NFS server's grace period.</summary>

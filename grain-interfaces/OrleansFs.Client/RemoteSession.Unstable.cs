@@ -345,9 +345,11 @@ internal sealed partial class RemoteSession
         {
             long? newest = _unstable.Newest;
             var one = await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, true, token), _ended.Token);
-            if (one.IsOk && newest is { } upTo)
+            // A file that is gone by now needs nothing any more.
+            bool isDone = one.Error is Errno.None or Errno.ESTALE;
+            if (isDone && newest is { } upTo)
                 Drop(upTo, inode);
-            refused += one.IsOk ? 0 : 1;
+            refused += isDone ? 0 : 1;
             if (_ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
                 return;
         }

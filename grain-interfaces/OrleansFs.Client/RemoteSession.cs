@@ -133,7 +133,6 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         await _beating;
         await _stabilizing;
         await _following;
-        await ToldAllAsync();
         try
         {
             using var patience = new CancellationTokenSource(Limits.DetachTimeout, _time);
@@ -143,6 +142,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         {
             LogNotDetached(_logger, Copy.Copy, e.Message);
         }
+        await ToldAllAsync();
         Grains.DeleteObjectReference<ISessionObserver>(_observed);
         _slots.Dispose();
         Behind?.Dispose();
