@@ -86,7 +86,7 @@ internal static class Limits
     /// <summary>Between the steps of the look, at each start, for block files that an eviction has left: about as long as a step.</summary>
     public static readonly TimeSpan TakeUpPause = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>How long writers wait for memory while files are tried to be settled in vain, before they are told so.</summary>
+    /// <summary>How long a pass over files of which some cannot be settled goes on: then those are tried again, and writers who wait for memory are told.</summary>
     public static readonly TimeSpan SettlePatience = TimeSpan.FromSeconds(30);
 
     /// <summary>Files that are settled in one round, the longest waiting first.</summary>

@@ -90,21 +90,12 @@ internal sealed partial class FileData
         var failed = new ConcurrentDictionary<Inode, Errno>();
         long returned = _pool.Returned;
         long began = _time.GetTimestamp();
-        while (await SettleRoundAsync(failed, cancellation))
-        {
+        // Not for ever, where writers keep it going: what has failed is to be tried again, and who waits for memory is to be told.
+        while (await SettleRoundAsync(failed, cancellation) && (failed.IsEmpty || _time.GetElapsedTime(began) < Limits.SettlePatience))
             cancellation.ThrowIfCancellationRequested();
-            // Each of many may have to wait for replicas that do not answer.
-            if (_time.GetElapsedTime(began) >= Limits.SettlePatience)
-                TellWriters();
-        }
-        TellWriters();
-
-        void TellWriters()
-        {
-            // For want of room something can be done.
-            if (!failed.IsEmpty && _pool.Returned == returned)
-                _pool.Fail(failed.Values.Contains(Errno.ENOSPC) ? Errno.ENOSPC : failed.First().Value);
-        }
+        // For want of room something can be done: that is told before anything else.
+        if (!failed.IsEmpty && _pool.Returned == returned)
+            _pool.Fail(failed.Values.Contains(Errno.ENOSPC) ? Errno.ENOSPC : failed.First().Value);
     }
 
     /// <returns>True where another round is due at once.</returns>
