@@ -242,8 +242,10 @@ internal sealed partial class MetadataStore
         }
         try
         {
+            // Nobody finds a file that has no name and will get none.
+            bool mayBeFound = row.Attributes.LinkCount > 0 || row.Linkable;
             if (row.Attributes.IsRegular && (inode.HashVoid || inode.IsNew))
-                row = row with { HashChanged = true, Hash = HashOf(row.Manifest, row.Attributes.Size) };
+                row = row with { HashChanged = true, Hash = mayBeFound ? HashOf(row.Manifest, row.Attributes.Size) : null };
             if (inode.IsNew)
                 Execute(row, inode.NewTarget);
             else

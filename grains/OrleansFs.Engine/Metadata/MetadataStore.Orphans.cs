@@ -68,6 +68,9 @@ internal sealed partial class MetadataStore
                     orphan.Committed = orphan.Committed with { AllocatedBytes = orphan.Committed.AllocatedBytes + allocated };
                     orphan.Current = orphan.Current with { AllocatedBytes = orphan.Committed.AllocatedBytes };
                 }
+                // What is left of it is no content that the file ever had: see Flush.
+                orphan.HashVoid = true;
+                orphan.Linkable = false;
                 SetDirty(orphan);
                 Done();
                 return false;
