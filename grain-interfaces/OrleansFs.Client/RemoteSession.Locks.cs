@@ -65,7 +65,11 @@ internal sealed partial class RemoteSession
                     return result;
                 continue;
             }
-            if (isNoted)
+            // A flock is given up before it is converted, at the latest where that is refused.
+            bool isGone = wanted.WholeFile && before.Any(h => h.Kind != wanted.Kind);
+            if (isGone)
+                before = [];
+            if (isNoted || isGone)
             {
                 Locks.Apply(inode, wanted with { Kind = LockKind.Unlock });
                 foreach (var held in before)

@@ -6,7 +6,8 @@ namespace OrleansFs.Engine;
 /// Advisory locks of all sessions: fcntl(2) byte ranges, which split and merge, and flock(2), which cover a file. The two kinds do not see each other, as on Linux.
 /// </summary>
 /// <remarks>An owner is a session and its own number for the holder. Waiters are served in order of arrival as far as their ranges allow. A wait that would
-/// close a cycle of fcntl waits is EDEADLK, as POSIX has it; flock has no such check, as on Linux.</remarks>
+/// close a cycle of fcntl waits is EDEADLK, as POSIX has it; flock has no such check, as on Linux. A flock that is converted is given up first, whatever
+/// becomes of the new one (flock(2), fs/locks.c flock_lock_inode): two who have a shared one and want it exclusive do not wait for each other.</remarks>
 internal sealed class LockTable
 {
     private readonly Lock _lock = new();
@@ -23,7 +24,7 @@ internal sealed class LockTable
     }
 
     /// <summary>Takes, changes or gives up a lock.</summary>
-    /// <returns>EAGAIN where it is held and the caller does not wait, EDEADLK, EINTR when the wait is cancelled, EINVAL.</returns>
+    /// <returns>EAGAIN where it is held and the caller does not wait, EDEADLK, EINTR when the wait is cancelled, EINVAL, ENOLCK where too many wait.</returns>
     public async ValueTask<FsResult> SetAsync(Guid session, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
     {
         if (wanted.Start > wanted.End)
@@ -38,14 +39,18 @@ internal sealed class LockTable
                 Apply(inode, file, session, wanted);
                 return FsResult.Ok;
             }
-            if (!wait)
-                return Errno.EAGAIN;
-            if (!wanted.WholeFile && WouldDeadlock(file, session, wanted))
-                return Errno.EDEADLK;
-            if (file.Waiting.Count >= Limits.LockWaiters)
-                return Errno.ENOLCK;
+            bool isConverted = wanted.WholeFile && file.Held.RemoveAll(h => h.IsOf(session, wanted)) > 0;
             waiter = new Waiter(session, wanted);
-            file.Waiting.Add(waiter);
+            var refused = !wait ? Errno.EAGAIN
+                : !wanted.WholeFile && WouldDeadlock(file, session, wanted) ? Errno.EDEADLK
+                : file.Waiting.Count >= Limits.LockWaiters ? Errno.ENOLCK
+                : Errno.None;
+            if (refused == Errno.None)
+                file.Waiting.Add(waiter);
+            if (isConverted)
+                Wake(inode, file);
+            if (refused != Errno.None)
+                return refused;
         }
         try
         {

@@ -29,7 +29,12 @@ public sealed partial class MemoryVolume
         if (error != Errno.None)
             return error;
         if (wanted.Kind != LockKind.Unlock && Conflict(inode, wanted) is not null)
+        {
+            // A flock that is converted is given up first.
+            if (wanted.WholeFile && _locks[inode].RemoveAll(old => old.Owner == wanted.Owner && old.WholeFile) > 0)
+                Release();
             return null;
+        }
         if (!_locks.TryGetValue(inode, out var held))
             _locks.Add(inode, held = []);
         Carve(held, wanted);
@@ -37,9 +42,14 @@ public sealed partial class MemoryVolume
             held.Add(wanted);
         if (held.Count == 0)
             _locks.Remove(inode);
+        Release();
+        return Errno.None;
+    }
+
+    private void Release()
+    {
         _released.TrySetResult();
         _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        return Errno.None;
     }
 
     /// <summary>Takes the range out of what its owner holds, leaving what sticks out on either side.</summary>
