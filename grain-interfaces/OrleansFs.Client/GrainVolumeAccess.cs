@@ -23,6 +23,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     /// <summary>The copy.</summary>
     public CopyDescription Copy => _session.Copy;
 
+    internal SessionId SessionId => _session.Id;
+
     /// <summary>Begins a session at a copy.</summary>
     /// <param name="connection">The connection. Must outlive the session.</param>
     /// <param name="copy">The copy.</param>

@@ -27,7 +27,10 @@ internal sealed partial class RemoteSession
     }
 
     /// <summary>Changes something once. A cancellation is passed on to the copy, whose answer is awaited: <c>EINTR</c> where nothing was done.</summary>
-    public async ValueTask<TResult> ChangeAsync<TResult>(Func<ChangeRequest, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
+    /// <param name="call">The call.</param>
+    /// <param name="cancellation">Passed on.</param>
+    /// <param name="begun">Since when somebody waits who has patience: a timestamp; null: from now on.</param>
+    public async ValueTask<TResult> ChangeAsync<TResult>(Func<ChangeRequest, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation, long? begun = null)
         where TResult : struct, IFsResult<TResult>
     {
         try
@@ -37,7 +40,7 @@ internal sealed partial class RemoteSession
                 var (slot, sequence) = await _slots.TakeAsync(cancellation);
                 try
                 {
-                    var result = await RepeatAsync((ticket, token) => call(new ChangeRequest(ticket, slot, sequence), token), cancellation);
+                    var result = await RepeatAsync((ticket, token) => call(new ChangeRequest(ticket, slot, sequence), token), cancellation, begun);
                     if (result.Error != Errno.EBUSY)
                         return result;
                 }
@@ -123,10 +126,10 @@ internal sealed partial class RemoteSession
         _ = task.ContinueWith(lost => lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
 
-    private async ValueTask<TResult> RepeatAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation)
+    private async ValueTask<TResult> RepeatAsync<TResult>(Func<SessionTicket, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellation, long? since = null)
         where TResult : struct, IFsResult<TResult>
     {
-        long begun = _time.GetTimestamp();
+        long begun = since ?? _time.GetTimestamp();
         long? away = null;
         bool hasLooked = false;
         var pause = Limits.FirstRetry;

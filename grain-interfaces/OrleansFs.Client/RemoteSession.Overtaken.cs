@@ -22,7 +22,7 @@ internal sealed partial class RemoteSession
         {
             long? newest = _unstable.Newest;
             var ticket = Ticket;
-            var result = await AnsweredAsync(token => File(inode).SyncAsync(ticket, dataOnly: false, token), _ended.Token);
+            var result = await AnsweredAsync(token => File(inode).SyncHereAsync(ticket, token), _ended.Token);
             if (result.Error == Errno.ENOTCONN)
                 throw new CopyAwayException(Copy.Copy);
             if (result.IsOk && newest is { } upTo)
@@ -39,13 +39,14 @@ internal sealed partial class RemoteSession
         RequestSync();
     }
 
+    /// <summary>Brings to disk what can be, and where that is all of it, tells the copy that it has everything.</summary>
     private async Task TryCatchUpAsync()
     {
         Volatile.Write(ref _isBehind, 0);
         bool isDone = false;
         try
         {
-            isDone = (await SyncAllAsync(_ended.Token)).IsOk && (await AskAsync((ticket, token) => Grain.RecoveredAsync(ticket, token), _ended.Token)).IsOk;
+            isDone = await StabilizeOnceAsync() && (await AskAsync((ticket, token) => Grain.RecoveredAsync(ticket, token), _ended.Token)).IsOk;
         }
         finally
         {

@@ -110,7 +110,7 @@ internal sealed partial class RemoteSession
                     attempts++;
                     sent = request.Ticket;
                     return File(inode).WriteAsync(request, now[0].Offset, data, how, token);
-                }, CancellationToken.None);
+                }, CancellationToken.None, batch.Begun);
                 // Where it went: should the copy lose it, it is written to that place again.
                 if (result.TryGet(out long at, out error))
                     pieces = [new WritePiece(at, bytes)];
@@ -123,7 +123,7 @@ internal sealed partial class RemoteSession
                     attempts++;
                     sent = request.Ticket;
                     return File(inode).WriteManyAsync(request, now, data, how, token);
-                }, CancellationToken.None)).Error;
+                }, CancellationToken.None, batch.Begun)).Error;
             }
             bool isLent = attempts != 1 || error == Errno.EIO;
             if (WriteBehind.IsForRecords(batch, error))
@@ -191,8 +191,15 @@ internal sealed partial class RemoteSession
     /// <summary>syncfs: everything kept is on disk.</summary>
     public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
     {
-        if (Behind is { } behind)
-            await behind.SettleAllAsync();
+        try
+        {
+            if (Behind is { } behind)
+                await behind.SettleAllAsync().AsTask().WaitAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
         // A change that is kept was answered before, and is in this run of the copy or is written to it again before the session's ticket for it is there.
         long? newest = _unstable.Newest;
         var result = await AskAsync((ticket, token) => Names.SyncAllAsync(ticket, token), cancellation);
@@ -325,37 +332,37 @@ internal sealed partial class RemoteSession
         }
         // The end of the session: what was written is left on disk. A copy that is away cannot be waited for.
         using var patience = new CancellationTokenSource(Limits.LastSync, _time);
-        if (Behind is { } behind)
-            await behind.SettleAllAsync();
-        if (_unstable.Newest is not null && await SyncAllAsync(patience.Token) is { IsOk: false, Error: var error })
+        if ((_unstable.Newest is not null || Behind is { IsEmpty: false }) && await SyncAllAsync(patience.Token) is { IsOk: false, Error: var error })
             LogNotSynced(_logger, Copy.Copy, error);
     }
 
     /// <summary>Has everything brought to disk; where one file cannot be, the others one by one: what it keeps is its own, and not the room of all.</summary>
-    private async Task StabilizeOnceAsync()
+    /// <returns>Whether everything is on disk.</returns>
+    private async Task<bool> StabilizeOnceAsync()
     {
         var all = await SyncAllAsync(_ended.Token);
         if (all.IsOk || _ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
         {
             _refusedSyncs = all.IsOk ? 0 : _refusedSyncs;
-            return;
+            return all.IsOk;
         }
         int refused = 0;
         foreach (var inode in _unstable.Files())
         {
             long? newest = _unstable.Newest;
-            var one = await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, true, token), _ended.Token);
+            var one = await AskAsync((ticket, token) => File(inode).SyncHereAsync(ticket, token), _ended.Token);
             // A file that is gone by now needs nothing any more.
             bool isDone = one.Error is Errno.None or Errno.ESTALE;
             if (isDone && newest is { } upTo)
                 Drop(upTo, inode);
             refused += isDone ? 0 : 1;
             if (_ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
-                return;
+                return false;
         }
         if (refused != _refusedSyncs)
             LogSyncRefused(_logger, Copy.Copy, refused, all.Error);
         _refusedSyncs = refused;
+        return false;
     }
 
     public void LogWriteFailed(InodeNumber inode, Exception exception) => LogWriteFailed(_logger, inode, exception);

@@ -15,7 +15,6 @@ namespace OrleansFs.Client;
 internal sealed partial class RemoteSession : IAsyncDisposable
 {
     private readonly VolumeConnection _connection;
-    private readonly SessionId _id;
     private readonly RemoteVolumeOptions _options;
     private readonly ICacheHolder _holder;
     private readonly TimeProvider _time;
@@ -36,7 +35,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     private RemoteSession(VolumeConnection connection, SessionId id, SessionGrant grant, ICacheHolder holder, RemoteVolumeOptions options)
     {
         _connection = connection;
-        _id = id;
+        Id = id;
         Grains = connection.Grains;
         _attachment = new Attachment(Grains, id, grant);
         connection.Direct.Offer(grant.Copy.Copy, grant.Gateway);
@@ -53,6 +52,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     }
 
     public IGrainFactory Grains { get; }
+
+    public SessionId Id { get; }
 
     /// <summary>The session at the copy of the newest attachment.</summary>
     public ISessionGrain Grain => _attachment.Door;
@@ -180,7 +181,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     /// <summary>Attaches the session to a copy; <see cref="_attaching"/> is held.</summary>
     private async Task<bool> TryAttachAtAsync(CopyName copy, CancellationToken cancellation)
     {
-        var result = await AnsweredAsync(token => Door(Grains, _id, copy).AttachAsync(StartOf(_options), token), CancellationToken.None)
+        var result = await AnsweredAsync(token => Door(Grains, Id, copy).AttachAsync(StartOf(_options), token), CancellationToken.None)
             .AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
         bool isAccepted = result.TryGet(out var grant, out var error);
         // Where another copy has taken over, that one is the better place, if it can be found.
@@ -194,7 +195,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
                 LogAttachRefused(_logger, Refusal(copy, error));
             return false;
         }
-        var to = new Attachment(Grains, _id, grant);
+        var to = new Attachment(Grains, Id, grant);
         _connection.Direct.Offer(grant.Copy.Copy, grant.Gateway);
         await ReclaimLocksAsync(to);
         Forget();

@@ -14,9 +14,11 @@ internal sealed class WriteBatch
     /// <param name="memory">Where its buffer is from.</param>
     /// <param name="flags">How all of it is written.</param>
     /// <param name="first">Bytes of the first write.</param>
-    public WriteBatch(ContentMemory memory, WriteFlags flags, int first)
+    /// <param name="begun">Now, as a timestamp.</param>
+    public WriteBatch(ContentMemory memory, WriteFlags flags, int first, long begun)
     {
         _memory = memory;
+        Begun = begun;
         Flags = flags;
         Buffer = memory.Rent(first);
     }
@@ -24,6 +26,9 @@ internal sealed class WriteBatch
     public bool IsAppend => (Flags & WriteFlags.Append) != 0;
 
     public WriteFlags Flags { get; }
+
+    /// <summary>When its first write came: whoever waits for it waits since then at most.</summary>
+    public long Begun { get; }
 
     /// <summary>Whoever sends it wants the file on disk with it.</summary>
     public bool WantsSync { get; set; }

@@ -96,7 +96,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
             }
             if (file.Gathering is { } full && !full.Fits(data.Length, flags))
                 Send(inode, file);
-            file.Gathering ??= new WriteBatch(session.Memory, flags, data.Length);
+            file.Gathering ??= new WriteBatch(session.Memory, flags, data.Length, session.Time.GetTimestamp());
             file.Gathering.Add(offset, data.Span);
             if (file.Gathering.Bytes >= GrainInterfaces.Limits.MaxTransfer)
                 Send(inode, file);

@@ -53,6 +53,10 @@ public interface IFileGrain : IGrainWithStringKey
     [Alias("Sync"), ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation);
 
+    /// <summary>Brings a file to the disk of this copy, as a client needs that keeps what it has written until then (NFS' COMMIT, RFC 8881 section 18.3): copies for which an fsync waits are not waited for.</summary>
+    [Alias("SyncHere"), ResponseTimeout(Limits.LongCallTimeout)]
+    ValueTask<FsResult> SyncHereAsync(SessionTicket session, CancellationToken cancellation);
+
     [Alias("GetResidency"), ReadOnly, ResponseTimeout(Limits.LongCallTimeout)]
     ValueTask<FsResult<FileResidency>> GetResidencyAsync(SessionTicket session, CancellationToken cancellation);
 

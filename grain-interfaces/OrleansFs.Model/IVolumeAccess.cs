@@ -73,6 +73,9 @@ public interface IVolumeAccess
     /// <summary>fsync(2), fdatasync(2), and the same of a directory: on return the inode, its data and its name survive a loss of power.</summary>
     ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation);
 
+    /// <summary>The same for this copy alone: where <see cref="SyncAsync"/> waits for other copies, this does not.</summary>
+    ValueTask<FsResult> SyncHereAsync(InodeNumber inode, CancellationToken cancellation) => SyncAsync(inode, dataOnly: false, cancellation);
+
     /// <summary>syncfs(2): all that was written before survives a loss of power.</summary>
     ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation);
 

@@ -93,7 +93,9 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
         return new(FsResult.Ok);
     }
 
-    public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) => _volume.SyncAsync(inode, cancellation);
+    public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) => _volume.SyncAsync(inode, _volume.SyncCopies, cancellation);
+
+    public ValueTask<FsResult> SyncHereAsync(InodeNumber inode, CancellationToken cancellation) => _volume.SyncAsync(inode, copies: 0, cancellation);
 
     public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _volume.SyncAllAsync(cancellation);
 

@@ -232,7 +232,8 @@ public sealed partial class VolumeCopy
         return FsResult.Ok;
     }
 
-    internal async ValueTask<FsResult> SyncAsync(InodeNumber number, CancellationToken cancellation)
+    /// <summary>fsync(2): on disk here and on so many replicas.</summary>
+    internal async ValueTask<FsResult> SyncAsync(InodeNumber number, int copies, CancellationToken cancellation)
     {
         if (HasNothingToSync)
             return FsResult.Ok;
@@ -241,7 +242,7 @@ public sealed partial class VolumeCopy
         try
         {
             var synced = await _files.SyncAsync(inode, cancellation);
-            return synced.IsOk && _options.SyncCopies > 0 ? await Replication.WaitForCopiesAsync(_metadata.Committed, _options.SyncCopies, _options.SyncTimeout, cancellation) : synced;
+            return synced.IsOk && copies > 0 ? await Replication.WaitForCopiesAsync(_metadata.Committed, copies, _options.SyncTimeout, cancellation) : synced;
         }
         catch (OperationCanceledException)
         {

@@ -21,7 +21,7 @@ public sealed partial class VolumeCopy
         if (!appended.IsOk)
             return appended;
         // The record is there: what follows is not given up halfway.
-        var kept = durable ? await SyncAsync(inode, CancellationToken.None) : await HardenAsync(inode);
+        var kept = durable ? await SyncAsync(inode, SyncCopies, CancellationToken.None) : await HardenAsync(inode);
         return kept.IsOk ? appended : kept.Error;
     }
 

@@ -81,6 +81,9 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
     public ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation) =>
         _sessions.Find(session) is { } s ? OffGrain.RunAsync(() => s.Access.SyncAsync(_inode, dataOnly, cancellation)) : new(Errno.ENOTCONN);
 
+    public ValueTask<FsResult> SyncHereAsync(SessionTicket session, CancellationToken cancellation) =>
+        _sessions.Find(session) is { } s ? OffGrain.RunAsync(() => s.Access.SyncHereAsync(_inode, cancellation)) : new(Errno.ENOTCONN);
+
     public ValueTask<FsResult<FileResidency>> GetResidencyAsync(SessionTicket session, CancellationToken cancellation) =>
         _sessions.Find(session) is { } s ? _sessions.Reads.RunAsync(() => s.Access.GetResidencyAsync(_inode, cancellation), cancellation) : new(Errno.ENOTCONN);
 

@@ -68,6 +68,8 @@ internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Tas
 
     public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) => _volume.SyncAsync(inode, dataOnly, cancellation);
 
+    public ValueTask<FsResult> SyncHereAsync(InodeNumber inode, CancellationToken cancellation) => _volume.SyncHereAsync(inode, cancellation);
+
     public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _volume.SyncAllAsync(cancellation);
 
     public ValueTask<FsResult<ReadOnlyMemory<byte>>> GetXattrAsync(InodeNumber inode, ReadOnlyMemory<byte> name, CancellationToken cancellation) => _volume.GetXattrAsync(inode, name, cancellation);

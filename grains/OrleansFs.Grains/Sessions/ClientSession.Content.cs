@@ -21,7 +21,7 @@ internal sealed partial class ClientSession
         // Asked afterwards: a flag that was set before the change went was taken away before it, too.
         if (isAgain || result.Error != Errno.None || !await WasGuardedAsync(inode))
             return result;
-        return await Access.SyncAsync(inode, dataOnly: false, CancellationToken.None) is { IsOk: false, Error: var error } ? TResult.Failed(error) : result;
+        return await Access.SyncHereAsync(inode, CancellationToken.None) is { IsOk: false, Error: var error } ? TResult.Failed(error) : result;
     }
 
     private async ValueTask<bool> WasGuardedAsync(InodeNumber inode) =>

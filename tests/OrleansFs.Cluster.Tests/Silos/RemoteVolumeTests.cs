@@ -1,6 +1,7 @@
 using System.Text;
 using OrleansFs.Client;
 using OrleansFs.Cluster.Tests.Support;
+using OrleansFs.Engine;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 using Xunit;
@@ -21,9 +22,11 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
 
     private static CancellationToken Cancellation => RunningSilo.Cancellation;
 
-    public async ValueTask InitializeAsync()
+    public ValueTask InitializeAsync() => StartAsync(null);
+
+    private async ValueTask StartAsync(Func<VolumeOptions, VolumeOptions>? with)
     {
-        _silo = await RunningSilo.StartAsync(_folder["data"]);
+        _silo = await RunningSilo.StartAsync(_folder["data"], with: with);
         _connection = await _silo.ConnectAsync();
         _volume = await _silo.MountAsync(_connection, _mount);
     }
@@ -178,9 +181,28 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         await other.DisposeAsync();
     }
 
-    /// <summary>What a mount keeps is bounded: what can be brought to disk makes room for more.</summary>
+    /// <summary>Whoever asks for a sync waits for replicas where the copy says so. Another mount that changes the file does not: what is kept here has to be on the disk of the copy, no more.</summary>
     [Fact]
-    public async Task A_file_that_cannot_be_brought_to_disk_stops_no_other()
+    public async Task What_is_kept_here_waits_for_no_replica()
+    {
+        await _silo.DisposeAsync();
+        await StartAsync(o => o with { SyncCopies = 1, SyncTimeout = TimeSpan.FromMinutes(10) });
+        var other = await _silo.MountAsync(_connection);
+        var file = await CreateAsync("a");
+        Assert.True((await _volume.GetAttributesAsync(file, Cancellation)).IsOk);
+        Assert.True((await _volume.WriteAsync(file, 0, Name("first"), WriteFlags.None, Cancellation)).IsOk);
+        Assert.True((await other.WriteAsync(file, 100, Name("second"), WriteFlags.None, Cancellation)).IsOk);
+        Assert.True((await other.FlushAsync(file, 1, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).IsOk);
+        byte[] back = new byte[200];
+        Assert.Equal(106, (await _volume.ReadAsync(file, 0, back, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).Value);
+        await other.DisposeAsync();
+    }
+
+    /// <summary>What a mount keeps is bounded: what can be brought to disk makes room for more. Also where the session had to be attached anew, and has to bring everything to disk for that.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_file_that_cannot_be_brought_to_disk_stops_no_other(bool isAttachedAnew)
     {
         byte[] data = new byte[1 << 20];
         new Random(1).NextBytes(data);
@@ -195,6 +217,11 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         // A part of a block whose rest is gone.
         Assert.True((await _volume.WriteAsync(stuck, 100, "abc"u8.ToArray(), WriteFlags.None, Cancellation)).IsOk);
         Assert.Equal(Errno.EIO, (await _volume.SyncAllAsync(Cancellation)).Error);
+        if (isAttachedAnew)
+        {
+            var door = _connection.Grains.GetGrain<ISessionGrain>(new SessionKey(_volume.SessionId, _silo.Copy).ToString());
+            Assert.True((await door.AttachAsync(new SessionStart { Client = "the same", Contract = Contract.Id }, Cancellation)).IsOk);
+        }
 
         var other = await CreateAsync("other");
         for (long written = 0; written < 2 * Client.Limits.UnstableBytes; written += data.Length)

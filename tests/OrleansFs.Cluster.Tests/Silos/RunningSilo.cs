@@ -27,12 +27,13 @@ internal sealed class RunningSilo : IAsyncDisposable
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<RunningSilo> StartAsync(string folder, string name = "master", ClusterConnection? cluster = null, int? gatewayPort = null)
+    public static async Task<RunningSilo> StartAsync(string folder, string name = "master", ClusterConnection? cluster = null, int? gatewayPort = null, Func<VolumeOptions, VolumeOptions>? with = null)
     {
         var log = new TestLog();
+        var volume = new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 64 << 20 };
         var options = new OrleansFsHostOptions
         {
-            Volume = new VolumeOptions { DataFolder = folder, Copy = CopyName.Parse(name), Memory = 64 << 20 },
+            Volume = with?.Invoke(volume) ?? volume,
             Cluster = cluster,
             GatewayPort = gatewayPort,
             Loggers = log.Factory,

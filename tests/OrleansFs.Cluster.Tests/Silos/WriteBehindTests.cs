@@ -14,6 +14,7 @@ public sealed class WriteBehindTests : IAsyncLifetime
     private readonly TestFolder _folder = new();
     private RunningSilo _silo = null!;
     private VolumeConnection _connection = null!;
+    private string[] _expected = [];
 
     private static CancellationToken Cancellation => RunningSilo.Cancellation;
 
@@ -137,10 +138,27 @@ public sealed class WriteBehindTests : IAsyncLifetime
         Assert.Equal([3, 3, 5], (await other.ListRecordsAsync(file, 0, 10, Cancellation)).Value.Select(r => r.Length).TakeLast(3));
     }
 
+    /// <summary>A program that closes a file is told that the copy is gone when patience ends, not when it has ended once for each message.</summary>
+    [Fact]
+    public async Task Patience_with_a_copy_that_is_gone_ends_once()
+    {
+        await using var mine = await GatheringAsync(patience: TimeSpan.FromSeconds(5));
+        var file = await CreateAsync(mine, "a");
+        byte[] data = new byte[GrainInterfaces.Limits.MaxTransfer];
+        Assert.True((await mine.WriteAsync(file, 0, data, WriteFlags.None, Cancellation)).IsOk);
+        Assert.True((await mine.SyncAsync(file, true, Cancellation)).IsOk);
+        await _silo.Host.DisposeAsync();
+        _expected = ["cannot be reached", "could not be reached", "was not told", "before the copy"];
+        // Each over the one before, and so one after the other.
+        for (int i = 0; i < 24; i++)
+            Assert.True((await mine.WriteAsync(file, 0, data, WriteFlags.None, Cancellation)).IsOk);
+        Assert.Equal(Errno.EIO, (await mine.FlushAsync(file, 1, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).Error);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _silo.DisposeAsync();
-        _silo.Log.AssertQuiet();
+        _silo.Log.AssertQuiet(_expected);
         _folder.Dispose();
     }
 
@@ -158,8 +176,8 @@ public sealed class WriteBehindTests : IAsyncLifetime
         Assert.True(back.AsSpan(0, (int)expected.Length).SequenceEqual(expected.ToArray()));
     }
 
-    private Task<GrainVolumeAccess> GatheringAsync() =>
-        GrainVolumeAccess.AttachAsync(_connection, _silo.Copy, new Holder(), new RemoteVolumeOptions { Client = "test", WriteBehind = true }, Cancellation);
+    private Task<GrainVolumeAccess> GatheringAsync(TimeSpan? patience = null) =>
+        GrainVolumeAccess.AttachAsync(_connection, _silo.Copy, new Holder(), new RemoteVolumeOptions { Client = "test", WriteBehind = true, Patience = patience ?? TimeSpan.FromMinutes(1) }, Cancellation);
 
     private static async Task<InodeNumber> CreateAsync(GrainVolumeAccess volume, string name) =>
         (await volume.CreateAsync(InodeNumber.Root, Encoding.UTF8.GetBytes(name), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_me, Cancellation)).Value.Inode;
