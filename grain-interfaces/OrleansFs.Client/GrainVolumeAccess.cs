@@ -25,6 +25,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     internal SessionId SessionId => _session.Id;
 
+    internal HeldLocks Locks => _session.Locks;
+
     /// <summary>Begins a session at a copy.</summary>
     /// <param name="connection">The connection. Must outlive the session.</param>
     /// <param name="copy">The copy.</param>

@@ -96,6 +96,9 @@ internal static class Limits
     /// <summary>How long the other end of a new connection may take to prove that it belongs to the cluster. A round trip, on a machine that may be busy.</summary>
     public static readonly TimeSpan Handshake = TimeSpan.FromSeconds(10);
 
+    /// <summary>Requests that wait for a lock at the copy at a time: half of the slots for changes, so that the others are there for whatever else is done. More of them wait here, and each of them there for some seconds.</summary>
+    public const int WaitingLocks = GrainInterfaces.Limits.MaxSlots / 2;
+
     /// <summary>Bytes of a connection's buffers, each: what one recv(2) takes at most, and what an idle connection keeps.</summary>
     public const int PipeSegment = 64 << 10;
 

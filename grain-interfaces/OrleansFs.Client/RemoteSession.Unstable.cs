@@ -251,6 +251,8 @@ internal sealed partial class RemoteSession
         long? settled = null;
         IReadOnlyList<UnstableChange> changes = [];
         var places = new Dictionary<InodeNumber, InodeNumber?>();
+        using var end = new CancellationTokenSource();
+        var beating = BeatAtAsync(to, end.Token);
         try
         {
             changes = _unstable.Freeze();
@@ -274,10 +276,31 @@ internal sealed partial class RemoteSession
         finally
         {
             _unstable.Thaw(() => _attachment = isDone ? to : _attachment);
+            await end.CancelAsync();
+            await beating;
         }
         Settle(changes, places, settled);
         // What was asked of the run before is not answered any more.
         Interlocked.Exchange(ref _moved, NewMove()).SetResult();
+    }
+
+    /// <summary>Keeps an attachment alive that is not the session's yet. That it is not can be found out by whoever uses it.</summary>
+    private async Task BeatAtAsync(Attachment to, CancellationToken end)
+    {
+        while (!end.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(GrainInterfaces.Limits.HeartbeatPeriod, _time, end);
+                var result = await AnsweredAsync(t => to.Door.HeartbeatAsync(to.Ticket, t), end).AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, end);
+                if (result.TryGet(out var pulse, out _))
+                    _orphans.Ask(pulse.Orphans, _holder);
+            }
+            catch (Exception e) when (Interruption.Is(e) || (e is OperationCanceledException && end.IsCancellationRequested))
+            {
+                // The next one may be answered.
+            }
+        }
     }
 
     private async Task MakeAgainAsync(Attachment to, UnstableChange change)

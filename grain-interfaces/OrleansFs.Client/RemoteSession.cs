@@ -148,6 +148,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _slots.Dispose();
         Behind?.Dispose();
         _attaching.Dispose();
+        _waitingLocks.Dispose();
         _wake.Dispose();
         _stabilize.Dispose();
         _ended.Dispose();
@@ -197,10 +198,26 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         }
         var to = new Attachment(Grains, Id, grant);
         _connection.Direct.Offer(grant.Copy.Copy, grant.Gateway);
-        await ReclaimLocksAsync(to);
-        Forget();
-        _term = null;
-        await MoveToAsync(to);
+        var held = _moves.Step(Locks.All);
+        bool isMoved = false;
+        List<(InodeNumber, FileLock, Errno)> lost = [];
+        try
+        {
+            lost = await ReclaimLocksAsync(to, held);
+            Forget();
+            _term = null;
+            await MoveToAsync(to);
+            isMoved = true;
+        }
+        finally
+        {
+            _moves.Step(() =>
+            {
+                if (isMoved)
+                    Lose(lost);
+                return isMoved;
+            });
+        }
         await SubscribeAsync();
         LogAttachedAnew(_logger, Copy.Copy);
         return true;

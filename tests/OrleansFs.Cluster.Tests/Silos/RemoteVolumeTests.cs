@@ -181,6 +181,62 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         await other.DisposeAsync();
     }
 
+    /// <summary>However often the session is attached anew in between, and whichever thread of a program locks while another closes: what the session believes to have is what the copy has for it.</summary>
+    [Fact]
+    public async Task Locks_are_at_the_copy_as_the_session_has_them()
+    {
+        const int Owners = 8;
+        int seed = Environment.TickCount;
+        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
+        _expected = ["cannot be reached", "answers again"];
+        var file = await CreateAsync("a");
+        var other = await _silo.MountAsync(_connection);
+        var door = _connection.Grains.GetGrain<ISessionGrain>(new SessionKey(_volume.SessionId, _silo.Copy).ToString());
+        for (int round = 0; round < 20; round++)
+        {
+            using var end = new CancellationTokenSource();
+            var attaching = Task.Run(async () =>
+            {
+                while (!end.IsCancellationRequested)
+                {
+                    Assert.True((await door.AttachAsync(new SessionStart { Client = "the same", Contract = Contract.Id }, Cancellation)).IsOk);
+                    await Task.Delay(20, Cancellation);
+                }
+            }, Cancellation);
+            var working = Enumerable.Range(0, 2 * Owners).Select(i => Task.Run(() => WorkAsync((ulong)(i % Owners) + 1, new Random(seed + round * 100 + i)), Cancellation)).ToArray();
+            await Task.WhenAll(working);
+            await end.CancelAsync();
+            await attaching;
+            // Attached anew for good, and all that was given up is known.
+            Assert.True((await _volume.SyncAllAsync(Cancellation)).IsOk);
+            for (ulong owner = 1; owner <= Owners; owner++)
+            {
+                var region = Region(owner, LockKind.Write);
+                Assert.True((await _volume.SetLockAsync(file, region with { Start = region.End, Kind = LockKind.Unlock }, false, Cancellation)).IsOk);
+                var there = (await other.GetLockAsync(file, region, Cancellation)).Value;
+                var here = _volume.Locks.In(file, region);
+                bool isSame = here.Count == 0 ? there.Kind == LockKind.Unlock : (there.Kind, there.Start) == (here[0].Kind, here[0].Start);
+                Assert.True(isSame, $"round {round}, owner {owner}: here {string.Join(", ", here)}; there {there}");
+            }
+        }
+        await other.DisposeAsync();
+
+        async Task WorkAsync(ulong owner, Random random)
+        {
+            for (int i = 0; i < 25; i++)
+            {
+                var part = Region(owner, (LockKind)random.Next(3));
+                part = part with { Start = part.Start + (ulong)random.Next(50), End = part.End - (ulong)random.Next(1, 50) };
+                if (random.Next(4) == 0)
+                    Assert.True((await _volume.FlushAsync(file, owner, Cancellation)).IsOk);
+                else
+                    Assert.True((await _volume.SetLockAsync(file, part, false, Cancellation)).IsOk);
+            }
+        }
+
+        static FileLock Region(ulong owner, LockKind kind) => new() { Kind = kind, Start = owner * 100, End = owner * 100 + 99, Owner = owner };
+    }
+
     /// <summary>Whoever asks for a sync waits for replicas where the copy says so. Another mount that changes the file does not: what is kept here has to be on the disk of the copy, no more.</summary>
     [Fact]
     public async Task What_is_kept_here_waits_for_no_replica()
