@@ -97,7 +97,7 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         RecalledAsync(request, _inode, _sessions.RunOnceAsync(
             request,
             s => _sessions.Writes.RunAsync(() => Leased(s).ChangeContentAsync(request, _inode, () => RecordedAsync(s, request, data, flags, cancellation)), cancellation),
-            (s, reply) => _sessions.Writes.RunAsync(() => WriteAgainAsync(Leased(s), reply, data, (flags & ~WriteFlags.Append) | WriteFlags.Again, cancellation), cancellation)));
+            (s, reply) => WriteAgainAsync(Leased(s), reply, data, (flags & ~WriteFlags.Append) | WriteFlags.Again)));
 
     private async ValueTask<FsResult<long>> RecordedAsync(ClientSession session, ChangeRequest request, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
@@ -107,9 +107,12 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         return await session.Once(new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence))).WriteAsync(_inode, 0, data, flags, cancellation);
     }
 
-    private async ValueTask<FsResult<long>> WriteAgainAsync(ClientSession session, FsResult<long> reply, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
+    /// <remarks>The append has been made: that there is no room for the request, or that its caller does not wait, is no answer to it.</remarks>
+    private async ValueTask<FsResult<long>> WriteAgainAsync(ClientSession session, FsResult<long> reply, ReadOnlyMemory<byte> data, WriteFlags flags)
     {
-        var written = await session.Access.WriteAsync(_inode, reply.Value, data, flags, cancellation);
+        FsResult<long> written;
+        while ((written = await _sessions.Writes.RunAsync(() => session.Access.WriteAsync(_inode, reply.Value, data, flags, CancellationToken.None), CancellationToken.None)).Error == Errno.EBUSY)
+            await Task.Delay(Limits.RoomRetry);
         // It has become immutable or append-only since: what it had then is on disk with that.
         return written.Error == Errno.EPERM ? reply : written;
     }

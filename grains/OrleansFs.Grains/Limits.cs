@@ -15,6 +15,9 @@ internal static class Limits
     /// <summary>Requests that wait for one of those places; the next is told to come again. At 1 MiB each the largest part of them is answered within a second.</summary>
     public const int QueuedRequests = 4096;
 
+    /// <summary>Pause before a place is asked for again by what must not be told to come again.</summary>
+    public static readonly TimeSpan RoomRetry = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Inodes that a session has given up and of which it is not asked again. An orphan that another session keeps open for long and that is older than so many others
     /// is asked about once more, which costs a message.</summary>
     public const int RememberedForgotten = 65536;

@@ -41,7 +41,7 @@ internal sealed class ReplySlots
     /// <param name="sequence">The request's place in it.</param>
     /// <param name="operation">What to do once.</param>
     /// <param name="replayed">Whether the reply is of an earlier arrival.</param>
-    /// <param name="again">What is done, once, where the reply is of an earlier run: content that the change brought may have been lost with that run's memory. Null: nothing.</param>
+    /// <param name="again">What is done, once, where the reply is of an earlier run: content that the change brought may have been lost with that run's memory. Where it fails the reply stays kept. Null: nothing.</param>
     /// <returns>The reply; <c>ESTALE</c> for a request older than the slot's newest, <c>EINVAL</c> for a slot that there is not.</returns>
     public ValueTask<TResult> RunAsync<TResult>(int slot, long sequence, Func<ValueTask<TResult>> operation, out bool replayed, Func<TResult, ValueTask<TResult>>? again = null)
         where TResult : struct, IFsResult<TResult>
@@ -83,20 +83,22 @@ internal sealed class ReplySlots
         try
         {
             var result = await operation().ConfigureAwait(false);
-            if (result.Error == Errno.ENOTCONN)
+            if (result.Error == Errno.ENOTCONN || (kept is not null && result.Error != Errno.None))
                 Forget(slot, reply.Task, kept);
             reply.SetResult(result);
             return result;
         }
         catch (Exception e)
         {
+            if (kept is not null)
+                Forget(slot, reply.Task, kept);
             reply.SetException(e);
             _ = reply.Task.Exception; // Observed: it goes to this caller, and to a repetition should there be one.
             throw;
         }
     }
 
-    /// <summary>The session has ended: the next one is asked the same, under the same name.</summary>
+    /// <summary>It is asked again under the same name: the session has ended, and the next one is; or the change was made by an earlier run, and what it brought is not there again yet.</summary>
     private static void Forget(Slot slot, Task reply, byte[]? kept)
     {
         lock (slot)

@@ -1,3 +1,4 @@
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Grains.Sessions;
 using OrleansFs.Model;
 using Xunit;
@@ -32,6 +33,28 @@ public sealed class ReplySlotsTests
         Assert.Equal(Errno.ENOTCONN, (await _slots.RunAsync<FsResult<long>>(0, 1, () => new(Errno.ENOTCONN), out _)).Error);
         Assert.Equal(1L, (await Run(0, 1)).Value);
         Assert.Equal(1L, (await Run(0, 1)).Value);
+    }
+
+    /// <summary>The change has been made, whatever becomes of bringing its content back: who asks again does not make it once more.</summary>
+    [Theory]
+    [InlineData(Errno.EIO)]
+    [InlineData(Errno.EINTR)]
+    [InlineData(Errno.ENOTCONN)]
+    public async Task A_reply_that_was_kept_stays_until_its_content_is_there_again(Errno error)
+    {
+        _slots.Restore([new KeptReply(0, 5, [1, 2, 70, 0, 0, 0, 0, 0, 0, 0])]);
+        for (int i = 0; i < 2; i++)
+        {
+            var failed = _slots.RunAsync<FsResult<long>>(0, 5, () => throw new InvalidOperationException("made again"), out _, reply => new(error));
+            Assert.Equal(error, (await failed).Error);
+        }
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            () => _slots.RunAsync<FsResult<long>>(0, 5, () => throw new InvalidOperationException("made again"), out _, _ => throw new InvalidOperationException("bug")).AsTask());
+        for (int i = 0; i < 2; i++)
+        {
+            var again = _slots.RunAsync<FsResult<long>>(0, 5, () => throw new InvalidOperationException("made again"), out _, reply => new(reply.Value + ++_runs));
+            Assert.Equal(71, (await again).Value);
+        }
     }
 
     [Fact]
