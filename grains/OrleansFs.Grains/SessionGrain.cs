@@ -31,8 +31,7 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
     {
         if (!_sessions.Understands(start))
             return Errno.EPROTONOSUPPORT;
-        if (!_sessions.IsKnown(_id))
-            await _sessions.Recovered.WaitAsync(cancellation);
+        await _sessions.AdmitAsync(_id, cancellation);
         var grant = _sessions.Attach(_id, start);
         if (grant.IsOk)
             await _sessions.KeepAsync();

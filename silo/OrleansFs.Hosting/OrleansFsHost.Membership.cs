@@ -199,7 +199,7 @@ public sealed partial class OrleansFsHost
     /// <summary>Sessions end where another copy takes over.</summary>
     private void EndSessionsOf(VolumeCopy volume)
     {
-        volume.Yielding += _sessions.EndAll;
+        volume.Yielding += _sessions.Yield;
         volume.Fenced += _sessions.EndAll;
     }
 

@@ -5,9 +5,9 @@ namespace OrleansFs.Grains.Leases;
 
 /// <summary>
 /// The volume for the mount in the silo's own process: the engine without a hop, and a change is answered when no other session holds to what was before. Nothing is asked before the sessions of an earlier run
-/// are back: the first thing that a mount asks is the room there is, and until that is answered the kernel asks nothing else.
+/// are back: the first thing that a mount asks is the room there is, and until that is answered the kernel asks nothing else. Where they come back later on, after another copy was to take over, locks wait for them.
 /// </summary>
-internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Task recovered) : IVolumeAccess, IContentAccess
+internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Func<Task> recovered) : IVolumeAccess, IContentAccess
 {
     private readonly IVolumeAccess _volume = session.Access;
     private readonly IContentAccess? _content = session.Access as IContentAccess;
@@ -83,18 +83,34 @@ internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Tas
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation)
     {
-        return recovered.IsCompleted ? _volume.GetSpaceAsync(cancellation) : Wait();
+        return recovered().IsCompleted ? _volume.GetSpaceAsync(cancellation) : Wait();
 
         async ValueTask<FsResult<SpaceReport>> Wait()
         {
-            await recovered.WaitAsync(cancellation);
+            await recovered().WaitAsync(cancellation);
             return await _volume.GetSpaceAsync(cancellation);
         }
     }
 
     public ValueTask<FsResult<FileLock>> GetLockAsync(InodeNumber inode, FileLock wanted, CancellationToken cancellation) => _volume.GetLockAsync(inode, wanted, cancellation);
 
-    public ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) => _volume.SetLockAsync(inode, wanted, wait, cancellation);
+    public ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
+    {
+        return wanted.Kind == LockKind.Unlock || recovered().IsCompleted ? _volume.SetLockAsync(inode, wanted, wait, cancellation) : Wait();
+
+        async ValueTask<FsResult> Wait()
+        {
+            try
+            {
+                await recovered().WaitAsync(cancellation);
+            }
+            catch (OperationCanceledException)
+            {
+                return Errno.EINTR;
+            }
+            return await _volume.SetLockAsync(inode, wanted, wait, cancellation);
+        }
+    }
 
     public ValueTask<FsResult<FileResidency>> GetResidencyAsync(InodeNumber inode, CancellationToken cancellation) => _volume.GetResidencyAsync(inode, cancellation);
 

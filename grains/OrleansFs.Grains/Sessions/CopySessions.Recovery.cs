@@ -15,6 +15,9 @@ public sealed partial class CopySessions
     private TaskCompletionSource _recovered = NewRecovery();
     private ITimer? _grace;
 
+    /// <summary>Sessions that were ended for another copy that is to take over; null where none is. If it does not, they come back.</summary>
+    private List<YieldedSession>? _yielded;
+
     /// <summary>Clients can reach the copy: until then no lease runs, for none of them could have been heard of.</summary>
     private volatile bool _serves;
 
@@ -64,16 +67,49 @@ public sealed partial class CopySessions
     /// <returns>Disposed when it is done, or cannot be; until then nobody is let in.</returns>
     public IDisposable BecomeMaster()
     {
-        EndAll(becomesMaster: true);
+        EndAll(becomesMaster: true, mayGoOn: false);
         return new Succession(this);
     }
 
     /// <summary>
-    /// Another copy has taken over from this one, or is about to. What is answered after this counts for nothing (<c>ENOTCONN</c>); clients that follow the master find it when they attach again, the others go on here.
+    /// Another copy has taken over from this one. What is answered after this counts for nothing (<c>ENOTCONN</c>); clients that follow the master find it when they attach again, the others go on here.
     /// </summary>
-    public void EndAll() => EndAll(becomesMaster: false);
+    public void EndAll() => EndAll(becomesMaster: false, mayGoOn: false);
 
-    private void EndAll(bool becomesMaster)
+    /// <summary>Another copy is about to take over. Where it does not, the sessions have their time to come back, with their locks, before anybody else is let in.</summary>
+    public void Yield() => EndAll(becomesMaster: false, mayGoOn: true);
+
+    /// <summary>Waits, where a session may not attach before those that were there before it.</summary>
+    internal async ValueTask AdmitAsync(SessionId id, CancellationToken cancellation)
+    {
+        GoOnIfYielded();
+        // While the copy yields nobody is let in, and is told so.
+        if (!IsKnown(id) && !_copy.IsYielding)
+            await Recovered.WaitAsync(cancellation);
+    }
+
+    /// <summary>Nobody has taken over: this copy goes on, with the sessions that it had, as if it had been started anew.</summary>
+    private void GoOnIfYielded()
+    {
+        lock (_attaching)
+        {
+            if (_yielded is not { } yielded || _isClosed || _copy.IsYielding || _copy.Description is not { Role: CopyRole.Master, ReadOnly: false })
+                return;
+            _yielded = null;
+            _run = Guid.NewGuid();
+            foreach (var (id, client, orphans, lapse) in yielded)
+            {
+                // A request that was under way was not answered, and may have been executed: what there is of its reply is in the volume.
+                _sessions[id] = new ClientSession(NewTicket(id), client, _copy, _time.GetTimestamp(), RepliesOf(id), orphans) { IsAttached = false, Lapse = lapse };
+                _missing.Add(id);
+            }
+            if (_missing.Count == 0)
+                _recovered.TrySetResult();
+        }
+        BeginGrace();
+    }
+
+    private void EndAll(bool becomesMaster, bool mayGoOn)
     {
         ClientSession[] ended;
         lock (_attaching)
@@ -82,11 +118,16 @@ public sealed partial class CopySessions
             ended = [.. _sessions.Values];
             _sessions.Clear();
             _missing.Clear();
-            _ended.Clear();
-            if (becomesMaster && _recovered.Task.IsCompleted)
+            if (mayGoOn)
+                (_yielded ??= []).AddRange(ended.Select(s => new YieldedSession(s.Ticket.Session, s.Client, s.Orphans, s.Lapse)));
+            else
+                _yielded = null;
+            if (!mayGoOn)
+                _ended.Clear();
+            if ((becomesMaster || mayGoOn) && _recovered.Task.IsCompleted)
                 Volatile.Write(ref _recovered, NewRecovery());
         }
-        if (!becomesMaster)
+        if (!becomesMaster && !mayGoOn)
             _recovered.TrySetResult();
         foreach (var session in ended)
             session.Dismiss();
@@ -191,6 +232,9 @@ public sealed partial class CopySessions
     /// <param name="Replies">Its replies; null where they have not been read in this run.</param>
     /// <param name="Since">Since when, by the volume's time; no later than this run, whatever the clock was then.</param>
     private sealed record EndedSession(KeptSession Row, ReplySlots? Replies, Timestamp Since);
+
+    /// <summary>A session of a copy that was to hand over.</summary>
+    private sealed record YieldedSession(SessionId Id, string Client, InodeNumber[] Orphans, Lapse Lapse);
 
     private sealed class Succession(CopySessions sessions) : IDisposable
     {

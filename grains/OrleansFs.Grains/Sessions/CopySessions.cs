@@ -15,7 +15,7 @@ public sealed partial class CopySessions : IDisposable
     private readonly Lock _attaching = new();
     private readonly IVolumeCopy _copy;
     private readonly TimeProvider _time;
-    private readonly Guid _run = Guid.NewGuid();
+    private Guid _run = Guid.NewGuid();
     private readonly bool _isExclusive;
     private readonly ILogger<CopySessions> _logger;
     private readonly ITimer _expiry;
@@ -123,7 +123,7 @@ public sealed partial class CopySessions : IDisposable
     public IVolumeAccess OpenBeside(ICacheHolder mount, AccessTimes accessTimes)
     {
         Leases.Beside = mount;
-        return new BesideAccess(_copy.OpenSession(mount, accessTimes), Leases, Recovered);
+        return new BesideAccess(_copy.OpenSession(mount, accessTimes), Leases, () => Recovered);
     }
 
     /// <summary>The client is told from now on when what it was answered is no longer so. <c>EOPNOTSUPP</c> on a replica, which changes by itself.</summary>
@@ -223,6 +223,7 @@ public sealed partial class CopySessions : IDisposable
     {
         try
         {
+            GoOnIfYielded();
             foreach (var session in _sessions.Values)
             {
                 var silent = _time.GetElapsedTime(session.LastSeen);

@@ -18,6 +18,7 @@ public sealed class KeptSessionTests : IAsyncDisposable
     private readonly TestLog _log = new();
     private VolumeCopy? _volume;
     private CopySessions? _sessions;
+    private YieldingCopy? _copy;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -40,6 +41,60 @@ public sealed class KeptSessionTests : IAsyncDisposable
         Attach(silent);
         _time.Advance(Lease);
         await RestartAsync();
+        Assert.True(Sessions.Recovered.IsCompleted);
+    }
+
+    /// <summary>A hand-over that does not come about is as a restart: nobody takes the locks of those who have not had their time to come back.</summary>
+    [Fact]
+    public async Task A_copy_that_goes_on_after_all_waits_for_the_sessions_that_it_had()
+    {
+        await StartAsync();
+        Sessions.BeginGrace();
+        var (first, second, third) = (SessionId.New(), SessionId.New(), SessionId.New());
+        var before = Attach(first);
+        Attach(second);
+        var made = (await MakeAsync(before.Ticket)).Value;
+        var mount = Sessions.OpenBeside(new Holder(), AccessTimes.Relative);
+        var whole = new FileLock { Kind = LockKind.Write, Start = 0, End = long.MaxValue, Owner = 1, WholeFile = true };
+
+        _copy!.IsYielding = true;
+        Sessions.Yield();
+        Assert.Equal(Errno.EAGAIN, Sessions.Attach(first, new SessionStart { Client = "test" }).Error);
+        await Sessions.AdmitAsync(third, Cancellation);
+        _copy.IsYielding = false;
+        var admission = Sessions.AdmitAsync(third, Cancellation).AsTask();
+        Assert.False(admission.IsCompleted);
+        var lockOfMount = mount.SetLockAsync(InodeNumber.Root, whole, false, Cancellation).AsTask();
+        Assert.False(lockOfMount.IsCompleted);
+        await Sessions.AdmitAsync(first, Cancellation);
+        var again = Attach(first);
+        Assert.NotEqual(before.Run, again.Run);
+        Assert.Null(again.Lapsed);
+        // The request whose answer was lost is the one that was executed.
+        Assert.Equal(made.Inode, (await MakeAsync(again.Ticket)).Value.Inode);
+        Assert.True((await Sessions.RunOnceAsync(new ChangeRequest(again.Ticket, 1, 1), s => s.Access.SetLockAsync(InodeNumber.Root, whole with { Owner = 2 }, false, Cancellation))).IsOk);
+        Sessions.NoteRecovered(first);
+        Assert.False(admission.IsCompleted);
+        Attach(second);
+        Sessions.NoteRecovered(second);
+        await admission;
+        Assert.Equal(Errno.EAGAIN, (await lockOfMount).Error);
+    }
+
+    /// <summary>Where none of them comes it goes on all the same.</summary>
+    [Fact]
+    public async Task A_copy_that_goes_on_after_all_does_not_wait_for_ever()
+    {
+        await StartAsync();
+        Sessions.BeginGrace();
+        Attach(SessionId.New());
+        _copy!.IsYielding = true;
+        Sessions.Yield();
+        Assert.False(Sessions.Recovered.IsCompleted);
+        _copy.IsYielding = false;
+        _time.Advance(Grains.Limits.ExpiryTick);
+        Assert.False(Sessions.Recovered.IsCompleted);
+        _time.Advance(GrainInterfaces.Limits.Grace);
         Assert.True(Sessions.Recovered.IsCompleted);
     }
 
@@ -153,7 +208,8 @@ public sealed class KeptSessionTests : IAsyncDisposable
     private async Task StartAsync()
     {
         _volume = await VolumeCopy.OpenAsync(new VolumeOptions { DataFolder = _folder["data"], Copy = CopyName.Parse("master") }, _log.Factory, _time, Cancellation);
-        _sessions = new CopySessions(new EngineCopy(_volume), _time, exclusive: false, _log.Factory.CreateLogger<CopySessions>());
+        _copy = new YieldingCopy(new EngineCopy(_volume));
+        _sessions = new CopySessions(_copy, _time, exclusive: false, _log.Factory.CreateLogger<CopySessions>());
     }
 
     private async Task StopAsync()
@@ -176,4 +232,30 @@ public sealed class KeptSessionTests : IAsyncDisposable
         new ChangeRequest(ticket, 0, 1),
         s => s.Once(new Engine.Metadata.ChangeRecord(new Engine.Metadata.ReplyKey(ticket.Session.Value, 0, 1))).CreateAsync(
             InodeNumber.Root, "once"u8.ToArray(), new NewInode { Mode = Mode.S_IFDIR | 0x1ED }, default, Cancellation));
+
+    /// <summary>A copy that may be about to hand over.</summary>
+    private sealed class YieldingCopy(IVolumeCopy copy) : IVolumeCopy
+    {
+        public bool IsYielding { get; set; }
+
+        public CopyDescription Description => copy.Description;
+
+        public ISessionStore? Sessions => copy.Sessions;
+
+        public VolumeSession OpenSession(IInodeHolder holder, AccessTimes accessTimes) => copy.OpenSession(holder, accessTimes);
+
+        public ValueTask<FsResult> KeepAsync(CancellationToken cancellation) => copy.KeepAsync(cancellation);
+
+        public FsResult<BlockInfo> GetBlock(BlockHash hash) => copy.GetBlock(hash);
+
+        public ValueTask<FsResult<ReadOnlyMemory<byte>>> ReadBlockAsync(BlockHash hash, CancellationToken cancellation) => copy.ReadBlockAsync(hash, cancellation);
+
+        public FsResult VerifyBlock(BlockHash hash) => copy.VerifyBlock(hash);
+
+        public ValueTask<FsResult> FetchBlockAsync(BlockHash hash, CancellationToken cancellation) => copy.FetchBlockAsync(hash, cancellation);
+
+        public ValueTask<FsResult> SetBlockPinnedAsync(BlockHash hash, bool pinned, CancellationToken cancellation) => copy.SetBlockPinnedAsync(hash, pinned, cancellation);
+
+        public ValueTask<FsResult> EvictBlockAsync(BlockHash hash, CancellationToken cancellation) => copy.EvictBlockAsync(hash, cancellation);
+    }
 }
