@@ -36,15 +36,22 @@ public sealed class ReplicationMaster
     /// <summary>Attaches a replica: from now on it is kept up to date, for as long as the link answers, and whenever it answers again. One that is attached already gets the new link.</summary>
     public async Task AttachAsync(CopyName name, IReplicaLink link)
     {
-        await DetachAsync(name);
-        lock (_lock)
+        while (true)
         {
-            if (_stopped)
+            await DetachAsync(name);
+            lock (_lock)
+            {
+                if (_stopped)
+                    return;
+                // Attached by another meanwhile.
+                if (_senders.ContainsKey(name))
+                    continue;
+                var sender = new ReplicaSender(this, _volume, name, link, _time, _logger);
+                _senders[name] = sender;
+                _attached = [.. _senders.Values];
+                sender.Start();
                 return;
-            var sender = new ReplicaSender(this, _volume, name, link, _time, _logger);
-            _senders[name] = sender;
-            _attached = [.. _senders.Values];
-            sender.Start();
+            }
         }
     }
 

@@ -39,6 +39,28 @@ public sealed class InterruptionTests
         Directory.Delete(folder, recursive: true);
     }
 
+    /// <summary>As where a silo is found again by two looks at the cluster: one of them sends to it, and one detachment ends that.</summary>
+    [Fact]
+    public async Task One_that_is_attached_twice_at_the_same_time_has_one_sender()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var replication = master.Copy.Replication;
+        await replication.AttachAsync(replica.Name, replica.Link);
+        await WriteFileAsync(master, "before", 1, 2);
+        await DrainAsync(master);
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => replication.AttachAsync(replica.Name, replica.Link)));
+        await WriteFileAsync(master, "meanwhile", 2, 2);
+        await DrainAsync(master);
+        await replication.DetachAsync(replica.Name);
+        var before = replica.Volume.Metadata.Committed;
+        await WriteFileAsync(master, "after", 3, 2);
+        Assert.True((await master.Volume.SyncAllAsync(Cancellation)).IsOk);
+        // One that was left over would ship it at once.
+        await Task.Delay(TimeSpan.FromSeconds(1), Cancellation);
+        Assert.Equal(before, replica.Volume.Metadata.Committed);
+    }
+
     [Fact]
     public async Task What_is_applied_and_not_answered_for_is_known_of_all_the_same()
     {
