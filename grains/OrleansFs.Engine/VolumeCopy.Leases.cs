@@ -20,7 +20,8 @@ internal sealed class ContentLeases : IInodeHolder
 
     public bool Remove(InodeNumber inode) => _ends.TryRemove(inode, out _);
 
-    public IReadOnlyList<InodeNumber> Ended(Timestamp now) => [.. _ends.Where(l => l.Value <= now).Select(l => l.Key)];
+    /// <summary>Removes one that is over by now; not one that was renewed meanwhile.</summary>
+    public IEnumerable<InodeNumber> RemoveEnded(Timestamp now) => _ends.Where(l => l.Value <= now && _ends.TryRemove(l)).Select(l => l.Key);
 }
 
 /// <content>Leases of content, and the blocks of a file.</content>
@@ -136,8 +137,8 @@ public sealed partial class VolumeCopy
         while (true)
         {
             await Task.Delay(Limits.LeaseTick, _time, cancellation);
-            foreach (var inode in _leases.Ended(_metadata.Clock.Now()))
-                EndLease(inode);
+            foreach (var inode in _leases.RemoveEnded(_metadata.Clock.Now()))
+                _orphanage.Forget(inode);
             _orphanage.AskToLetGo(Limits.OrphansAsked);
         }
     }

@@ -254,8 +254,15 @@ internal sealed class Evictor : IDisposable
     /// <summary>Enough replicas have acknowledged the block's birth, and do not report it damaged; nobody here relies on its file; and the file has been synced without fault.</summary>
     private bool MayGo(BlockRow row)
     {
+        if (row.Residency != Residency.Local || row.Pins > 0 || _pending.Contains(row.Hash) || _volume.BlockStore.Files.IsSuspect(row.Hash))
+            return false;
+        return HasCopies(row);
+    }
+
+    private bool HasCopies(BlockRow row)
+    {
         // What a former master has may be nowhere else: replicas that acknowledged it may have given it up for the new one.
-        if (_volume.FencedBy is not null || row.Residency != Residency.Local || row.Pins > 0 || _pending.Contains(row.Hash) || _volume.BlockStore.Files.IsSuspect(row.Hash))
+        if (_volume.FencedBy is not null)
             return false;
         int copies = _volume.Metadata.Replicas().Count(r => r.Acked >= row.Birth && !_volume.Replication.IsDamaged(r, row.Hash));
         return copies >= _copies;
@@ -341,11 +348,11 @@ internal sealed class Evictor : IDisposable
         var composed = new HashSet<BlockHash>();
         foreach (var row in rows)
         {
-            // Somebody may have pinned it since it was chosen.
+            // Somebody may have pinned it since it was chosen, or a replica have told that its copy is damaged.
             lock (_locks.For(row.Hash))
             {
                 // One that is composed is none any more, and nobody may rely on it from here on.
-                if (!_volume.Metadata.TryGetBlock(row.Hash, out var now) || now.Residency != Residency.Local || _pending.Contains(row.Hash))
+                if (!_volume.Metadata.TryGetBlock(row.Hash, out var now) || !MayGo(now))
                     continue;
                 bool isComposed = _volume.Metadata.IsComposed(row.Hash);
                 if (_volume.Metadata.SetResidency(row.Hash, Residency.Absent) && isComposed)
@@ -360,9 +367,14 @@ internal sealed class Evictor : IDisposable
         {
             lock (_locks.For(row.Hash))
             {
+                if (!_volume.Metadata.TryGetBlock(row.Hash, out var now) || now.Residency != Residency.Absent)
+                    continue;
                 if (_pending.Contains(row.Hash))
                     _volume.Metadata.SetResidency(row.Hash, Residency.Local);
-                else if (_volume.Metadata.TryGetBlock(row.Hash, out var now) && now.Residency == Residency.Absent && (_volume.BlockStore.Files.Delete(row.Hash) || composed.Contains(row.Hash)))
+                // Until its file is gone nothing is given up: a replica may have told of damage while that was written down, or another copy have taken over.
+                else if (!composed.Contains(row.Hash) && !HasCopies(now))
+                    BringBack(row.Hash);
+                else if ((_volume.BlockStore.Files.Delete(row.Hash) || composed.Contains(row.Hash)))
                     gone++;
             }
         }
