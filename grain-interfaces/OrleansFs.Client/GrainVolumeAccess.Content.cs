@@ -105,15 +105,16 @@ public sealed partial class GrainVolumeAccess
             return failed;
         var result = await _session.ChangeAsync((request, token) => _session.File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
         Cache.Changed(target);
-        return result.IsOk && await _session.SyncAsync(target, true, CancellationToken.None) is { IsOk: false, Error: var error } ? error : result;
+        return result.IsOk && await _session.SyncHereAsync(target) is { IsOk: false, Error: var error } ? error : result;
     }
 
     public async ValueTask<FsResult> FlushAsync(InodeNumber inode, ulong lockOwner, CancellationToken cancellation)
     {
         // Close-to-open: who opens the file from now on sees what was written.
         var written = await _session.SettleAsync(inode);
-        var result = await _session.CloseLocksAsync(inode, lockOwner, cancellation);
-        return written != Errno.None ? written : result;
+        // The copy is told of its locks in any case; a close fails for what was written, and for nothing else.
+        await _session.CloseLocksAsync(inode, lockOwner, cancellation);
+        return written;
     }
 
     public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) =>

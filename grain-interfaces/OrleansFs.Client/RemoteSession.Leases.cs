@@ -17,19 +17,21 @@ internal sealed partial class RemoteSession
     /// <summary>What is known of names and attributes.</summary>
     public SessionCache Cache { get; }
 
-    /// <summary>Asks to be told of changes under the present attachment. Until then, and where the copy does not do that, nothing is kept.</summary>
-    private async Task SubscribeAsync()
+    /// <summary>How often others have gone on without the session, as far as it has been told.</summary>
+    private long _lapses;
+
+    /// <summary>Asks to be told of changes under an attachment. Until then, and where the copy does not do that, nothing is kept.</summary>
+    private async Task SubscribeAsync(Attachment to)
     {
-        var ticket = Ticket;
         long sent = _time.GetTimestamp();
-        var result = await AnsweredAsync(token => Grain.SubscribeAsync(ticket, _observed, token), CancellationToken.None);
+        var result = await AnsweredAsync(token => to.Door.SubscribeAsync(to.Ticket, _observed, token), CancellationToken.None);
         // What was answered before is not covered.
         Forget();
         _term = result.TryGet(out long term, out var error) ? term : null;
         if (_term is not null)
             Cache.Trust(sent);
         else if (error is not (Errno.EOPNOTSUPP or Errno.ENOTCONN))
-            LogNotSubscribed(_logger, Copy.Copy, error);
+            LogNotSubscribed(_logger, to.Grant.Copy.Copy, error);
         _tells = error != Errno.EOPNOTSUPP;
     }
 
@@ -42,7 +44,7 @@ internal sealed partial class RemoteSession
         try
         {
             if (_term is null)
-                await SubscribeAsync();
+                await SubscribeAsync(_attachment);
         }
         finally
         {
@@ -53,6 +55,7 @@ internal sealed partial class RemoteSession
     /// <summary>A heartbeat was answered.</summary>
     private void Renew(long sent, SessionPulse pulse)
     {
+        Volatile.Write(ref _lapses, pulse.Lapses);
         if (_term is not { } term)
             return;
         if (pulse.Term != term)

@@ -37,7 +37,8 @@ internal sealed partial class RemoteSession
         }
         var asked = new LockRequest(inode, wanted, owner);
         Errno error;
-        bool isConfirmed = !wait;
+        // One that nobody has is not to wait behind those who wait for others.
+        bool isConfirmed = !wait || _waitingLocks.CurrentCount == 0;
         do
         {
             error = isConfirmed ? await InTurnAsync(asked, cancellation) : Errno.EAGAIN;
@@ -50,7 +51,8 @@ internal sealed partial class RemoteSession
             return FsResult.Ok;
         if (wait && error is Errno.None or Errno.EAGAIN)
             error = Errno.EINTR;
-        if (asked.MayBeHad)
+        // One that was to be converted may have been claimed anew in between.
+        if (asked.MayBeHad || asked.Converts)
         {
             // It may have been granted, or be granted yet to the request that nobody waits for any more: the close gives it up. What it took the place of cannot be told from it: then only the close does.
             if (!wanted.WholeFile)
@@ -138,6 +140,11 @@ internal sealed partial class RemoteSession
     private async Task<Errno> AskForAsync(LockRequest asked, bool wait, CancellationToken cancellation)
     {
         var (inode, wanted) = (asked.Inode, asked.Wanted);
+        // A flock is given up before it is converted, whatever becomes of the new one. From now on it is not claimed anew in the place of whoever gets it.
+        bool converts = wanted.WholeFile && Locks.In(inode, wanted).Any(h => h.Kind != wanted.Kind);
+        if (converts && wanted.Kind == LockKind.Write)
+            Locks.Apply(inode, wanted with { Kind = LockKind.Unlock });
+        asked.Converts |= converts;
         StrongBox<Errno>? answer = null;
         var error = (await ChangeAsync(async (request, token) =>
         {
@@ -148,8 +155,7 @@ internal sealed partial class RemoteSession
         }, cancellation)).Error;
         bool isAnswered = error is not (Errno.EINTR or Errno.EIO) || answer?.Value == error;
         asked.MayBeHad = error == Errno.None || !isAnswered;
-        // A flock is given up before it is converted, at the latest where that is refused.
-        if (error != Errno.None && wanted.WholeFile && Locks.In(inode, wanted).Any(h => h.Kind != wanted.Kind))
+        if (error != Errno.None && converts)
             Locks.Apply(inode, wanted with { Kind = LockKind.Unlock });
         return error;
     }
@@ -194,7 +200,7 @@ internal sealed partial class RemoteSession
                 while (isNeeded?.Invoke() != false)
                 {
                     long move = _moves.Now;
-                    var result = await ChangeAsync(call, _ended.Token);
+                    var result = await TryTellAsync();
                     bool isKnown = result.Error is not (Errno.EIO or Errno.EINTR);
                     // With the session all its locks end.
                     if ((isKnown && _moves.TryDo(move, known)) || _ended.IsCancellationRequested)
@@ -215,14 +221,23 @@ internal sealed partial class RemoteSession
             {
                 // As above.
             }
-            catch (Exception e)
-            {
-                LogLockKept(_logger, owner.Inode, e);
-            }
             finally
             {
                 first.TrySetResult(Errno.EIO);
                 turn.End();
+            }
+        }
+
+        async Task<FsResult> TryTellAsync()
+        {
+            try
+            {
+                return await ChangeAsync(call, _ended.Token);
+            }
+            catch (Exception e)
+            {
+                LogLockKept(_logger, owner.Inode, e);
+                return Errno.EIO;
             }
         }
     }
@@ -262,7 +277,7 @@ internal sealed partial class RemoteSession
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "inode {Inode}: a lock that was given up could not be given up at the copy")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "inode {Inode}: a lock that was given up could not be given up at the copy yet")]
     private static partial void LogLockKept(ILogger logger, InodeNumber inode, Exception exception);
 
     /// <summary>A lock that somebody asks for.</summary>
@@ -279,5 +294,8 @@ internal sealed partial class RemoteSession
 
         /// <summary>The copy may have granted it.</summary>
         public bool MayBeHad { get; set; }
+
+        /// <summary>A flock of the other kind was given up for it.</summary>
+        public bool Converts { get; set; }
     }
 }

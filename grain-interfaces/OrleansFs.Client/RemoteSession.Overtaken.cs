@@ -39,14 +39,20 @@ internal sealed partial class RemoteSession
         RequestSync();
     }
 
-    /// <summary>Brings to disk what can be, and where that is all of it, tells the copy that it has everything.</summary>
+    /// <summary>Brings to disk what can be, and tells the copy.</summary>
     private async Task TryCatchUpAsync()
     {
         Volatile.Write(ref _isBehind, 0);
         bool isDone = false;
         try
         {
-            isDone = await StabilizeOnceAsync() && (await AskAsync((ticket, token) => Grain.RecoveredAsync(ticket, token), _ended.Token)).IsOk;
+            long lapses = Volatile.Read(ref _lapses);
+            if (await StabilizeOnceAsync() is not { } stuck)
+                return;
+            // What cannot be brought to disk is compared with the file, whatever others did, before it is made again.
+            foreach (var inode in stuck)
+                _unstable.Doubt(inode);
+            isDone = (await AskAsync((ticket, token) => Grain.RecoveredAsync(ticket, lapses, token), _ended.Token)).IsOk;
         }
         finally
         {

@@ -188,6 +188,9 @@ internal sealed partial class RemoteSession
         return result;
     }
 
+    /// <summary>What the copy has of a file is on its disk. Gathered writes are the caller's to settle.</summary>
+    public ValueTask<FsResult> SyncHereAsync(InodeNumber inode) => AskAsync((ticket, token) => File(inode).SyncHereAsync(ticket, token), CancellationToken.None);
+
     /// <summary>syncfs: everything kept is on disk.</summary>
     public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)
     {
@@ -241,14 +244,27 @@ internal sealed partial class RemoteSession
     /// <summary>Puts the session on a new attachment. Where the copy is another run, what it may have lost is written again first, in order. <see cref="_attaching"/> is held.</summary>
     private async Task MoveToAsync(Attachment to)
     {
-        if (to.Grant.Run == _attachment.Grant.Run)
+        bool isAnotherRun = to.Grant.Run != _attachment.Grant.Run;
+        // A copy that takes no changes any more is no place to write anything again: the one that has taken over is given it.
+        if (!isAnotherRun || (to.Grant.Copy.ReadOnly && _options.FollowsMaster))
         {
+            await SubscribeAsync(to);
             _attachment = to;
+            Volatile.Write(ref _lapses, to.Grant.Lapses);
             CatchUp();
-            return;
         }
-        bool isDone = false;
-        long? settled = null;
+        else
+        {
+            await WriteAgainAsync(to);
+        }
+        // What was asked of the run before is not answered any more.
+        if (isAnotherRun)
+            Interlocked.Exchange(ref _moved, NewMove()).SetResult();
+    }
+
+    private async Task WriteAgainAsync(Attachment to)
+    {
+        bool isDone = false, isOnDisk = false;
         IReadOnlyList<UnstableChange> changes = [];
         var places = new Dictionary<InodeNumber, InodeNumber?>();
         using var end = new CancellationTokenSource();
@@ -264,24 +280,32 @@ internal sealed partial class RemoteSession
                     await MakeAgainAsync(to, change with { Inode = inode });
             }
             // On disk before anybody changes anything: it is not made again a second time, over that.
-            bool isOnDisk = changes.Count == 0 || await SyncAgainAsync(to);
+            isOnDisk = changes.Count == 0 || await SyncAgainAsync(to);
+            // What is written from now on, and what is not on disk yet, is known to the copy as this session's before others change anything. Not sooner: two that write the same file again would wait for each other.
+            await SubscribeAsync(to);
             // Others may be bringing back theirs: what they were answered is there before anything new is asked.
-            if (await AnsweredAsync(t => to.Door.RecoveredAsync(to.Ticket, t), default) is { IsOk: false })
+            if (await AnsweredAsync(t => to.Door.RecoveredAsync(to.Ticket, isOnDisk ? to.Grant.Lapses : -1, t), default) is { IsOk: false })
                 throw new CopyAwayException(Copy.Copy);
             if (changes.Count > 0)
                 LogWrittenAgain(_logger, changes.Count, to.Grant.Copy.Copy);
             isDone = true;
-            settled = isOnDisk && changes is [.., var newest] ? newest.Sequence : null;
         }
         finally
         {
-            _unstable.Thaw(() => _attachment = isDone ? to : _attachment);
+            _unstable.Thaw(() =>
+            {
+                if (!isDone)
+                    return;
+                _attachment = to;
+                Volatile.Write(ref _lapses, to.Grant.Lapses);
+                // Before anything else is kept of these files.
+                Settle(changes, places, isOnDisk && changes is [.., var newest] ? newest.Sequence : null);
+            });
             await end.CancelAsync();
             await beating;
         }
-        Settle(changes, places, settled);
-        // What was asked of the run before is not answered any more.
-        Interlocked.Exchange(ref _moved, NewMove()).SetResult();
+        if (!isOnDisk)
+            CatchUp();
     }
 
     /// <summary>Keeps an attachment alive that is not the session's yet. That it is not can be found out by whoever uses it.</summary>
@@ -299,6 +323,10 @@ internal sealed partial class RemoteSession
             catch (Exception e) when (Interruption.Is(e) || (e is OperationCanceledException && end.IsCancellationRequested))
             {
                 // The next one may be answered.
+            }
+            catch (Exception e)
+            {
+                LogBeatFailed(_logger, e);
             }
         }
     }
@@ -320,7 +348,8 @@ internal sealed partial class RemoteSession
             };
         }
         while (error == Errno.EBUSY);
-        if (error == Errno.ENOTCONN)
+        // EROFS: another copy has taken over meanwhile, and is given it.
+        if (error == Errno.ENOTCONN || (error == Errno.EROFS && _options.FollowsMaster))
             throw new CopyAwayException(Copy.Copy);
         // ESTALE: the file is gone by now, and what was written to it with it. EPERM: it is immutable or append-only, or was in the meantime, and what it had then is on disk with that.
         if (error is not (Errno.None or Errno.ESTALE or Errno.EPERM))
@@ -360,32 +389,32 @@ internal sealed partial class RemoteSession
     }
 
     /// <summary>Has everything brought to disk; where one file cannot be, the others one by one: what it keeps is its own, and not the room of all.</summary>
-    /// <returns>Whether everything is on disk.</returns>
-    private async Task<bool> StabilizeOnceAsync()
+    /// <returns>Files of which something is kept that cannot be brought to disk; null where it is not known.</returns>
+    private async Task<IReadOnlyList<InodeNumber>?> StabilizeOnceAsync()
     {
         var all = await SyncAllAsync(_ended.Token);
-        if (all.IsOk || _ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
+        if (all.IsOk)
         {
-            _refusedSyncs = all.IsOk ? 0 : _refusedSyncs;
-            return all.IsOk;
+            _refusedSyncs = 0;
+            return [];
         }
-        int refused = 0;
+        var refused = new List<InodeNumber>();
         foreach (var inode in _unstable.Files())
         {
+            if (_ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
+                return null;
             long? newest = _unstable.Newest;
             var one = await AskAsync((ticket, token) => File(inode).SyncHereAsync(ticket, token), _ended.Token);
             // A file that is gone by now needs nothing any more.
-            bool isDone = one.Error is Errno.None or Errno.ESTALE;
-            if (isDone && newest is { } upTo)
+            if (one.Error is not (Errno.None or Errno.ESTALE))
+                refused.Add(inode);
+            else if (newest is { } upTo)
                 Drop(upTo, inode);
-            refused += isDone ? 0 : 1;
-            if (_ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0)
-                return false;
         }
-        if (refused != _refusedSyncs)
-            LogSyncRefused(_logger, Copy.Copy, refused, all.Error);
-        _refusedSyncs = refused;
-        return false;
+        if (refused.Count != _refusedSyncs)
+            LogSyncRefused(_logger, Copy.Copy, refused.Count, all.Error);
+        _refusedSyncs = refused.Count;
+        return _ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0 ? null : refused;
     }
 
     public void LogWriteFailed(InodeNumber inode, Exception exception) => LogWriteFailed(_logger, inode, exception);

@@ -105,7 +105,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         var session = new RemoteSession(connection, id, grant, holder, options);
         try
         {
-            await session.SubscribeAsync();
+            await session.SubscribeAsync(session._attachment);
         }
         catch (Exception e) when (Interruption.Is(e))
         {
@@ -218,7 +218,6 @@ internal sealed partial class RemoteSession : IAsyncDisposable
                 return isMoved;
             });
         }
-        await SubscribeAsync();
         LogAttachedAnew(_logger, Copy.Copy);
         return true;
     }

@@ -27,8 +27,11 @@ public interface ISessionGrain : IGrainWithStringKey
     /// <see cref="Limits.Grace"/> is over: until then nobody may see, or build upon, a state that lacks what another was answered. Also said by a session without which others went on
     /// (<see cref="SessionGrant.Lapsed"/>), when nothing that it wrote before is in memory only.
     /// </summary>
+    /// <param name="session">The session.</param>
+    /// <param name="lapses">How often others had gone on without it (<see cref="SessionPulse.Lapses"/>) before it began to bring to disk what it wrote: where they have again since, that counts. -1: not all of it is on disk.</param>
+    /// <param name="cancellation">Ends the waiting.</param>
     [Alias("Recovered")]
-    ValueTask<FsResult> RecoveredAsync(SessionTicket session, CancellationToken cancellation);
+    ValueTask<FsResult> RecoveredAsync(SessionTicket session, long lapses, CancellationToken cancellation);
 
     /// <summary>
     /// From now on the session holds a lease on each inode of which it is answered anything: a change of it by another is answered only when this session has let go. Answers with the term of these leases.

@@ -74,6 +74,9 @@ public readonly record struct SessionGrant
 
     /// <summary>Where the copy's grains for names and content can also be called directly, "address:port": a gateway of a silo, which tells such a connection by its first bytes. Null: nowhere.</summary>
     [Id(6)] public string? Gateway { get; init; }
+
+    /// <summary>How often others had gone on without the session when it was granted: see <see cref="SessionPulse.Lapses"/>.</summary>
+    [Id(7)] public long Lapses { get; init; }
 }
 
 /// <summary>What a copy asks of a session that showed itself.</summary>
@@ -89,6 +92,9 @@ public readonly record struct SessionPulse
 
     /// <summary>See <see cref="SessionGrant.Gateway"/>: a silo that has left the cluster comes back with another.</summary>
     [Id(2)] public string? Gateway { get; init; }
+
+    /// <summary>How often others have gone on without the session, in this run of the copy: what <see cref="ISessionGrain.RecoveredAsync"/> is told, as it was before what it says was begun.</summary>
+    [Id(3)] public long Lapses { get; init; }
 }
 
 /// <summary>A copy, and the volume that it is a copy of.</summary>

@@ -79,10 +79,10 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         _sessions.RunOnceAsync(request, s => s.Access.FlushAsync(_inode, lockOwner, cancellation));
 
     public ValueTask<FsResult> SyncAsync(SessionTicket session, bool dataOnly, CancellationToken cancellation) =>
-        _sessions.Find(session) is { } s ? OffGrain.RunAsync(() => s.Access.SyncAsync(_inode, dataOnly, cancellation)) : new(Errno.ENOTCONN);
+        _sessions.SyncedAsync(session, s => s.Access.SyncAsync(_inode, dataOnly, cancellation));
 
     public ValueTask<FsResult> SyncHereAsync(SessionTicket session, CancellationToken cancellation) =>
-        _sessions.Find(session) is { } s ? OffGrain.RunAsync(() => s.Access.SyncHereAsync(_inode, cancellation)) : new(Errno.ENOTCONN);
+        _sessions.SyncedAsync(session, s => s.Access.SyncHereAsync(_inode, cancellation));
 
     public ValueTask<FsResult<FileResidency>> GetResidencyAsync(SessionTicket session, CancellationToken cancellation) =>
         _sessions.Find(session) is { } s ? _sessions.Reads.RunAsync(() => s.Access.GetResidencyAsync(_inode, cancellation), cancellation) : new(Errno.ENOTCONN);

@@ -129,7 +129,7 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         Find(session) is { } s ? s.Access.GetSpaceAsync(cancellation) : new(Unknown);
 
     public ValueTask<FsResult> SyncAllAsync(SessionTicket session, CancellationToken cancellation) =>
-        Find(session) is { } s ? OffGrain.RunAsync(() => s.Access.SyncAllAsync(cancellation)) : new(Unknown);
+        _isOfThisVolume ? _sessions.SyncedAsync(session, s => s.Access.SyncAllAsync(cancellation)) : new(Unknown);
 
     public async ValueTask<FsResult<AsideFile>> SetAsideAsync(ChangeRequest request, InodeNumber inode, Timestamp since, CancellationToken cancellation)
     {

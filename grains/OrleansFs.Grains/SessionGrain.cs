@@ -38,14 +38,14 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
         return grant;
     }
 
-    public async ValueTask<FsResult> RecoveredAsync(SessionTicket session, CancellationToken cancellation)
+    public async ValueTask<FsResult> RecoveredAsync(SessionTicket session, long lapses, CancellationToken cancellation)
     {
         if (_sessions.Find(session) is not { } s)
             return Errno.ENOTCONN;
-        _sessions.CaughtUp(s, CopySessions.LapsesOf(s));
+        _sessions.CaughtUp(s, lapses);
         _sessions.NoteRecovered(_id);
         await _sessions.Recovered.WaitAsync(cancellation);
-        return FsResult.Ok;
+        return s.IsDismissed ? Errno.ENOTCONN : FsResult.Ok;
     }
 
     public ValueTask<FsResult<SessionPulse>> HeartbeatAsync(SessionTicket session, CancellationToken cancellation) =>
@@ -75,7 +75,7 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
     {
         var leases = session.Leases;
         leases?.Renew();
-        return new SessionPulse { Orphans = session.TakeQuestions(GrainInterfaces.Limits.MaxInodesPerCall), Term = leases?.Term ?? 0, Gateway = _sessions.Gateway };
+        return new SessionPulse { Orphans = session.TakeQuestions(GrainInterfaces.Limits.MaxInodesPerCall), Term = leases?.Term ?? 0, Gateway = _sessions.Gateway, Lapses = session.Lapse.Count };
     }
 
     private async ValueTask<FsResult> SetLockAsync(ClientSession session, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)

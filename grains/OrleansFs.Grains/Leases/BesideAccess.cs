@@ -1,4 +1,5 @@
 using OrleansFs.Engine.Metadata;
+using OrleansFs.Grains.Sessions;
 using OrleansFs.Model;
 
 namespace OrleansFs.Grains.Leases;
@@ -7,7 +8,7 @@ namespace OrleansFs.Grains.Leases;
 /// The volume for the mount in the silo's own process: the engine without a hop, and a change is answered when no other session holds to what was before. Nothing is asked before the sessions of an earlier run
 /// are back: the first thing that a mount asks is the room there is, and until that is answered the kernel asks nothing else. Where they come back later on, after another copy was to take over, locks wait for them.
 /// </summary>
-internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Func<Task> recovered) : IVolumeAccess, IContentAccess
+internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, CopySessions sessions) : IVolumeAccess, IContentAccess
 {
     private readonly IVolumeAccess _volume = session.Access;
     private readonly IContentAccess? _content = session.Access as IContentAccess;
@@ -83,11 +84,11 @@ internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Fun
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation)
     {
-        return recovered().IsCompleted ? _volume.GetSpaceAsync(cancellation) : Wait();
+        return sessions.Recovered.IsCompleted ? _volume.GetSpaceAsync(cancellation) : Wait();
 
         async ValueTask<FsResult<SpaceReport>> Wait()
         {
-            await recovered().WaitAsync(cancellation);
+            await sessions.Recovered.WaitAsync(cancellation);
             return await _volume.GetSpaceAsync(cancellation);
         }
     }
@@ -96,19 +97,26 @@ internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Fun
 
     public ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
     {
-        return wanted.Kind == LockKind.Unlock || recovered().IsCompleted ? _volume.SetLockAsync(inode, wanted, wait, cancellation) : Wait();
+        return wanted.Kind == LockKind.Unlock || (!wait && sessions.Recovered.IsCompleted) ? _volume.SetLockAsync(inode, wanted, wait, cancellation) : Wait();
 
         async ValueTask<FsResult> Wait()
         {
-            try
+            while (true)
             {
-                await recovered().WaitAsync(cancellation);
+                try
+                {
+                    await sessions.Recovered.WaitAsync(cancellation);
+                }
+                catch (OperationCanceledException)
+                {
+                    return Errno.EINTR;
+                }
+                var yielding = sessions.Yielding;
+                using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation, yielding);
+                var result = await _volume.SetLockAsync(inode, wanted, wait, linked.Token);
+                if (result.Error != Errno.EINTR || cancellation.IsCancellationRequested || !yielding.IsCancellationRequested)
+                    return result;
             }
-            catch (OperationCanceledException)
-            {
-                return Errno.EINTR;
-            }
-            return await _volume.SetLockAsync(inode, wanted, wait, cancellation);
         }
     }
 

@@ -15,6 +15,8 @@ internal sealed partial class ClientSession
         where TResult : struct, IFsResult<TResult>
     {
         bool isAgain = request.Slot == GrainInterfaces.Limits.RecoverySlot;
+        if (isAgain && HasLapsed)
+            return TResult.Failed(Errno.ENOTCONN);
         if (isAgain && await WasGuardedAsync(inode))
             return TResult.Failed(Errno.EPERM);
         var result = await change();

@@ -39,6 +39,7 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
             if (_orphans.Add(orphan))
                 _questions.Enqueue(orphan);
         }
+        Ended = _ended.Token;
         _volume = copy.OpenSession(this, accessTimes);
     }
 
@@ -47,6 +48,12 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
 
     /// <summary>What the client was not told: guarded by <see cref="CopySessions"/>.</summary>
     public Lapse Lapse { get; init; } = new();
+
+    /// <summary>How often it had lapsed when the client was told (<see cref="SessionGrant.Lapses"/>).</summary>
+    public long GrantedLapses { get; init; }
+
+    /// <summary>Others have gone on without the client since: what it has to bring back may be older than what they wrote, and it does not know that.</summary>
+    public bool HasLapsed => Lapse.Count != GrantedLapses;
 
     public SessionTicket Ticket { get; }
 
@@ -71,7 +78,7 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
     }
 
     /// <summary>Cancelled when the session ends: what waits on its behalf stops waiting.</summary>
-    public CancellationToken Ended => _ended.Token;
+    public CancellationToken Ended { get; }
 
     public bool IsEnded
     {
@@ -184,12 +191,8 @@ internal sealed partial class ClientSession : IInodeHolder, IDisposable
         _volume.End();
     }
 
-    /// <summary>Ends the session because another copy is the master, or is about to be.</summary>
-    public void Dismiss()
-    {
-        IsDismissed = true;
-        Dispose();
-    }
+    /// <summary>Another copy is the master, or is about to be: what the session is answered from now on counts for nothing. It is to be ended then.</summary>
+    public void Dismiss() => IsDismissed = true;
 
     public void Dispose()
     {

@@ -18,12 +18,9 @@ public sealed partial class CopySessions
 
     private Timestamp Now => _copy.Sessions?.Now ?? Timestamp.From(_time.GetUtcNow());
 
-    /// <summary>How often a session has lapsed, for <see cref="CaughtUp"/>.</summary>
-    internal static long LapsesOf(ClientSession session) => session.Lapse.Count;
-
     /// <summary>Nothing that the client wrote before is in memory only: it is told everything again.</summary>
     /// <param name="session">The session.</param>
-    /// <param name="lapses">How often it had lapsed when that began: what came since counts.</param>
+    /// <param name="lapses">How often it had lapsed when that began: what came since counts. -1: it has not come to its end.</param>
     internal void CaughtUp(ClientSession session, long lapses)
     {
         lock (_lapsing)

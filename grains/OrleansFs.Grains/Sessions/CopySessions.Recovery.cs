@@ -18,11 +18,17 @@ public sealed partial class CopySessions
     /// <summary>Sessions that were ended for another copy that is to take over; null where none is. If it does not, they come back.</summary>
     private List<YieldedSession>? _yielded;
 
+    /// <summary>Cancelled when sessions are ended for another copy.</summary>
+    private CancellationTokenSource _yielding = new();
+
     /// <summary>Clients can reach the copy: until then no lease runs, for none of them could have been heard of.</summary>
     private volatile bool _serves;
 
     /// <summary>Completes when every session of before has made again what was lost, or their time is over.</summary>
     public Task Recovered => Volatile.Read(ref _recovered).Task;
+
+    /// <summary>Ends a wait of the mount in this process for a lock: those that had it give it up only because this copy hands over.</summary>
+    internal CancellationToken Yielding => Volatile.Read(ref _yielding).Token;
 
     private void TakeUpSessions()
     {
@@ -97,6 +103,9 @@ public sealed partial class CopySessions
                 return;
             _yielded = null;
             _run = Guid.NewGuid();
+            _opened = Now;
+            if (_recovered.Task.IsCompleted)
+                Volatile.Write(ref _recovered, NewRecovery());
             foreach (var (id, client, orphans, lapse) in yielded)
             {
                 // A request that was under way was not answered, and may have been executed: what there is of its reply is in the volume.
@@ -115,6 +124,7 @@ public sealed partial class CopySessions
         lock (_attaching)
         {
             _isBecomingMaster = becomesMaster;
+            _grace?.Dispose();
             ended = [.. _sessions.Values];
             _sessions.Clear();
             _missing.Clear();
@@ -129,8 +139,13 @@ public sealed partial class CopySessions
         }
         if (!becomesMaster && !mayGoOn)
             _recovered.TrySetResult();
+        // All of them before the first gives up its locks: who waits for one of these is not to get it.
         foreach (var session in ended)
             session.Dismiss();
+        var yielding = Interlocked.Exchange(ref _yielding, new CancellationTokenSource());
+        yielding.Cancel();
+        foreach (var session in ended)
+            session.Dispose();
     }
 
     private void Succeed()

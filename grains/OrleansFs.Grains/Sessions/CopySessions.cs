@@ -89,7 +89,7 @@ public sealed partial class CopySessions : IDisposable
             }
             // What it was answered, and what it may have open, stays its own; its locks it claims anew.
             var (replies, lapse) = earlier is null ? Ended(id) : (earlier.Replies, earlier.Lapse);
-            session = new ClientSession(NewTicket(id), start.Client, _copy, _time.GetTimestamp(), replies, earlier?.Orphans ?? [], start.AccessTimes) { Lapse = lapse };
+            session = new ClientSession(NewTicket(id), start.Client, _copy, _time.GetTimestamp(), replies, earlier?.Orphans ?? [], start.AccessTimes) { Lapse = lapse, GrantedLapses = lapse.Count };
             if (_copy.Sessions?.Keep(Row(session, ended: null)) is { IsOk: false, Error: var error })
                 return error;
             _sessions[id] = session;
@@ -105,6 +105,7 @@ public sealed partial class CopySessions : IDisposable
             Run = _run,
             Lapsed = session.Lapse.Since,
             Gateway = Gateway,
+            Lapses = session.GrantedLapses,
         };
     }
 
@@ -123,7 +124,7 @@ public sealed partial class CopySessions : IDisposable
     public IVolumeAccess OpenBeside(ICacheHolder mount, AccessTimes accessTimes)
     {
         Leases.Beside = mount;
-        return new BesideAccess(_copy.OpenSession(mount, accessTimes), Leases, () => Recovered);
+        return new BesideAccess(_copy.OpenSession(mount, accessTimes), Leases, this);
     }
 
     /// <summary>The client is told from now on when what it was answered is no longer so. <c>EOPNOTSUPP</c> on a replica, which changes by itself.</summary>
@@ -155,7 +156,7 @@ public sealed partial class CopySessions : IDisposable
         ChangeRequest request, Func<ClientSession, ValueTask<TResult>> operation, Func<ClientSession, TResult, ValueTask<TResult>>? again = null)
         where TResult : struct, IFsResult<TResult>
     {
-        if (Find(request.Ticket) is not { } session)
+        if (Find(request.Ticket) is not { } session || (request.Slot == GrainInterfaces.Limits.RecoverySlot && session.HasLapsed))
             return new(TResult.Failed(Errno.ENOTCONN));
         var result = session.Replies.RunAsync(request.Slot, request.Sequence, () => SeenAfter(session, operation), out bool replayed, again is null ? null : reply => again(session, reply));
         if (replayed)
@@ -171,6 +172,15 @@ public sealed partial class CopySessions : IDisposable
         session.Touch(_time.GetTimestamp());
         // It may be missing from what another copy goes on with: the client asks there.
         return session.IsDismissed ? TResult.Failed(Errno.ENOTCONN) : result;
+    }
+
+    /// <summary>Brings something to disk for a session. What another copy goes on with may be without it: the client asks there.</summary>
+    internal async ValueTask<FsResult> SyncedAsync(SessionTicket ticket, Func<ClientSession, ValueTask<FsResult>> sync)
+    {
+        if (Find(ticket) is not { } session)
+            return Errno.ENOTCONN;
+        var result = await OffGrain.RunAsync(() => sync(session));
+        return session.IsDismissed ? Errno.ENOTCONN : result;
     }
 
     internal FsResult Detach(SessionTicket ticket)

@@ -44,6 +44,51 @@ public sealed class KeptSessionTests : IAsyncDisposable
         Assert.True(Sessions.Recovered.IsCompleted);
     }
 
+    /// <summary>What a session still brings back when the grace is over may be older than what others write from then on: it is refused until the client knows, and compares.</summary>
+    [Fact]
+    public async Task What_is_brought_back_after_the_grace_is_asked_for_anew()
+    {
+        await StartAsync();
+        Sessions.BeginGrace();
+        var id = SessionId.New();
+        Attach(id);
+        await RestartAsync();
+        Sessions.BeginGrace();
+        var grant = Attach(id);
+        Assert.Null(grant.Lapsed);
+        Assert.True((await BringBackAsync(grant.Ticket, 1)).IsOk);
+        _time.Advance(GrainInterfaces.Limits.Grace);
+        Assert.Equal(Errno.ENOTCONN, (await BringBackAsync(grant.Ticket, 2)).Error);
+        // What it says of the time before the others went on does not count, either.
+        Sessions.CaughtUp(Sessions.Find(grant.Ticket)!, grant.Lapses);
+        var again = Attach(id);
+        Assert.NotNull(again.Lapsed);
+        Assert.True((await BringBackAsync(again.Ticket, 3)).IsOk);
+        Sessions.CaughtUp(Sessions.Find(again.Ticket)!, again.Lapses);
+        Assert.Null(Sessions.Find(again.Ticket)!.Lapse.Since);
+
+        ValueTask<FsResult> BringBackAsync(SessionTicket ticket, long sequence) =>
+            Sessions.RunOnceAsync(new ChangeRequest(ticket, GrainInterfaces.Limits.RecoverySlot, sequence), s => new ValueTask<FsResult>(FsResult.Ok));
+    }
+
+    /// <summary>A client gives up what it keeps when it is on disk at the master: not at a copy that is none any more.</summary>
+    [Fact]
+    public async Task A_sync_that_another_copy_overtakes_is_no_sync()
+    {
+        await StartAsync();
+        Sessions.BeginGrace();
+        var ticket = Attach(SessionId.New()).Ticket;
+        var gate = new TaskCompletionSource();
+        var syncing = Sessions.SyncedAsync(ticket, async s =>
+        {
+            await gate.Task;
+            return FsResult.Ok;
+        });
+        Sessions.EndAll();
+        gate.SetResult();
+        Assert.Equal(Errno.ENOTCONN, (await syncing).Error);
+    }
+
     /// <summary>A hand-over that does not come about is as a restart: nobody takes the locks of those who have not had their time to come back.</summary>
     [Fact]
     public async Task A_copy_that_goes_on_after_all_waits_for_the_sessions_that_it_had()
@@ -173,7 +218,7 @@ public sealed class KeptSessionTests : IAsyncDisposable
         var again = Attach(id);
         Assert.Equal(lapsed, again.Lapsed);
         var session = Sessions.Find(again.Ticket)!;
-        Sessions.CaughtUp(session, CopySessions.LapsesOf(session));
+        Sessions.CaughtUp(session, session.Lapse.Count);
         await RestartAsync();
         Assert.Null(Attach(id).Lapsed);
     }

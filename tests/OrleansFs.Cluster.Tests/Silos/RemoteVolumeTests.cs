@@ -189,7 +189,7 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         int seed = Environment.TickCount;
         TestContext.Current.SendDiagnosticMessage($"seed {seed}");
         _expected = ["cannot be reached", "answers again"];
-        var file = await CreateAsync("a");
+        var (file, whole) = (await CreateAsync("a"), await CreateAsync("b"));
         var other = await _silo.MountAsync(_connection);
         var door = _connection.Grains.GetGrain<ISessionGrain>(new SessionKey(_volume.SessionId, _silo.Copy).ToString());
         for (int round = 0; round < 20; round++)
@@ -210,6 +210,8 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
             // Attached anew for good, and all that was given up is known.
             Assert.True((await _volume.SyncAllAsync(Cancellation)).IsOk);
             for (ulong owner = 1; owner <= Owners; owner++)
+                Assert.True((await _volume.SetLockAsync(whole, Whole(owner, LockKind.Unlock) with { Start = long.MaxValue }, false, Cancellation)).IsOk);
+            for (ulong owner = 1; owner <= Owners; owner++)
             {
                 var region = Region(owner, LockKind.Write);
                 Assert.True((await _volume.SetLockAsync(file, region with { Start = region.End, Kind = LockKind.Unlock }, false, Cancellation)).IsOk);
@@ -218,6 +220,11 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
                 bool isSame = here.Count == 0 ? there.Kind == LockKind.Unlock : (there.Kind, there.Start) == (here[0].Kind, here[0].Start);
                 Assert.True(isSame, $"round {round}, owner {owner}: here {string.Join(", ", here)}; there {there}");
             }
+            // Of a whole file several owners may have a shared one, of which the copy names the first.
+            var ofAll = Whole(0, LockKind.Write);
+            var named = (await other.GetLockAsync(whole, ofAll, Cancellation)).Value;
+            FileLock[] had = [.. Enumerable.Range(1, Owners).SelectMany(owner => _volume.Locks.In(whole, ofAll with { Owner = (ulong)owner }))];
+            Assert.True(named.Kind == LockKind.Unlock ? had.Length == 0 : had.Any(h => (h.Owner, h.Kind) == (named.Owner, named.Kind)), $"round {round}: here {string.Join(", ", had)}; there {named}");
         }
         await other.DisposeAsync();
 
@@ -227,12 +234,16 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
             {
                 var part = Region(owner, (LockKind)random.Next(3));
                 part = part with { Start = part.Start + (ulong)random.Next(50), End = part.End - (ulong)random.Next(1, 50) };
-                if (random.Next(4) == 0)
+                if (random.Next(3) == 0)
+                    Assert.True((await _volume.SetLockAsync(whole, Whole(owner, (LockKind)random.Next(3)), false, Cancellation)).Error is Errno.None or Errno.EAGAIN);
+                else if (random.Next(4) == 0)
                     Assert.True((await _volume.FlushAsync(file, owner, Cancellation)).IsOk);
                 else
                     Assert.True((await _volume.SetLockAsync(file, part, false, Cancellation)).IsOk);
             }
         }
+
+        static FileLock Whole(ulong owner, LockKind kind) => new() { Kind = kind, Start = 0, End = long.MaxValue, Owner = owner, WholeFile = true };
 
         static FileLock Region(ulong owner, LockKind kind) => new() { Kind = kind, Start = owner * 100, End = owner * 100 + 99, Owner = owner };
     }
