@@ -55,7 +55,9 @@ internal sealed partial class RemoteSession
     /// <summary>A heartbeat was answered.</summary>
     private void Renew(long sent, SessionPulse pulse)
     {
-        Volatile.Write(ref _lapses, pulse.Lapses);
+        // Others have gone on without it once more. What was said of the time before does not count.
+        if (Interlocked.Exchange(ref _lapses, pulse.Lapses) != pulse.Lapses)
+            CatchUp();
         if (_term is not { } term)
             return;
         if (pulse.Term != term)

@@ -68,8 +68,27 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
     public ValueTask<FsResult<FileLock>> GetLockAsync(SessionTicket session, InodeNumber inode, FileLock wanted, CancellationToken cancellation) =>
         _sessions.Find(session) is { } s ? s.Access.GetLockAsync(inode, wanted, cancellation) : new(Errno.ENOTCONN);
 
-    public ValueTask<FsResult> SetLockAsync(ChangeRequest request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation) =>
-        _sessions.RunOnceAsync(request, s => SetLockAsync(s, inode, wanted, wait, cancellation));
+    public ValueTask<FsResult> SetLockAsync(ChangeRequest request, InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
+    {
+        // Not before those that had locks have had their time to claim them.
+        bool isNew = request.Slot != GrainInterfaces.Limits.RecoverySlot && wanted.Kind != LockKind.Unlock;
+        return isNew && !_sessions.Recovered.IsCompleted ? Later() : Now();
+
+        ValueTask<FsResult> Now() => _sessions.RunOnceAsync(request, s => SetLockAsync(s, inode, wanted, wait, cancellation));
+
+        async ValueTask<FsResult> Later()
+        {
+            try
+            {
+                await _sessions.Recovered.WaitAsync(cancellation);
+            }
+            catch (OperationCanceledException)
+            {
+                return Errno.EINTR;
+            }
+            return await Now();
+        }
+    }
 
     private SessionPulse Pulse(ClientSession session)
     {

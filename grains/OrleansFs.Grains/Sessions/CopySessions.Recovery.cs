@@ -94,7 +94,7 @@ public sealed partial class CopySessions
             await Recovered.WaitAsync(cancellation);
     }
 
-    /// <summary>Nobody has taken over: this copy goes on, with the sessions that it had, as if it had been started anew.</summary>
+    /// <summary>Nobody has taken over: this copy goes on, with the sessions that it had. It has all that they were answered, but for their locks.</summary>
     private void GoOnIfYielded()
     {
         lock (_attaching)
@@ -102,15 +102,17 @@ public sealed partial class CopySessions
             if (_yielded is not { } yielded || _isClosed || _copy.IsYielding || _copy.Description is not { Role: CopyRole.Master, ReadOnly: false })
                 return;
             _yielded = null;
-            _run = Guid.NewGuid();
             _opened = Now;
             if (_recovered.Task.IsCompleted)
                 Volatile.Write(ref _recovered, NewRecovery());
             foreach (var (id, client, orphans, lapse) in yielded)
             {
                 // A request that was under way was not answered, and may have been executed: what there is of its reply is in the volume.
-                _sessions[id] = new ClientSession(NewTicket(id), client, _copy, _time.GetTimestamp(), RepliesOf(id), orphans) { IsAttached = false, Lapse = lapse };
+                var session = new ClientSession(NewTicket(id), client, _copy, _time.GetTimestamp(), RepliesOf(id), orphans) { IsAttached = false, Lapse = lapse };
+                _sessions[id] = session;
                 _missing.Add(id);
+                // The mount in this process goes on at once.
+                NoteLapsed(session, _opened);
             }
             if (_missing.Count == 0)
                 _recovered.TrySetResult();

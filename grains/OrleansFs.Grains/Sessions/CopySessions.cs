@@ -15,7 +15,7 @@ public sealed partial class CopySessions : IDisposable
     private readonly Lock _attaching = new();
     private readonly IVolumeCopy _copy;
     private readonly TimeProvider _time;
-    private Guid _run = Guid.NewGuid();
+    private readonly Guid _run = Guid.NewGuid();
     private readonly bool _isExclusive;
     private readonly ILogger<CopySessions> _logger;
     private readonly ITimer _expiry;

@@ -113,8 +113,9 @@ public sealed class KeptSessionTests : IAsyncDisposable
         Assert.False(lockOfMount.IsCompleted);
         await Sessions.AdmitAsync(first, Cancellation);
         var again = Attach(first);
-        Assert.NotEqual(before.Run, again.Run);
-        Assert.Null(again.Lapsed);
+        // It is the same run, which has all that was answered; the mount beside it may have changed files.
+        Assert.Equal(before.Run, again.Run);
+        Assert.NotNull(again.Lapsed);
         // The request whose answer was lost is the one that was executed.
         Assert.Equal(made.Inode, (await MakeAsync(again.Ticket)).Value.Inode);
         Assert.True((await Sessions.RunOnceAsync(new ChangeRequest(again.Ticket, 1, 1), s => s.Access.SetLockAsync(InodeNumber.Root, whole with { Owner = 2 }, false, Cancellation))).IsOk);
