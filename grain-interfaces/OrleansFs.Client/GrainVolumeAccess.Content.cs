@@ -117,8 +117,8 @@ public sealed partial class GrainVolumeAccess
         return written;
     }
 
-    public ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) =>
-        _session.SyncAsync(inode, dataOnly, cancellation);
+    public async ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation) =>
+        await _session.OwedAsync(inode, cancellation) is var error and not Errno.None ? error : await _session.SyncAsync(inode, dataOnly, cancellation);
 
     public ValueTask<FsResult<FileLock>> GetLockAsync(InodeNumber inode, FileLock wanted, CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => _session.Grain.GetLockAsync(ticket, inode, wanted, token), cancellation);

@@ -248,7 +248,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation) =>
         _session.AskAsync((ticket, token) => _session.Names.GetSpaceAsync(ticket, token), cancellation);
 
-    public ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) => _session.SyncAllAsync(cancellation);
+    public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation) =>
+        await _session.OwedAsync(null, cancellation) is var error and not Errno.None ? error : await _session.SyncAllAsync(cancellation);
 
     public ValueTask<FsResult<VolumeStatus>> GetStatusAsync(CancellationToken cancellation) =>
         _session.AskAsync((_, token) => _session.Names.GetStatusAsync(token), cancellation);

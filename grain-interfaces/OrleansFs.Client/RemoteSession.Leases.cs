@@ -20,18 +20,23 @@ internal sealed partial class RemoteSession
     /// <summary>How often others have gone on without the session, as far as it has been told.</summary>
     private long _lapses;
 
-    /// <summary>Asks to be told of changes under an attachment. Until then, and where the copy does not do that, nothing is kept.</summary>
-    private async Task SubscribeAsync(Attachment to)
+    /// <summary>Asks to be told of changes under an attachment.</summary>
+    private async Task<Subscription> SubscribeAsync(Attachment to)
     {
         long sent = _time.GetTimestamp();
-        var result = await AnsweredAsync(token => to.Door.SubscribeAsync(to.Ticket, _observed, token), CancellationToken.None);
-        // What was answered before is not covered.
+        return new(await AnsweredAsync(token => to.Door.SubscribeAsync(to.Ticket, _observed, token), CancellationToken.None), sent);
+    }
+
+    /// <summary>Something may be kept from now on, under the present attachment; until then, and where the copy does not tell of changes, nothing is.</summary>
+    private void Begin(in Subscription subscription)
+    {
+        // What was answered before, also by the attachment before, is not covered.
         Forget();
-        _term = result.TryGet(out long term, out var error) ? term : null;
+        _term = subscription.Answer.TryGet(out long term, out var error) ? term : null;
         if (_term is not null)
-            Cache.Trust(sent);
+            Cache.Trust(subscription.Sent);
         else if (error is not (Errno.EOPNOTSUPP or Errno.ENOTCONN))
-            LogNotSubscribed(_logger, to.Grant.Copy.Copy, error);
+            LogNotSubscribed(_logger, Copy.Copy, error);
         _tells = error != Errno.EOPNOTSUPP;
     }
 
@@ -44,7 +49,7 @@ internal sealed partial class RemoteSession
         try
         {
             if (_term is null)
-                await SubscribeAsync(_attachment);
+                Begin(await SubscribeAsync(_attachment));
         }
         finally
         {
@@ -80,6 +85,10 @@ internal sealed partial class RemoteSession
 
     [LoggerMessage(Level = LogLevel.Error, Message = "the copy '{Copy}' does not tell what others change: {Error}; nothing is cached")]
     private static partial void LogNotSubscribed(ILogger logger, CopyName copy, Errno error);
+
+    /// <param name="Answer">The term of the leases.</param>
+    /// <param name="Sent">When it was asked for: a timestamp.</param>
+    private readonly record struct Subscription(FsResult<long> Answer, long Sent);
 
     /// <summary>Hears of recalls. Orleans holds it weakly, so the session holds it.</summary>
     private sealed class Observer(RemoteSession session, SessionCache cache, WriteBehind? behind, ICacheHolder holder) : ISessionObserver

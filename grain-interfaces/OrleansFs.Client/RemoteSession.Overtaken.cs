@@ -79,7 +79,7 @@ internal sealed partial class RemoteSession
             return null;
         var since = grant.Lapsed ?? attributes.ChangeTime;
         var aside = await AnsweredAsync(t => to.Names.SetAsideAsync(Recovery(to.Ticket), inode, since, t), default);
-        if (aside.Error == Errno.ENOTCONN)
+        if (aside.Error == Errno.ENOTCONN || (aside.Error == Errno.EROFS && _options.FollowsMaster))
             throw new CopyAwayException(Copy.Copy);
         _unstable.Lose(inode);
         if (!aside.TryGet(out var file, out var error))

@@ -13,6 +13,9 @@ internal sealed partial class RemoteSession
     /// <summary>Files that could not be brought to disk when that was tried last.</summary>
     private int _refusedSyncs;
 
+    /// <summary>Something is kept that the copy of the present attachment was not given: it is another run than the one that took it, and takes no changes.</summary>
+    private volatile bool _owes;
+
     /// <summary>Memory for what is written.</summary>
     public ContentMemory Memory { get; }
 
@@ -246,16 +249,20 @@ internal sealed partial class RemoteSession
     {
         bool isAnotherRun = to.Grant.Run != _attachment.Grant.Run;
         // A copy that takes no changes any more is no place to write anything again: the one that has taken over is given it.
-        if (!isAnotherRun || (to.Grant.Copy.ReadOnly && _options.FollowsMaster))
+        bool isNoPlace = to.Grant.Copy.ReadOnly && _options.FollowsMaster;
+        if ((isAnotherRun || _owes) && !isNoPlace)
         {
-            await SubscribeAsync(to);
-            _attachment = to;
-            Volatile.Write(ref _lapses, to.Grant.Lapses);
-            CatchUp();
+            await WriteAgainAsync(to);
+            _owes = false;
         }
         else
         {
-            await WriteAgainAsync(to);
+            var subscription = await SubscribeAsync(to);
+            _owes |= isAnotherRun && _unstable.Newest is not null;
+            _attachment = to;
+            Volatile.Write(ref _lapses, to.Grant.Lapses);
+            Begin(subscription);
+            CatchUp();
         }
         // What was asked of the run before is not answered any more.
         if (isAnotherRun)
@@ -265,6 +272,7 @@ internal sealed partial class RemoteSession
     private async Task WriteAgainAsync(Attachment to)
     {
         bool isDone = false, isOnDisk = false;
+        Subscription subscription;
         IReadOnlyList<UnstableChange> changes = [];
         var places = new Dictionary<InodeNumber, InodeNumber?>();
         using var end = new CancellationTokenSource();
@@ -282,7 +290,7 @@ internal sealed partial class RemoteSession
             // On disk before anybody changes anything: it is not made again a second time, over that.
             isOnDisk = changes.Count == 0 || await SyncAgainAsync(to);
             // What is written from now on, and what is not on disk yet, is known to the copy as this session's before others change anything. Not sooner: two that write the same file again would wait for each other.
-            await SubscribeAsync(to);
+            subscription = await SubscribeAsync(to);
             // Others may be bringing back theirs: what they were answered is there before anything new is asked.
             if (await AnsweredAsync(t => to.Door.RecoveredAsync(to.Ticket, isOnDisk ? to.Grant.Lapses : -1, t), default) is { IsOk: false })
                 throw new CopyAwayException(Copy.Copy);
@@ -304,8 +312,29 @@ internal sealed partial class RemoteSession
             await end.CancelAsync();
             await beating;
         }
+        Begin(subscription);
         if (!isOnDisk)
             CatchUp();
+    }
+
+    /// <summary>Waits while the session is at a copy that was never given what is kept of a file, or of any, and takes no changes.</summary>
+    /// <returns><c>EIO</c> where that lasts: it is on no disk; <c>EINTR</c>.</returns>
+    public async ValueTask<Errno> OwedAsync(InodeNumber? inode, CancellationToken cancellation)
+    {
+        for (long begun = _time.GetTimestamp(); _owes && (inode is { } file ? _unstable.Among([file]).Length > 0 : _unstable.Newest is not null);)
+        {
+            if (_options.Patience != Timeout.InfiniteTimeSpan && _time.GetElapsedTime(begun) >= _options.Patience)
+                return Errno.EIO;
+            try
+            {
+                await Task.Delay(Limits.LongestRetry, _time, cancellation);
+            }
+            catch (OperationCanceledException)
+            {
+                return Errno.EINTR;
+            }
+        }
+        return Errno.None;
     }
 
     /// <summary>Keeps an attachment alive that is not the session's yet. That it is not can be found out by whoever uses it.</summary>

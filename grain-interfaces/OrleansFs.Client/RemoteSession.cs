@@ -105,7 +105,7 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         var session = new RemoteSession(connection, id, grant, holder, options);
         try
         {
-            await session.SubscribeAsync(session._attachment);
+            session.Begin(await session.SubscribeAsync(session._attachment));
         }
         catch (Exception e) when (Interruption.Is(e))
         {

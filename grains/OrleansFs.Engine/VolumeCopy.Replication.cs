@@ -137,10 +137,11 @@ public sealed partial class VolumeCopy
             return;
         _files.ReadOnly = true;
         var result = _metadata.SetFence(new Fence(by, at));
+        // Before anything is waited for: no session is answered that something is on disk of which the new master may know nothing.
+        Fenced?.Invoke();
         if (result.IsOk)
             result = await _committer.DurableAsync(CancellationToken.None);
         _logger.LogError("another copy has become the master (epoch {By}, from mutation {At}): this one is read-only from now on{Problem}", by, at, result.IsOk ? "" : $"; that could not be written down: {result.Error}");
-        Fenced?.Invoke();
     }
 
     /// <summary>What a former master has that nobody else has, in one line; null on any other copy.</summary>

@@ -15,6 +15,9 @@ internal static class Limits
     /// <summary>Requests that wait for one of those places; the next is told to come again. At 1 MiB each the largest part of them is answered within a second.</summary>
     public const int QueuedRequests = 4096;
 
+    /// <summary>How often the grace goes on for a session that is there and still brings back what there was: a minute in all, for 256 MiB by a slow line.</summary>
+    public const int GraceExtensions = 5;
+
     /// <summary>Pause before a place is asked for again by what must not be told to come again.</summary>
     public static readonly TimeSpan RoomRetry = TimeSpan.FromMilliseconds(20);
 

@@ -80,7 +80,8 @@ internal sealed class SessionGrain : IGrainBase, ISessionGrain
         {
             try
             {
-                await _sessions.Recovered.WaitAsync(cancellation);
+                while (_sessions.Recovered is { IsCompleted: false } recovered)
+                    await recovered.WaitAsync(cancellation);
             }
             catch (OperationCanceledException)
             {

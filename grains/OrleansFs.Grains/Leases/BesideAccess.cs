@@ -11,6 +11,7 @@ namespace OrleansFs.Grains.Leases;
 internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, CopySessions sessions) : IVolumeAccess, IContentAccess
 {
     private readonly IVolumeAccess _volume = session.Access;
+    private readonly Task _begun = sessions.Recovered;
     private readonly IContentAccess? _content = session.Access as IContentAccess;
 
     public ValueTask<FsResult<ContentInfo>> HoldAsync(ContentName content, CancellationToken cancellation) => _content?.HoldAsync(content, cancellation) ?? new(Errno.EOPNOTSUPP);
@@ -84,11 +85,11 @@ internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Cop
 
     public ValueTask<FsResult<SpaceReport>> GetSpaceAsync(CancellationToken cancellation)
     {
-        return sessions.Recovered.IsCompleted ? _volume.GetSpaceAsync(cancellation) : Wait();
+        return _begun.IsCompleted ? _volume.GetSpaceAsync(cancellation) : Wait();
 
         async ValueTask<FsResult<SpaceReport>> Wait()
         {
-            await sessions.Recovered.WaitAsync(cancellation);
+            await _begun.WaitAsync(cancellation);
             return await _volume.GetSpaceAsync(cancellation);
         }
     }
@@ -103,15 +104,20 @@ internal sealed class BesideAccess(VolumeSession session, LeaseTable leases, Cop
         {
             while (true)
             {
-                try
-                {
-                    await sessions.Recovered.WaitAsync(cancellation);
-                }
-                catch (OperationCanceledException)
-                {
-                    return Errno.EINTR;
-                }
+                // In this order: a hand-over that begins in between is seen by the one or by the other.
                 var yielding = sessions.Yielding;
+                if (sessions.Recovered is { IsCompleted: false } recovered)
+                {
+                    try
+                    {
+                        await recovered.WaitAsync(cancellation);
+                    }
+                    catch (OperationCanceledException)
+                    {
+                        return Errno.EINTR;
+                    }
+                    continue;
+                }
                 using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellation, yielding);
                 var result = await _volume.SetLockAsync(inode, wanted, wait, linked.Token);
                 if (result.Error != Errno.EINTR || cancellation.IsCancellationRequested || !yielding.IsCancellationRequested)

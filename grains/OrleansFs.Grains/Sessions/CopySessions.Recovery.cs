@@ -14,6 +14,7 @@ public sealed partial class CopySessions
     private readonly Dictionary<SessionId, EndedSession> _ended = [];
     private TaskCompletionSource _recovered = NewRecovery();
     private ITimer? _grace;
+    private int _extensions;
 
     /// <summary>Sessions that were ended for another copy that is to take over; null where none is. If it does not, they come back.</summary>
     private List<YieldedSession>? _yielded;
@@ -34,7 +35,7 @@ public sealed partial class CopySessions
     {
         if (_copy.Sessions is not { } store)
         {
-            _recovered.SetResult();
+            _recovered.TrySetResult();
             return;
         }
         foreach (var kept in store.Sessions)
@@ -61,7 +62,7 @@ public sealed partial class CopySessions
             using var nobody = new EndOf(_copy.OpenSession(HoldsNothing.Instance));
             foreach (var orphan in store.Orphans)
                 nobody.Access.Forget(orphan);
-            _recovered.SetResult();
+            _recovered.TrySetResult();
             return;
         }
     }
@@ -90,8 +91,8 @@ public sealed partial class CopySessions
     {
         GoOnIfYielded();
         // While the copy yields nobody is let in, and is told so.
-        if (!IsKnown(id) && !_copy.IsYielding)
-            await Recovered.WaitAsync(cancellation);
+        while (!IsKnown(id) && !_copy.IsYielding && Recovered is { IsCompleted: false } recovered)
+            await recovered.WaitAsync(cancellation);
     }
 
     /// <summary>Nobody has taken over: this copy goes on, with the sessions that it had. It has all that they were answered, but for their locks.</summary>
@@ -123,6 +124,7 @@ public sealed partial class CopySessions
     private void EndAll(bool becomesMaster, bool mayGoOn)
     {
         ClientSession[] ended;
+        TaskCompletionSource before;
         lock (_attaching)
         {
             _isBecomingMaster = becomesMaster;
@@ -136,14 +138,15 @@ public sealed partial class CopySessions
                 _yielded = null;
             if (!mayGoOn)
                 _ended.Clear();
-            if ((becomesMaster || mayGoOn) && _recovered.Task.IsCompleted)
+            before = _recovered;
+            if (becomesMaster || mayGoOn)
                 Volatile.Write(ref _recovered, NewRecovery());
         }
-        if (!becomesMaster && !mayGoOn)
-            _recovered.TrySetResult();
         // All of them before the first gives up its locks: who waits for one of these is not to get it.
         foreach (var session in ended)
             session.Dismiss();
+        // Who waits for the others of before has been dismissed, and finds that out.
+        before.TrySetResult();
         var yielding = Interlocked.Exchange(ref _yielding, new CancellationTokenSource());
         yielding.Cancel();
         foreach (var session in ended)
@@ -172,8 +175,12 @@ public sealed partial class CopySessions
         if (Recovered.IsCompleted)
             return;
         LogAwaiting(_logger, _missing.Count, GrainInterfaces.Limits.Grace.TotalSeconds);
-        _grace?.Dispose();
-        _grace = _time.CreateTimer(_ => EndGrace(), null, GrainInterfaces.Limits.Grace, Timeout.InfiniteTimeSpan);
+        lock (_attaching)
+        {
+            _extensions = 0;
+            _grace?.Dispose();
+            _grace = _time.CreateTimer(_ => EndGrace(), null, GrainInterfaces.Limits.Grace, Timeout.InfiniteTimeSpan);
+        }
     }
 
     /// <summary>Whether a session was known to an earlier run, and so may attach while new ones have to wait.</summary>
@@ -189,11 +196,22 @@ public sealed partial class CopySessions
             LogAllBack(_logger);
     }
 
+    private bool IsComingBack(SessionId id) =>
+        _sessions.TryGetValue(id, out var session) && session.IsAttached && _time.GetElapsedTime(session.LastSeen) <= 2 * GrainInterfaces.Limits.HeartbeatPeriod;
+
     private void EndGrace()
     {
         int missing;
         lock (_attaching)
         {
+            // One that is there, and still brings back what there was, is not to lose its locks to others, nor to be told that they may have written.
+            if (_extensions < Limits.GraceExtensions && _missing.Any(IsComingBack))
+            {
+                _extensions++;
+                _grace?.Dispose();
+                _grace = _time.CreateTimer(_ => EndGrace(), null, GrainInterfaces.Limits.Grace, Timeout.InfiniteTimeSpan);
+                return;
+            }
             missing = _missing.Count;
             // From now on others change what these may still have to write, and the next start does not wait for them again.
             foreach (var id in _missing)

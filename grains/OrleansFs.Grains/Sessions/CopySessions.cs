@@ -72,7 +72,8 @@ public sealed partial class CopySessions : IDisposable
                 return Errno.ENOTCONN;
             if (_isExclusive)
                 return Errno.EBUSY;
-            if (_isBecomingMaster || _copy.IsYielding || !_copy.IsReady)
+            bool isToGoOn = _yielded is not null && _copy.Description is { Role: CopyRole.Master, ReadOnly: false };
+            if (_isBecomingMaster || _copy.IsYielding || isToGoOn || !_copy.IsReady)
                 return Errno.EAGAIN;
             if (!_sessions.TryGetValue(id, out earlier))
             {
