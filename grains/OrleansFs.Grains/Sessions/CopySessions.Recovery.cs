@@ -133,11 +133,14 @@ public sealed partial class CopySessions
             _sessions.Clear();
             _missing.Clear();
             if (mayGoOn)
+            {
                 (_yielded ??= []).AddRange(ended.Select(s => new YieldedSession(s.Ticket.Session, s.Client, s.Orphans, s.Lapse)));
+            }
             else
+            {
                 _yielded = null;
-            if (!mayGoOn)
                 _ended.Clear();
+            }
             before = _recovered;
             if (becomesMaster || mayGoOn)
                 Volatile.Write(ref _recovered, NewRecovery());
