@@ -95,19 +95,10 @@ public sealed partial class VolumeCopy
             var epoch = new Epoch(Math.Max(Math.Max(info.Epoch.Value, info.Fence?.By.Value ?? 0) + 1, least.Value));
             cancellation.ThrowIfCancellationRequested();
             // From here on nothing is cut short: an epoch that has begun fences the master before, and is to have one.
-            var begun = _metadata.BeginEpoch(epoch);
-            if (begun.IsOk)
-                begun = await _committer.DurableAsync(CancellationToken.None);
-            if (!begun.IsOk)
-                throw new VolumeException($"the copy '{Copy}' cannot begin the epoch {epoch}: {begun.Error}");
-            // Records whose content the master before had not sent yet.
-            if (_metadata.TrimRecords() is { IsOk: false, Error: var untrimmed })
-                throw new VolumeException($"the records of append-only files of the copy '{Copy}' cannot be looked through: {untrimmed}");
             using (Promoting?.Invoke())
             {
-                _metadata.SetRole(VolumeRole.Master);
-                if (_evictor is not null)
-                    _metadata.PrepareEviction();
+                if (_metadata.BecomeMaster(epoch, evicts: _evictor is not null) is { IsOk: false, Error: var error })
+                    throw new VolumeException($"the copy '{Copy}' cannot begin the epoch {epoch}, and is the replica that it was: {error}");
                 await _metadata.DurableAsync(CancellationToken.None);
                 StartMaster();
                 _files.ReadOnly = _options.ReadOnly;

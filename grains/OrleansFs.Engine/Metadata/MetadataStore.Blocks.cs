@@ -144,13 +144,20 @@ internal sealed partial class MetadataStore
 
     private const string DropEvictionIndexes = "DROP INDEX IF EXISTS block_lru; DROP INDEX IF EXISTS block_kept";
 
-    /// <summary>Makes this store one that evicts: a replica becomes a master.</summary>
-    public void PrepareEviction()
+    /// <summary>Makes this store one that evicts: a replica becomes a master. Called with the lock held. Until the next commit it can be lost.</summary>
+    private FsResult PrepareEviction()
     {
-        lock (Lock)
+        if (Enter() is var error and not Errno.None)
+            return error;
+        try
         {
-            RequireReady();
             _database.Execute(CreateEvictionIndexes);
+            DoneLocal();
+            return FsResult.Ok;
+        }
+        catch (Exception e)
+        {
+            return Undo(e);
         }
     }
 

@@ -60,13 +60,10 @@ internal sealed partial class MetadataStore
                 return Errno.EIO;
             if (PendingMutations == 0 && _dirty.Count == 0 && !_localPending)
                 return FsResult.Ok;
-            long journal;
-            CommitPoint at;
+            Ending ending;
             try
             {
-                FlushPending();
-                (journal, at) = EndTransaction();
-                _sql.Commit.Run();
+                ending = CommitOpen();
             }
             catch (Exception e)
             {
@@ -74,19 +71,38 @@ internal sealed partial class MetadataStore
                 Rebuild(_counters);
                 return Poison is null && e is MetadataException { Error: var error } ? error : Errno.EIO;
             }
-            _inTransaction = false;
-            _journalBytes = journal;
-            Volatile.Write(ref _committed, _tail);
-            Interlocked.Increment(ref _commits);
-            LastCommit = _time.GetUtcNow();
-            PendingMutations = 0;
-            _localPending = false;
-            RequiredBlockSequence = 0;
-            _effects.Clear();
-            LogAnew(at);
-            return Continue();
+            return Ended(ending);
         }
     }
+
+    /// <exception cref="MetadataException">It is still open.</exception>
+    private Ending CommitOpen()
+    {
+        FlushPending();
+        var (journal, at) = EndTransaction();
+        _sql.Commit.Run();
+        return new Ending(journal, at);
+    }
+
+    /// <summary>The open transaction is committed: the next one begins.</summary>
+    private FsResult Ended(in Ending ending)
+    {
+        _inTransaction = false;
+        _journalBytes = ending.Journal;
+        Volatile.Write(ref _committed, _tail);
+        Interlocked.Increment(ref _commits);
+        LastCommit = _time.GetUtcNow();
+        PendingMutations = 0;
+        _localPending = false;
+        RequiredBlockSequence = 0;
+        _effects.Clear();
+        LogAnew(ending.At);
+        return Continue();
+    }
+
+    /// <param name="Journal">Bytes of the journal with it.</param>
+    /// <param name="At">Where the volume is with it.</param>
+    private readonly record struct Ending(long Journal, CommitPoint At);
 
     /// <summary>Executes what is changed in memory alone.</summary>
     private void FlushPending()

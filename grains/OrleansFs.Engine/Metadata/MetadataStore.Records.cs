@@ -119,27 +119,32 @@ internal sealed partial class MetadataStore
                 return error;
             try
             {
-                var guarded = new List<InodeNumber>();
-                while (_sql.GuardedInodes.Step())
-                    guarded.Add(_sql.GuardedInodes.Inode(0));
-                _sql.GuardedInodes.Reset();
-                foreach (var number in guarded)
-                {
-                    if (Find(number) is not { } inode || !inode.Snapshot().IsRegular)
-                        continue;
-                    long keep = CountWithin(number, inode.Snapshot().Size);
-                    if (keep == CountRecords(number))
-                        continue;
-                    ApplyTrimRecords(number, Volume.Site, keep);
-                    _effects.TrimRecords(number, Volume.Site, keep);
-                    Done();
-                }
+                ExecuteTrimRecords();
                 return FsResult.Ok;
             }
             catch (Exception e)
             {
                 return Undo(e);
             }
+        }
+    }
+
+    private void ExecuteTrimRecords()
+    {
+        var guarded = new List<InodeNumber>();
+        while (_sql.GuardedInodes.Step())
+            guarded.Add(_sql.GuardedInodes.Inode(0));
+        _sql.GuardedInodes.Reset();
+        foreach (var number in guarded)
+        {
+            if (Find(number) is not { } inode || !inode.Snapshot().IsRegular)
+                continue;
+            long keep = CountWithin(number, inode.Snapshot().Size);
+            if (keep == CountRecords(number))
+                continue;
+            ApplyTrimRecords(number, Volume.Site, keep);
+            _effects.TrimRecords(number, Volume.Site, keep);
+            Done();
         }
     }
 

@@ -90,16 +90,25 @@ internal sealed partial class MetadataStore
     }
 
     /// <summary>
-    /// Begins an epoch: whoever is at a lower one is no master any more. A mutation. Numbers of inodes and of names go on behind a gap: what the master before gave out and never replicated, mounts may still know, and it is
-    /// never anything else here.
+    /// Makes a replica the master, in a new epoch: whoever is at a lower one is no master any more. All of it is one transaction, which is committed on return: an epoch without its master would fence the one before and have
+    /// none. With it go the records of append-only files whose content the master before had not sent yet. Numbers of inodes and of names go on behind a gap: what the master before gave out and never replicated, mounts may
+    /// still know, and it is never anything else here.
     /// </summary>
-    public FsResult BeginEpoch(Epoch epoch)
+    /// <param name="epoch">The epoch.</param>
+    /// <param name="evicts">There is a bound on the blocks of this master.</param>
+    /// <returns>ENOSPC, EIO: it is the replica that it was.</returns>
+    public FsResult BecomeMaster(Epoch epoch, bool evicts)
     {
         lock (Lock)
         {
+            if (evicts && PrepareEviction() is { IsOk: false } unprepared)
+                return unprepared;
+            if (Commit() is { IsOk: false } uncommitted)
+                return uncommitted;
             if (Enter() is var error and not Errno.None)
                 return error;
-            var before = Volume;
+            var (before, tail) = (Volume, _tail);
+            Ending ending;
             try
             {
                 var start = new EpochStart(epoch, new Lsn(_tail), Clock.Now());
@@ -108,13 +117,20 @@ internal sealed partial class MetadataStore
                 _nextInode += MetadataLimits.EpochGap;
                 _nextCookie += (long)MetadataLimits.EpochGap;
                 Done();
-                return FsResult.Ok;
+                ExecuteTrimRecords();
+                using (var s = _database.Prepare("UPDATE volume SET role = ?1, fenced_by = NULL, fenced_at = NULL"))
+                    s.Bind(1, (long)VolumeRole.Master).Run();
+                ending = CommitOpen();
             }
             catch (Exception e)
             {
                 Volume = before;
+                Volatile.Write(ref _tail, tail);
+                PendingMutations = 0;
                 return Undo(e);
             }
+            Volume = Volume with { Role = VolumeRole.Master, Fence = null };
+            return Ended(ending);
         }
     }
 
@@ -138,26 +154,6 @@ internal sealed partial class MetadataStore
                 Volume = before;
                 return Undo(e);
             }
-        }
-    }
-
-    /// <summary>Changes what this copy is. Everything must have been committed; committed on return.</summary>
-    /// <exception cref="MetadataException">Nothing has changed.</exception>
-    public void SetRole(VolumeRole role)
-    {
-        lock (Lock)
-        {
-            if (HasPending)
-                throw new InvalidOperationException("a role is changed with everything committed");
-            if (!_inTransaction)
-                Begin();
-            using (var s = _database.Prepare("UPDATE volume SET role = ?1, fenced_by = NULL, fenced_at = NULL"))
-                s.Bind(1, (long)role).Run();
-            _sql.Commit.Run();
-            _inTransaction = false;
-            Interlocked.Increment(ref _commits);
-            Volume = Volume with { Role = role, Fence = null };
-            Continue();
         }
     }
 

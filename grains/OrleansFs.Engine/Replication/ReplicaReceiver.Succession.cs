@@ -25,10 +25,12 @@ public sealed partial class ReplicaReceiver
     /// <param name="others">Replicas of the volume, as far as they are known. One that does not answer is passed over.</param>
     /// <param name="force">What another has more and cannot be had from it is given up.</param>
     /// <param name="cancellation">Cancels it, as long as nothing has been begun.</param>
+    /// <param name="beginBy">Until when, by the timestamps of <see cref="TimeProvider"/>, the master stands by that it has handed over; null where none has.</param>
+    /// <exception cref="HandOverPassedException">It is later: the master goes on, and is to be asked again.</exception>
     /// <exception cref="NotNewestException">Another replica is further, and what it has more cannot be had.</exception>
     /// <exception cref="OvertakenException">Another promotion, begun at the same time, goes on in place of this one.</exception>
     /// <exception cref="VolumeException">It is no replica, or holds nothing yet, or the disk fails.</exception>
-    public async Task<Epoch> PromoteAsync(IReadOnlyDictionary<CopyName, IReplicaLink> others, bool force, CancellationToken cancellation)
+    public async Task<Epoch> PromoteAsync(IReadOnlyDictionary<CopyName, IReplicaLink> others, bool force, CancellationToken cancellation, long? beginBy = null)
     {
         if (Volume is not { Role: VolumeRole.Replica } volume || volume.Epoch.Value == 0)
             throw new VolumeException("it is no replica, or has not been given its first full copy yet");
@@ -51,7 +53,7 @@ public sealed partial class ReplicaReceiver
                 // It is fenced in an epoch below this one: a master.
                 if (!force && held.FirstOrDefault(h => h.Reply.Outcome == ReplicaOutcome.Fenced && h.Reply.Epoch.Value > volume.Epoch.Value) is { Reply.Outcome: ReplicaOutcome.Fenced } newer)
                     throw new NotNewestException($"the copy '{newer.Name}' has become the master, or is becoming it, in the epoch {newer.Reply.Epoch}; here is nothing of that yet");
-                if (await TryBeginAsync(epoch, cancellation))
+                if (await TryBeginAsync(epoch, beginBy, cancellation))
                     return await volume.PromoteAsync(epoch, cancellation);
             }
         }
@@ -70,7 +72,7 @@ public sealed partial class ReplicaReceiver
             ObjectDisposedException.ThrowIf(_closed, this);
             if (_volume is not { } held || held.Id != volume)
                 return Refusal("it holds nothing of that volume");
-            if (held.Role != VolumeRole.Replica || Threshold(held).By.Value >= epoch.Value)
+            if (!IsBeginning && (held.Role != VolumeRole.Replica || Threshold(held).By.Value >= epoch.Value))
                 return Fenced(held);
             lock (_holding)
             {
@@ -125,6 +127,12 @@ public sealed partial class ReplicaReceiver
 
     private bool IsHeldFrom(Epoch epoch) => StandingHold is { } hold && epoch.Value < hold.By.Value;
 
+    /// <summary>This replica is becoming the master: until its epoch is on disk nobody is told of it.</summary>
+    private bool IsBeginning => Volatile.Read(ref _hold) is { HasBegun: true };
+
+    /// <summary>It has become the master, and it is not known whether its disk says so.</summary>
+    private static bool IsUncertain(VolumeCopy volume) => volume is { Role: VolumeRole.Master, Metadata.Poison: not null };
+
     /// <summary>The hold of the promotion of this replica goes on.</summary>
     /// <exception cref="OvertakenException">Another has taken its place.</exception>
     private void KeepHold(Epoch epoch)
@@ -140,7 +148,8 @@ public sealed partial class ReplicaReceiver
     /// <summary>From here on nothing of an earlier epoch is applied, nor another promotion let in.</summary>
     /// <returns>False where the hold has passed meanwhile: all are to be held anew.</returns>
     /// <exception cref="OvertakenException">Another has taken its place.</exception>
-    private async Task<bool> TryBeginAsync(Epoch epoch, CancellationToken cancellation)
+    /// <exception cref="HandOverPassedException">It is too late.</exception>
+    private async Task<bool> TryBeginAsync(Epoch epoch, long? beginBy, CancellationToken cancellation)
     {
         // What is being applied ends first.
         await _gate.WaitAsync(cancellation);
@@ -151,6 +160,8 @@ public sealed partial class ReplicaReceiver
                 if (_hold is not null && StandingHold is null)
                     return false;
                 KeepHold(epoch);
+                if (_time.GetTimestamp() > beginBy)
+                    throw new HandOverPassedException("the master has handed over, and goes on by now, because this took too long");
                 _hold = _hold! with { HasBegun = true };
                 return true;
             }
@@ -286,3 +297,6 @@ public sealed class NotNewestException(string message) : VolumeException(message
 
 /// <summary>A promotion is given up, because another goes on: what, in one line.</summary>
 public sealed class OvertakenException(string message) : VolumeException(message);
+
+/// <summary>What a master has handed over is not all that it has any more: what, in one line.</summary>
+public sealed class HandOverPassedException(string message) : VolumeException(message);

@@ -86,6 +86,9 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             var volume = _volume!;
             if (volume.Id != hello.Volume)
                 return Refusal($"the replica '{volume.Copy}' holds the volume {volume.Name} ({volume.Id}), not {hello.VolumeName} ({hello.Volume})");
+            // Nobody is fenced by what may not come to be.
+            if (IsBeginning || IsUncertain(volume))
+                return Refusal(OnHold);
             if (volume.Role != VolumeRole.Replica || hello.Epoch.Value < Threshold(volume).By.Value)
                 return Fenced(volume);
             if (IsHeldFrom(hello.Epoch))
@@ -252,6 +255,8 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         ObjectDisposedException.ThrowIf(_closed, this);
         if (Volume is not { } volume || _master is not { } master)
             return new ReplicaReply { Outcome = ReplicaOutcome.Gap, Hashes = [], Damaged = [], Run = _run };
+        if (IsBeginning || IsUncertain(volume))
+            return Refusal(OnHold);
         if (volume.Role != VolumeRole.Replica || epoch.Value < master.Value)
             return Fenced(volume);
         if (epoch.Value > master.Value)

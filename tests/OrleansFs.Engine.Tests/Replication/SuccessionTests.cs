@@ -1,3 +1,4 @@
+using System.Reflection;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Engine.Tests.Content;
@@ -124,6 +125,76 @@ public sealed class SuccessionTests
         Assert.Equal(held.Value, first.Volume.EpochStart.Value);
         await FollowsAsync(first, second);
         await EventuallyAsync(() => master.Copy.FencedBy == new Epoch(2));
+    }
+
+    /// <summary>Records of append-only files come before their content: those of the last seconds have none on a replica whose master is gone.</summary>
+    [Fact]
+    public async Task A_promotion_cuts_off_records_whose_content_has_not_come()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        var log = await master.CreateFileAsync("log");
+        Assert.True((await master.Volume.SetXattrAsync(log, OwnXattr.AppendOnly.ToArray(), "1"u8.ToArray(), default, Cancellation)).IsOk);
+        Assert.True((await master.Volume.AppendAsync(log, "kept"u8.ToArray(), null, true, Cancellation)).IsOk);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        // Its row goes with the next commit, its content with the next that brings content to disk.
+        Assert.True((await master.Volume.AppendAsync(log, "lost"u8.ToArray(), null, false, Cancellation)).IsOk);
+        Assert.True(master.Copy.Metadata.Commit().IsOk);
+        await EventuallyAsync(() => replica.Volume.Metadata.RecordCount(log) == 2);
+        replica.Link.Target = null;
+        using (var reader = replica.OpenSession())
+            Assert.Equal(4L, (await reader.GetAttributesAsync(log, Cancellation)).Value.Size);
+
+        Assert.Equal(new Epoch(2), await replica.PromoteAsync());
+        Assert.Equal(1, replica.Volume.Metadata.RecordCount(log));
+        using var session = replica.OpenSession();
+        Assert.Equal(1L, (await session.AppendAsync(log, "more"u8.ToArray(), null, true, Cancellation)).Value.Sequence);
+    }
+
+    /// <summary>An epoch without its master would fence the one before: both are there, or neither.</summary>
+    [Theory]
+    [InlineData("INSERT ON epoch")]
+    [InlineData("UPDATE OF role ON volume")]
+    [InlineData("INSERT ON journal")]
+    public async Task A_promotion_that_fails_leaves_the_master_what_it_was(string statement)
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteAsync(master, "first", 1, 1);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        DatabaseOf(replica.Volume).Execute($"CREATE TEMP TRIGGER fails BEFORE {statement} BEGIN SELECT RAISE(ABORT, 'the disk fails'); END");
+        var failed = await Assert.ThrowsAsync<VolumeException>(() => replica.PromoteAsync());
+        Assert.Contains("is the replica that it was", failed.Message, StringComparison.Ordinal);
+
+        Assert.Equal((VolumeRole.Replica, new Epoch(1)), (replica.Volume.Role, replica.Volume.Epoch));
+        await WriteAsync(master, "second", 2, 1);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).Error);
+        Assert.Null(master.Copy.FencedBy);
+        await replica.RestartAsync();
+        Assert.Equal((VolumeRole.Replica, new Epoch(1)), (replica.Volume.Role, replica.Volume.Epoch));
+        // What failed is over: it is the next one's turn.
+        Assert.Equal(new Epoch(2), await replica.PromoteAsync());
+        await EventuallyAsync(() => master.Copy.FencedBy == new Epoch(2));
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+    }
+
+    /// <summary>A master that has handed over goes on when nobody has taken over for a while: who is late asks again.</summary>
+    [Fact]
+    public async Task A_promotion_that_comes_too_late_for_the_hand_over_does_not_begin()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteAsync(master, "all", 1, 1);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        await Assert.ThrowsAsync<HandOverPassedException>(() => PromoteAsync(beginBy: TimeProvider.System.GetTimestamp() - 1));
+        Assert.Equal(VolumeRole.Replica, replica.Volume.Role);
+        Assert.Equal(new Epoch(2), await PromoteAsync(beginBy: long.MaxValue));
+
+        Task<Epoch> PromoteAsync(long beginBy) => replica.Receiver.PromoteAsync(new Dictionary<CopyName, IReplicaLink>(), force: false, Cancellation, beginBy);
     }
 
     /// <summary>Two masters in one epoch would each be believed by the replicas that heard of it first, and nothing would fence either.</summary>
@@ -270,6 +341,9 @@ public sealed class SuccessionTests
         new Random(seed).NextBytes(bytes);
         return bytes;
     }
+
+    private static Database DatabaseOf(VolumeCopy volume) =>
+        (Database)typeof(MetadataStore).GetField("_database", BindingFlags.Instance | BindingFlags.NonPublic)!.GetValue(volume.Metadata)!;
 
     private static async Task EventuallyAsync(Func<bool> condition)
     {
