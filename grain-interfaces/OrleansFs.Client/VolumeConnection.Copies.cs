@@ -90,7 +90,8 @@ public sealed partial class VolumeConnection
                 Errno.EEXIST => $"the copy '{name}' is the master already",
                 Errno.EAGAIN => $"the copy '{name}' has not been given its first full copy yet: it cannot be the master",
                 Errno.EBUSY => $"the master is there, and what it has more than '{name}' could not be brought there in time (the log of '{name}' says more): try again when 'orleansfs replicas' shows no lag, or give that up with --force",
-                Errno.ESTALE => $"another replica is further than '{name}', and what it has more cannot be had from it (the log of '{name}' says which and why): promote that one, or give it up with --force",
+                Errno.ESTALE => $"another copy is further than '{name}', and what it has more cannot be had from it (the log of '{name}' says which and why): start it, or promote it, or give that up with --force",
+                Errno.EHOSTUNREACH => $"whether another copy has become the master since is in the cluster's database, which '{name}' cannot ask now (its log says why): try again when it can, or go without that with --force",
                 Errno.EALREADY => $"another promotion was begun at the same time, and goes on in place of this one: 'orleansfs replicas' shows which copy is the master then",
                 _ => $"the copy '{name}' cannot be made the master: {error} (its log says more)",
             });

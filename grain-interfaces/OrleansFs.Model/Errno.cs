@@ -42,6 +42,7 @@ public enum Errno
     EOPNOTSUPP = 95,
     ENOTCONN = 107,
     ETIMEDOUT = 110,
+    EHOSTUNREACH = 113,
     EALREADY = 114,
     ESTALE = 116,
     EDQUOT = 122,

@@ -2,6 +2,27 @@ using Orleans;
 
 namespace OrleansFs.Model;
 
+/// <summary>The beginning of an epoch.</summary>
+/// <param name="Epoch">The epoch.</param>
+/// <param name="Start">Mutations that there were before it.</param>
+[GenerateSerializer, Immutable, Alias("ofs.EpochBeginning")]
+public readonly record struct EpochBeginning([property: Id(0)] Epoch Epoch, [property: Id(1)] Lsn Start)
+{
+    /// <summary>Where the first epoch after one's own began.</summary>
+    /// <param name="epochs">Epochs, oldest first.</param>
+    /// <param name="own">One's own.</param>
+    /// <returns>Null where there is none.</returns>
+    public static Lsn? After(ReadOnlySpan<EpochBeginning> epochs, Epoch own)
+    {
+        foreach (var epoch in epochs)
+        {
+            if (epoch.Epoch.Value > own.Value)
+                return epoch.Start;
+        }
+        return null;
+    }
+}
+
 /// <summary>How a master introduces itself to a replica.</summary>
 [GenerateSerializer, Immutable, Alias("ofs.MasterHello")]
 public readonly record struct MasterHello
@@ -18,8 +39,8 @@ public readonly record struct MasterHello
 
     [Id(4)] public required Epoch Epoch { get; init; }
 
-    /// <summary>Mutations there were before that epoch.</summary>
-    [Id(5)] public required Lsn EpochStart { get; init; }
+    /// <summary>All epochs up to that one, oldest first: a former master finds in them where the first began that it has not got.</summary>
+    [Id(5)] public required EpochBeginning[] Epochs { get; init; }
 
     /// <summary>What the replica is sent as instructions it is to keep as pieces of other blocks, where that saves at least half.</summary>
     [Id(6)] public bool Composes { get; init; }
@@ -60,7 +81,7 @@ public readonly record struct ReplicaReply
     /// <summary>The epoch of its newest mutation; of the newest master that it knows where the outcome is <see cref="ReplicaOutcome.Fenced"/>. 0 where it has never held anything.</summary>
     [Id(1)] public Epoch Epoch { get; init; }
 
-    /// <summary>Where the epoch began that fences the caller.</summary>
+    /// <summary>Where the first epoch began that came after the caller's: what the caller has past it was never replicated.</summary>
     [Id(2)] public Lsn EpochStart { get; init; }
 
     /// <summary>Everything up to here is on its disk.</summary>

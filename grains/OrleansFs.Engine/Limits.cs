@@ -6,6 +6,9 @@ internal static class Limits
     /// <summary>How long a master that has handed over takes no changes: far longer than the other takes to become one. After that it goes on, for the other has failed. Half of it is how long the last of its changes may take to come there.</summary>
     public static readonly TimeSpan YieldFor = TimeSpan.FromSeconds(20);
 
+    /// <summary>How long before that the other begins at the latest: for the answer to come there, for its disk, and for clocks that do not go at the same pace.</summary>
+    public static readonly TimeSpan YieldMargin = TimeSpan.FromSeconds(7);
+
     /// <summary>Smallest block, bytes: a page. Below it the block's row outweighs the block.</summary>
     public const int MinBlockSize = 4096;
 

@@ -11,6 +11,9 @@ public sealed partial class VolumeCopy
 {
     private long _yieldsUntil;
 
+    /// <summary>How long who has been answered that everything was handed over may take to begin its epoch.</summary>
+    public static TimeSpan HandOverStands => Limits.YieldFor - Limits.YieldMargin;
+
     /// <summary>Changes are refused for a while, because another copy is about to become the master. When it is, this one is read-only instead.</summary>
     public bool IsYielding => Volatile.Read(ref _yieldsUntil) is var until and not 0 && _time.GetTimestamp() < until && !ReadOnly;
 

@@ -42,8 +42,14 @@ public sealed partial class VolumeCopy
     /// <summary>Asked by a master before it greets a replica: where another copy has taken over, this one is fenced when it has returned. Where it fails nobody can say now.</summary>
     public Func<CancellationToken, Task>? ConfirmRole { get; set; }
 
+    /// <summary>Asked before this copy becomes the master; null where there is nothing to ask.</summary>
+    public IEpochRegistry? Registry { get; set; }
+
     /// <summary>Mutations that there were before the epoch of this copy.</summary>
     public Lsn EpochStart => _metadata.Epochs() is [.., var newest] ? newest.Start : Lsn.Zero;
+
+    /// <summary>The epochs of the volume, as far as this copy has come, oldest first, and where each began.</summary>
+    public EpochBeginning[] Epochs => [.. _metadata.Epochs().Select(e => new EpochBeginning(e.Epoch, e.Start))];
 
     /// <summary>The verification of the block files here.</summary>
     public BlockVerification Verification => _verification;
@@ -124,8 +130,12 @@ public sealed partial class VolumeCopy
     /// <param name="at">Where that began: what this copy has after it was never replicated.</param>
     public async ValueTask FenceAsync(Epoch by, Lsn at)
     {
-        if (Role != VolumeRole.Master || (_metadata.Volume.Fence is { } known && known.By.Value >= by.Value))
+        var known = _metadata.Volume.Fence;
+        if (Role != VolumeRole.Master || known?.By.Value >= by.Value)
             return;
+        // Where the first of them began that came after its own.
+        if (known?.At < at)
+            at = known.Value.At;
         _files.ReadOnly = true;
         var result = _metadata.SetFence(new Fence(by, at));
         // Before anything is waited for: no session is answered that something is on disk of which the new master may know nothing.

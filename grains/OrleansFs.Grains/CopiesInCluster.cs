@@ -27,6 +27,9 @@ internal sealed partial class CopiesInCluster(IGrainFactory grains, IClusterMemb
             masters.Count == 0 ? null : masters.MaxBy(c => c.Epoch.Value).Copy);
     }
 
+    /// <summary>Whether a copy says of itself that it is a master that takes changes.</summary>
+    public async Task<bool> IsMasterAsync(CopyName name, CancellationToken cancellation) => await DescribeAsync(name, cancellation) is { Role: CopyRole.Master, ReadOnly: false };
+
     private async Task<CopyDescription?> DescribeAsync(CopyName name, CancellationToken cancellation)
     {
         try

@@ -17,10 +17,12 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
     private readonly CopySessions _sessions;
     private readonly CopiesInCluster _copies;
     private readonly IGrainFactory _grains;
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
 
-    public CopyGrain(IGrainContext context, CopySessions sessions, CopiesInCluster copies, IGrainFactory grains, ILogger<CopyGrain> logger)
+    public CopyGrain(IGrainContext context, CopySessions sessions, CopiesInCluster copies, IGrainFactory grains, TimeProvider time, ILogger<CopyGrain> logger)
     {
+        _time = time;
         _grains = grains;
         GrainContext = context;
         _sessions = sessions;
@@ -64,17 +66,39 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
             return Errno.EEXIST;
         try
         {
-            var others = await _copies.FindAsync(volume.Copy, volume.Id, cancellation);
-            var handOver = others.Master is { } master ? await TakeOverAsync(master, volume.Copy, cancellation) : HandOver.Away;
-            if (handOver == HandOver.Refused && !force)
-                return Errno.EBUSY;
-            var epoch = await Task.Run(() => receiver.PromoteAsync(others.Links, force, cancellation), cancellation);
-            return new Promotion { Epoch = epoch, HandedOver = handOver == HandOver.Done ? others.Master : null };
+            for (int attempt = 1; ; attempt++)
+            {
+                var others = await _copies.FindAsync(volume.Copy, volume.Id, cancellation);
+                var handOver = others.Master is { } master ? await TakeOverAsync(master, volume.Copy, cancellation) : HandOver.Away;
+                if (handOver == HandOver.Refused && !force)
+                    return Errno.EBUSY;
+                // Later than that the master goes on: what it is given then would be missing here.
+                long? beginBy = handOver == HandOver.Done ? _time.GetTimestamp() + (long)(VolumeCopy.HandOverStands.TotalSeconds * _time.TimestampFrequency) : null;
+                try
+                {
+                    var epoch = await Task.Run(() => receiver.PromoteAsync(others.Links, force, cancellation, beginBy), cancellation);
+                    return new Promotion { Epoch = epoch, HandedOver = handOver == HandOver.Done ? others.Master : null };
+                }
+                catch (HandOverPassedException e) when (attempt < Limits.HandOvers)
+                {
+                    _logger.LogWarning("{Reason}: it is asked again", e.Message);
+                }
+            }
+        }
+        catch (HandOverPassedException e)
+        {
+            _logger.LogError("{Reason}", e.Message);
+            return Errno.EBUSY;
         }
         catch (NotNewestException e)
         {
             _logger.LogError("{Reason}", e.Message);
             return Errno.ESTALE;
+        }
+        catch (RegistryAwayException e)
+        {
+            _logger.LogError("{Reason}", e.Message);
+            return Errno.EHOSTUNREACH;
         }
         catch (OvertakenException e)
         {
@@ -102,7 +126,8 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
         catch (Exception e) when (e is not OperationCanceledException)
         {
             _logger.LogWarning("the master '{Master}' does not hand over: {Reason}", master, e.Message.ReplaceLineEndings(" "));
-            return e is TimeoutException ? HandOver.Refused : HandOver.Away;
+            // Whatever went wrong: one that is there is not passed over.
+            return e is TimeoutException || await _copies.IsMasterAsync(master, cancellation) ? HandOver.Refused : HandOver.Away;
         }
     }
 

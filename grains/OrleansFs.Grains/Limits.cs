@@ -44,6 +44,9 @@ internal static class Limits
     /// <summary>How long the silo of another copy may take to say what it serves, where a replica becomes the master.</summary>
     public static readonly TimeSpan DescribeTimeout = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often a master is asked to hand over in one promotion that takes longer than it stands by that.</summary>
+    public const int HandOvers = 2;
+
     /// <summary>How often what a replica has acknowledged is written to grain storage, where it has changed.</summary>
     public static readonly TimeSpan ReplicationSaved = TimeSpan.FromSeconds(30);
 

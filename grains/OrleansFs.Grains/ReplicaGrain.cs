@@ -30,7 +30,7 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
     public async ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation)
     {
         var reply = _master is { } master && master.Id == hello.Volume && master.Epoch.Value > hello.Epoch.Value
-            ? new ReplicaReply { Outcome = ReplicaOutcome.Fenced, Epoch = master.Epoch, EpochStart = master.EpochStart, Hashes = [], Damaged = [] }
+            ? new ReplicaReply { Outcome = ReplicaOutcome.Fenced, Epoch = master.Epoch, EpochStart = EpochBeginning.After(master.Epochs, hello.Epoch) ?? master.EpochStart, Hashes = [], Damaged = [] }
             : Contract.Mismatch($"the master '{hello.Master}'", hello.Contract) is { } mismatch ? ReplicaLink.Refused(mismatch)
             : await Run(r => r.HelloAsync(hello, cancellation));
         return reply with { Contract = Contract.Id };

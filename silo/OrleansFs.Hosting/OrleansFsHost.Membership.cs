@@ -153,11 +153,14 @@ public sealed partial class OrleansFsHost
         if (holder is null || holder.Epoch.Value < volume.Epoch.Value)
             await ClaimAsync(volume, cancellation);
         else if (holder.Epoch.Value > volume.Epoch.Value)
-            await volume.FenceAsync(holder.Epoch, holder.EpochStart);
+            await volume.FenceAsync(holder.Epoch, await MasterClaim.StartAfterAsync(_cluster, _options.ClusterId, volume.Id, volume.Epoch, cancellation) ?? holder.EpochStart);
+        else if (holder.Copy != Copy && holder.Folder != MasterClaim.FolderOf(DataFolder))
+            await volume.FenceAsync(holder.Epoch, holder.EpochStart < volume.EpochStart ? holder.EpochStart : volume.EpochStart); // Both were promoted where the database could not be asked, with force.
     }
 
-    private Task ClaimAsync(VolumeCopy volume, CancellationToken cancellation) =>
-        new MasterClaim(Copy, volume.Epoch, volume.EpochStart, MasterClaim.FolderOf(DataFolder)).TakeAsync(_cluster, _options.ClusterId, volume.Id, cancellation);
+    private Task ClaimAsync(VolumeCopy volume, CancellationToken cancellation) => ClaimOf(volume, volume.Epoch).TakeAsync(_cluster, _options.ClusterId, volume.Id, volume.Epochs, cancellation);
+
+    private MasterClaim ClaimOf(VolumeCopy volume, Epoch epoch) => new(Copy, epoch, volume.EpochStart, MasterClaim.FolderOf(DataFolder));
 
     private async Task ClaimOrFenceAsync(VolumeCopy volume, CancellationToken cancellation)
     {
@@ -191,6 +194,7 @@ public sealed partial class OrleansFsHost
                 opened.Result.Promoting = _sessions.BecomeMaster;
                 EndSessionsOf(opened.Result);
                 opened.Result.Promoted = () => ClaimPromotedAsync(opened.Result);
+                opened.Result.Registry = new EpochRegistry(this, opened.Result);
                 opened.Result.ConfirmRole = LookAtClaimAsync;
             },
             CancellationToken.None,
@@ -203,11 +207,38 @@ public sealed partial class OrleansFsHost
         volume.Fenced += _sessions.EndAll;
     }
 
+    /// <summary>The cluster's database, as a replica asks it that is to become the master.</summary>
+    private sealed class EpochRegistry(OrleansFsHost host, VolumeCopy volume) : IEpochRegistry
+    {
+        public Task<Epoch> FindNewestAsync(CancellationToken cancellation) =>
+            AskAsync(async () => await MasterClaim.FindAsync(host._cluster, host._options.ClusterId, volume.Id, cancellation) is { } holder ? holder.Epoch : new Epoch(0));
+
+        public Task<bool> TryReserveAsync(Epoch epoch, CancellationToken cancellation) =>
+            AskAsync(() => host.ClaimOf(volume, epoch).TryReserveAsync(host._cluster, host._options.ClusterId, volume.Id, cancellation));
+
+        private static async Task<T> AskAsync<T>(Func<Task<T>> question)
+        {
+            try
+            {
+                return await question();
+            }
+            catch (HostException e)
+            {
+                throw new RegistryAwayException(e.Message, e);
+            }
+        }
+    }
+
     private async Task ClaimPromotedAsync(VolumeCopy volume)
     {
         try
         {
             await ClaimAsync(volume, CancellationToken.None);
+        }
+        catch (SupersededException e)
+        {
+            // Promoted with force, where the database could not be asked, and another was promoted since.
+            await volume.FenceAsync(e.By, e.At);
         }
         catch (HostException e)
         {

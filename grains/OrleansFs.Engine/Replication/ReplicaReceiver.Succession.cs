@@ -29,13 +29,15 @@ public sealed partial class ReplicaReceiver
     /// <exception cref="HandOverPassedException">It is later: the master goes on, and is to be asked again.</exception>
     /// <exception cref="NotNewestException">Another replica is further, and what it has more cannot be had.</exception>
     /// <exception cref="OvertakenException">Another promotion, begun at the same time, goes on in place of this one.</exception>
+    /// <exception cref="RegistryAwayException">Nobody can say whether another copy has become the master.</exception>
     /// <exception cref="VolumeException">It is no replica, or holds nothing yet, or the disk fails.</exception>
     public async Task<Epoch> PromoteAsync(IReadOnlyDictionary<CopyName, IReplicaLink> others, bool force, CancellationToken cancellation, long? beginBy = null)
     {
         if (Volume is not { Role: VolumeRole.Replica } volume || volume.Epoch.Value == 0)
             throw new VolumeException("it is no replica, or has not been given its first full copy yet");
         var givenUp = new HashSet<CopyName>();
-        var epoch = new Epoch(0);
+        var newest = await AskAsync(volume.Registry?.FindNewestAsync(cancellation), new Epoch(0), force);
+        var epoch = new Epoch(newest.Value + 1);
         try
         {
             while (true)
@@ -53,6 +55,13 @@ public sealed partial class ReplicaReceiver
                 // It is fenced in an epoch below this one: a master.
                 if (!force && held.FirstOrDefault(h => h.Reply.Outcome == ReplicaOutcome.Fenced && h.Reply.Epoch.Value > volume.Epoch.Value) is { Reply.Outcome: ReplicaOutcome.Fenced } newer)
                     throw new NotNewestException($"the copy '{newer.Name}' has become the master, or is becoming it, in the epoch {newer.Reply.Epoch}; here is nothing of that yet");
+                if (!force && newest.Value > volume.Epoch.Value)
+                    throw new NotNewestException($"another copy has become the master in the epoch {newest}, and what it has of that is nowhere to be had now");
+                if (!await AskAsync(volume.Registry?.TryReserveAsync(epoch, cancellation), true, force))
+                {
+                    epoch = new Epoch(epoch.Value + 1);
+                    continue;
+                }
                 if (await TryBeginAsync(epoch, beginBy, cancellation))
                     return await volume.PromoteAsync(epoch, cancellation);
             }
@@ -60,6 +69,23 @@ public sealed partial class ReplicaReceiver
         finally
         {
             DropHold(volume);
+        }
+    }
+
+    /// <param name="question">What the registry says; null where there is none.</param>
+    /// <param name="otherwise">What is taken to be so where nobody can say.</param>
+    /// <param name="force">It is taken to be so, too, where the registry cannot be asked now.</param>
+    /// <exception cref="VolumeException">It cannot be asked now.</exception>
+    private async Task<T> AskAsync<T>(Task<T>? question, T otherwise, bool force)
+    {
+        try
+        {
+            return question is null ? otherwise : await question;
+        }
+        catch (RegistryAwayException e) when (force)
+        {
+            _logger.LogWarning("whether another copy has become the master is not known: {Reason}", e.Message);
+            return otherwise;
         }
     }
 
@@ -73,7 +99,7 @@ public sealed partial class ReplicaReceiver
             if (_volume is not { } held || held.Id != volume)
                 return Refusal("it holds nothing of that volume");
             if (!IsBeginning && (held.Role != VolumeRole.Replica || Threshold(held).By.Value >= epoch.Value))
-                return Fenced(held);
+                return Fenced(held, epoch);
             lock (_holding)
             {
                 // Two promotions are never for the same epoch, and the later takes the place of the other (as a vote in Raft is given once a term).

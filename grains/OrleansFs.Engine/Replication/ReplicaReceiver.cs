@@ -90,11 +90,11 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             if (IsBeginning || IsUncertain(volume))
                 return Refusal(OnHold);
             if (volume.Role != VolumeRole.Replica || hello.Epoch.Value < Threshold(volume).By.Value)
-                return Fenced(volume);
+                return Fenced(volume, hello.Epoch);
             if (IsHeldFrom(hello.Epoch))
                 return Refusal(OnHold);
             if (hello.Epoch.Value > Threshold(volume).By.Value)
-                await NoteEpochAsync(volume, new Fence(hello.Epoch, hello.EpochStart), cancellation);
+                await NoteEpochAsync(volume, new Fence(hello.Epoch, EpochBeginning.After(hello.Epochs, volume.Epoch) ?? Lsn.Zero), cancellation);
             _master = hello.Epoch;
             _composes = hello.Composes;
             await volume.Metadata.DurableAsync(cancellation);
@@ -231,7 +231,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         }
     }
 
-    /// <summary>The highest epoch that is known here, and where it began.</summary>
+    /// <summary>The highest epoch that is known here, and where the first one began that is not here, or else that one.</summary>
     private static Fence Threshold(VolumeCopy volume)
     {
         var info = volume.Metadata.Volume;
@@ -258,7 +258,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         if (IsBeginning || IsUncertain(volume))
             return Refusal(OnHold);
         if (volume.Role != VolumeRole.Replica || epoch.Value < master.Value)
-            return Fenced(volume);
+            return Fenced(volume, epoch);
         if (epoch.Value > master.Value)
             return Answer(volume, ReplicaOutcome.Gap);
         if (IsHeldFrom(epoch))
@@ -274,10 +274,10 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         }
     }
 
-    private ReplicaReply Fenced(VolumeCopy volume)
+    private ReplicaReply Fenced(VolumeCopy volume, Epoch caller)
     {
         var threshold = Threshold(volume);
-        return Answer(volume, ReplicaOutcome.Fenced) with { Epoch = threshold.By, EpochStart = threshold.At };
+        return Answer(volume, ReplicaOutcome.Fenced) with { Epoch = threshold.By, EpochStart = EpochBeginning.After(volume.Epochs, caller) ?? threshold.At };
     }
 
     private ReplicaReply Refusal(string reason) => new() { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Run = _run, Trouble = reason };

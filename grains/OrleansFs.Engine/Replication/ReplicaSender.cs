@@ -224,7 +224,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         // Another start of the replica than the last connection had is what a hello may find.
         _run = default;
         var reply = await AskAsync(token => _link.HelloAsync(
-            new MasterHello { Volume = info.Id, VolumeName = info.Name, BlockSize = info.BlockSize, Master = info.Copy, Epoch = info.Epoch, EpochStart = epochs[^1].Start, Composes = _volume.Composer.IsOn }, token));
+            new MasterHello { Volume = info.Id, VolumeName = info.Name, BlockSize = info.BlockSize, Master = info.Copy, Epoch = info.Epoch, Epochs = _volume.Epochs, Composes = _volume.Composer.IsOn }, token));
         State = ReplicaState.Joining;
         _run = reply.Run;
         _known.Clear();

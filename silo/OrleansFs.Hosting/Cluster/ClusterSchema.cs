@@ -15,7 +15,7 @@ internal static class ClusterSchema
     /// Of the tables and of the statements kept in them: the number of the last script. A change of either is a further script, run once on the databases that were made without it. (The number 1
     /// stands for the first three, made before this was the rule.)
     /// </summary>
-    public const int Version = 6;
+    public const int Version = 7;
 
     /// <summary>"OFSC": marks a SQLite file as ours (PRAGMA application_id).</summary>
     private const int ApplicationId = 0x4F465343;

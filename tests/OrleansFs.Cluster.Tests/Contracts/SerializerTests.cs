@@ -192,7 +192,8 @@ public sealed class SerializerTests : IDisposable
         var entry = new JournalEntry { Lsn = new Lsn(7), Count = 2, Time = new Timestamp(-9), Effects = new byte[] { 1, 9 } };
         return
         [
-            new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), EpochStart = new Lsn(5), Composes = true, Contract = 5 },
+            new EpochBeginning(new Epoch(3), new Lsn(5)),
+            new MasterHello { Volume = VolumeId.New(), VolumeName = "fotos", BlockSize = 4096, Master = Nas, Epoch = new Epoch(3), Epochs = [new EpochBeginning(new Epoch(1), Lsn.Zero), new EpochBeginning(new Epoch(3), new Lsn(5))], Composes = true, Contract = 5 },
             ReplicaOutcome.Refused, ReplicaState.Ahead, block, BlockMessage.Of(block), entry,
             new ReplicaReply { Outcome = ReplicaOutcome.Ok, Hashes = [], Damaged = [] },
             new ReplicaReply

@@ -39,6 +39,47 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
         await Assert.ThrowsAsync<SupersededException>(() => TakeAsync(cluster, new(CopyName.Parse("two"), new Epoch(3), new Lsn(30), "machine:/two")));
     }
 
+    /// <summary>What a former master has past the first epoch that is not its own nobody else has, however many began since.</summary>
+    [Fact]
+    public async Task A_master_that_was_away_for_several_promotions_is_told_of_the_first()
+    {
+        var cluster = await PrepareAsync();
+        var (first, second, third) = (new EpochBeginning(new Epoch(3), new Lsn(30)), new EpochBeginning(new Epoch(4), new Lsn(40)), new EpochBeginning(new Epoch(7), new Lsn(70)));
+        await TakeAsync(cluster, First, first);
+        await TakeAsync(cluster, new(CopyName.Parse("three"), third.Epoch, third.Start, "machine:/three"), first, second, third);
+        var refused = await Assert.ThrowsAsync<SupersededException>(() => TakeAsync(cluster, First, first));
+        Assert.Equal((third.Epoch, second.Start), (refused.By, refused.At));
+        Assert.Equal(second.Start, await MasterClaim.StartAfterAsync(cluster, "cluster", _volume, first.Epoch, Cancellation));
+        Assert.Equal(third.Start, await MasterClaim.StartAfterAsync(cluster, "cluster", _volume, second.Epoch, Cancellation));
+        Assert.Null(await MasterClaim.StartAfterAsync(cluster, "cluster", _volume, third.Epoch, Cancellation));
+        // Promoted with force from less than the second epoch had: what came in between is nobody's but the first one's.
+        await TakeAsync(cluster, new(CopyName.Parse("four"), new Epoch(8), new Lsn(35), "machine:/four"), first, new(new Epoch(8), new Lsn(35)));
+        Assert.Equal(new Lsn(35), await MasterClaim.StartAfterAsync(cluster, "cluster", _volume, first.Epoch, Cancellation));
+    }
+
+    [Fact]
+    public async Task An_epoch_is_reserved_for_one_copy()
+    {
+        var cluster = await PrepareAsync();
+        await TakeAsync(cluster, First, new EpochBeginning(First.Epoch, First.EpochStart));
+        MasterClaim one = First with { Epoch = new Epoch(4) }, two = new(CopyName.Parse("two"), new Epoch(4), new Lsn(30), "machine:/two");
+        Assert.False(await ReserveAsync(two with { Epoch = First.Epoch }));
+        Assert.True(await ReserveAsync(one));
+        Assert.True(await ReserveAsync(one));
+        Assert.False(await ReserveAsync(two));
+        Assert.True(await ReserveAsync(two with { Epoch = new Epoch(5) }));
+        // One that is taken is not gone back behind, nor is one that has begun begun again.
+        Assert.False(await ReserveAsync(one));
+        await TakeAsync(cluster, two with { Epoch = new Epoch(5) }, new EpochBeginning(new Epoch(5), new Lsn(50)));
+        Assert.False(await ReserveAsync(two with { Epoch = new Epoch(5) }));
+        // It fences nobody.
+        Assert.True(await ReserveAsync(one with { Epoch = new Epoch(6) }));
+        Assert.Equal(new Epoch(5), (await MasterClaim.FindAsync(cluster, "cluster", _volume, Cancellation))!.Epoch);
+        Assert.Null(await MasterClaim.StartAfterAsync(cluster, "cluster", _volume, new Epoch(5), Cancellation));
+
+        Task<bool> ReserveAsync(MasterClaim claim) => claim.TryReserveAsync(cluster, "cluster", _volume, Cancellation);
+    }
+
     [Fact]
     public async Task A_master_may_get_another_name_or_move_but_not_both_at_once()
     {
@@ -55,8 +96,8 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
         var cluster = await PrepareAsync();
         await TakeAsync(cluster, First);
         var other = new MasterClaim(CopyName.Parse("two"), new Epoch(1), new Lsn(10), "machine:/two");
-        await other.TakeAsync(cluster, "cluster", VolumeId.New(), Cancellation);
-        await other.TakeAsync(cluster, "another", _volume, Cancellation);
+        await other.TakeAsync(cluster, "cluster", VolumeId.New(), [], Cancellation);
+        await other.TakeAsync(cluster, "another", _volume, [], Cancellation);
     }
 
     [Fact]
@@ -85,7 +126,7 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
         return cluster;
     }
 
-    private Task TakeAsync(ClusterConnection cluster, MasterClaim claim) => claim.TakeAsync(cluster, "cluster", _volume, Cancellation);
+    private Task TakeAsync(ClusterConnection cluster, MasterClaim claim, params EpochBeginning[] epochs) => claim.TakeAsync(cluster, "cluster", _volume, epochs, Cancellation);
 }
 
 public sealed class SqliteMasterClaimTests(SqliteDatabase databases) : MasterClaimSuite(databases), IClassFixture<SqliteDatabase>;

@@ -173,7 +173,7 @@ public abstract class MembershipTableSuite(IClusterDatabase databases)
         {
             await database.OpenAsync(Cancellation);
             await using var command = database.CreateCommand();
-            command.CommandText = "DROP TABLE OrleansFsSecret; DROP TABLE OrleansFsMaster; " + (connection.Database == ClusterDatabase.Sqlite ? "PRAGMA user_version = 1" : "UPDATE OrleansFsSchema SET Version = 1");
+            command.CommandText = "DROP TABLE OrleansFsSecret; DROP TABLE OrleansFsMaster; DROP TABLE OrleansFsEpoch; " + (connection.Database == ClusterDatabase.Sqlite ? "PRAGMA user_version = 1" : "UPDATE OrleansFsSchema SET Version = 1");
             await command.ExecuteNonQueryAsync(Cancellation);
         }
         await Assert.ThrowsAsync<VolumeConnectionException>(() => ClusterSecret.ReadAsync(connection, Cancellation));

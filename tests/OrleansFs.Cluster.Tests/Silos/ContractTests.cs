@@ -31,7 +31,7 @@ public sealed class ContractTests : IDisposable
         var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
         await using var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
         await using var nas = await RunningReplica.StartAsync(_folder["r"], "nas", cluster);
-        var hello = new MasterHello { Volume = master.Host.Volume.Id, VolumeName = "fotos", BlockSize = 4096, Master = CopyName.Parse("old"), Epoch = new Epoch(0), EpochStart = new Lsn(0), Contract = 1 };
+        var hello = new MasterHello { Volume = master.Host.Volume.Id, VolumeName = "fotos", BlockSize = 4096, Master = CopyName.Parse("old"), Epoch = new Epoch(0), Epochs = [], Contract = 1 };
         var reply = await Replica(master, "nas").HelloAsync(hello with { Epoch = new Epoch(1) }, Cancellation);
         Assert.Equal((ReplicaOutcome.Refused, Contract.Id), (reply.Outcome, reply.Contract));
         Assert.Contains("the master 'old' runs another version of OrleansFs", reply.Trouble, StringComparison.Ordinal);

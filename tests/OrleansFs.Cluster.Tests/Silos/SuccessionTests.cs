@@ -91,6 +91,35 @@ public sealed class SuccessionTests : IDisposable
         replica.Log.AssertQuiet();
     }
 
+    /// <summary>The copies that a replica reaches may know of no master since their own. The cluster's database does: two masters of one epoch would be fenced by nobody.</summary>
+    [Fact]
+    public async Task A_replica_that_slept_through_a_promotion_takes_the_place_of_its_master_only_where_that_is_asked_for()
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        var nas = await RunningReplica.StartAsync(_folder["n"], "nas", cluster);
+        var usb = await RunningReplica.StartAsync(_folder["u"], "usb", cluster);
+        using (var there = master.Host.Volume.OpenSession(new Holder()))
+            Assert.Equal(Errno.None, (await there.CreateAsync(InodeNumber.Root, "file"u8.ToArray(), s_file, s_root, Cancellation)).Error);
+        await DrainAsync(nas, copies: 2);
+        await usb.DisposeAsync();
+        await master.DisposeAsync();
+        Assert.Equal(new Epoch(2), (await Copy(nas, "nas").PromoteAsync(force: false, Cancellation)).Value.Epoch);
+        await nas.DisposeAsync();
+
+        usb = await RunningReplica.StartAsync(_folder["u"], "usb", cluster);
+        Assert.Equal(Errno.ESTALE, (await Copy(usb, "usb").PromoteAsync(force: false, Cancellation)).Error);
+        Assert.Equal(Engine.VolumeRole.Replica, usb.Receiver.Volume!.Role);
+        Assert.Equal(new Epoch(3), (await Copy(usb, "usb").PromoteAsync(force: true, Cancellation)).Value.Epoch);
+        await usb.DisposeAsync();
+        await using var back = await RunningSilo.StartAsync(_folder["n"], "nas", cluster);
+        Assert.Equal(new Epoch(3), back.Host.Volume.FencedBy);
+        await using var again = await RunningSilo.StartAsync(_folder["u"], "usb", cluster);
+        Assert.Null(again.Host.Volume.FencedBy);
+        await using var first = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        Assert.Equal(new Epoch(3), first.Host.Volume.FencedBy);
+    }
+
     public void Dispose() => _folder.Dispose();
 
     private static SessionStart Start => new() { Client = "test", Contract = Contract.Id };
@@ -98,12 +127,12 @@ public sealed class SuccessionTests : IDisposable
     private static Task<GrainVolumeAccess> AttachAsync(VolumeConnection connection, Holder holder, bool follows) =>
         GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), holder, new RemoteVolumeOptions { Client = "test", FollowsMaster = follows }, Cancellation);
 
-    private static async Task DrainAsync(RunningReplica replica)
+    private static async Task DrainAsync(RunningReplica replica, int copies = 1)
     {
         Lsn? target = null;
         for (bool isDone = false; !isDone;)
         {
-            var step = (await Copy(replica, "master").DrainAsync(1, target, Cancellation)).Value;
+            var step = (await Copy(replica, "master").DrainAsync(copies, target, Cancellation)).Value;
             (isDone, target) = (step.IsDone, step.Target);
         }
     }

@@ -27,7 +27,7 @@ public sealed class InterruptionTests
                 BlockSize = S,
                 Master = CopyName.Parse("master"),
                 Epoch = new Epoch(1),
-                EpochStart = Lsn.Zero,
+                Epochs = [new EpochBeginning(new Epoch(1), Lsn.Zero)],
             };
             using var interrupted = new CancellationTokenSource();
             time.Asked = interrupted.Cancel;

@@ -197,6 +197,48 @@ public sealed class SuccessionTests
         Task<Epoch> PromoteAsync(long beginBy) => replica.Receiver.PromoteAsync(new Dictionary<CopyName, IReplicaLink>(), force: false, Cancellation, beginBy);
     }
 
+    /// <summary>What it has past the first epoch that is not its own is nowhere else: to be told of less would have it thrown away.</summary>
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task A_former_master_that_slept_through_two_promotions_learns_where_the_first_began(bool fromMaster)
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await using var third = await ReplicaFixture.CreateAsync("third");
+        await master.Copy.Replication.AttachAsync(third.Name, third.Link);
+        await FurtherAsync(master, first, second);
+        await EventuallyAsync(() => third.Receiver.Volume is { Epoch.Value: > 0 });
+        foreach (var replica in new[] { second, third })
+            await master.Copy.Replication.DetachAsync(replica.Name);
+        await WriteAsync(master, "never replicated", 9, 1);
+        await master.Volume.SyncAllAsync(Cancellation);
+        await first.PromoteAsync(second);
+        await FollowsAsync(first, second);
+        await second.PromoteAsync(first);
+        await WriteSomeAsync(second, 200);
+        var (began, newest) = (first.Volume.EpochStart, second.Volume.EpochStart);
+        Assert.True(began < newest && master.Copy.Metadata.Committed < second.Volume.Metadata.Committed);
+
+        // From the new master, or from a replica that has heard of that one and has nothing of it yet.
+        var told = fromMaster ? second : third;
+        var hello = new MasterHello { Volume = third.Volume.Id, VolumeName = "v", BlockSize = S, Master = second.Name, Epoch = new Epoch(3), Epochs = second.Volume.Epochs };
+        Assert.Equal(ReplicaOutcome.Ok, (await third.Receiver.HelloAsync(hello, Cancellation)).Outcome);
+        await master.Copy.Replication.AttachAsync(told.Name, told.Link);
+        await EventuallyAsync(() => master.Copy.FencedBy == new Epoch(3));
+        Assert.Equal(began, master.Copy.FencedAt);
+        // Nor does it believe another that knows less of it.
+        await master.Copy.FenceAsync(new Epoch(4), newest);
+        Assert.Equal((new Epoch(4), began), (master.Copy.FencedBy, master.Copy.FencedAt));
+    }
+
+    private static async Task WriteSomeAsync(ReplicaFixture master, int files)
+    {
+        using var session = master.OpenSession();
+        for (int i = 0; i < files; i++)
+            Assert.Equal(Errno.None, (await session.CreateAsync(InodeNumber.Root, System.Text.Encoding.ASCII.GetBytes($"since {i}"), s_file, VolumeFixture.Root, Cancellation)).Error);
+        await session.SyncAllAsync(Cancellation);
+    }
+
     /// <summary>Two masters in one epoch would each be believed by the replicas that heard of it first, and nothing would fence either.</summary>
     [Fact]
     public async Task Of_two_promotions_at_the_same_time_one_makes_a_master()
