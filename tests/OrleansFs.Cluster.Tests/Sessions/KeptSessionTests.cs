@@ -71,6 +71,63 @@ public sealed class KeptSessionTests : IAsyncDisposable
             Sessions.RunOnceAsync(new ChangeRequest(ticket, GrainInterfaces.Limits.RecoverySlot, sequence), s => new ValueTask<FsResult>(FsResult.Ok));
     }
 
+    /// <summary>Who has much to bring back is waited for while it is at it, and not for ever.</summary>
+    [Fact]
+    public async Task The_grace_goes_on_for_a_session_that_still_brings_back_what_there_was()
+    {
+        await StartAsync();
+        Sessions.BeginGrace();
+        var (slow, quick) = (SessionId.New(), SessionId.New());
+        Attach(slow);
+        Attach(quick);
+        await RestartAsync();
+        Sessions.BeginGrace();
+        var ticket = Attach(slow).Ticket;
+        Attach(quick);
+        Sessions.NoteRecovered(quick);
+        var admission = Sessions.AdmitAsync(SessionId.New(), Cancellation).AsTask();
+        for (int i = 0; i < Grains.Limits.GraceExtensions; i++)
+        {
+            AdvanceGrace();
+            Assert.False(admission.IsCompleted);
+            Assert.False(Sessions.Find(ticket)!.HasLapsed);
+        }
+        AdvanceGrace();
+        await admission;
+        Assert.True(Sessions.Find(ticket)!.HasLapsed);
+        Assert.NotNull(Attach(slow).Lapsed);
+
+        void AdvanceGrace()
+        {
+            for (var waited = TimeSpan.Zero; waited < GrainInterfaces.Limits.Grace; waited += GrainInterfaces.Limits.Grace / 10)
+            {
+                _time.Advance(GrainInterfaces.Limits.Grace / 10);
+                Assert.NotNull(Sessions.Find(ticket));
+            }
+        }
+    }
+
+    /// <summary>Of all that a copy ends nobody gets what another had: whose wait for a lock is answered by that has not got it.</summary>
+    [Fact]
+    public async Task Who_waits_for_a_lock_does_not_get_it_from_one_that_ends_with_it()
+    {
+        await StartAsync();
+        Sessions.BeginGrace();
+        var whole = new FileLock { Kind = LockKind.Write, Start = 0, End = long.MaxValue, Owner = 1, WholeFile = true };
+        for (int round = 0; round < 20; round++)
+        {
+            // Which of them is ended first is not known.
+            var tickets = Enumerable.Range(0, 8).Select(_ => Attach(SessionId.New()).Ticket).ToArray();
+            Assert.True((await LockAsync(tickets[0], wait: false)).IsOk);
+            var waiting = tickets[1..].Select(t => LockAsync(t, wait: true).AsTask()).ToArray();
+            Sessions.EndAll();
+            Assert.All(await Task.WhenAll(waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancellation), r => Assert.False(r.IsOk));
+        }
+
+        ValueTask<FsResult> LockAsync(SessionTicket ticket, bool wait) =>
+            Sessions.RunOnceAsync(new ChangeRequest(ticket, 1, 1), s => s.Access.SetLockAsync(InodeNumber.Root, whole, wait, Cancellation));
+    }
+
     /// <summary>A client gives up what it keeps when it is on disk at the master: not at a copy that is none any more.</summary>
     [Fact]
     public async Task A_sync_that_another_copy_overtakes_is_no_sync()
