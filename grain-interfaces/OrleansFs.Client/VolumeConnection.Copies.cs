@@ -37,6 +37,7 @@ public sealed partial class VolumeConnection
                 StoredBytes = status.StoredBytes,
                 LastVerification = status.Verification?.Last,
                 DamagedBlocks = status.Verification?.Unrepaired ?? 0,
+                LacksBlocks = status.Verification?.Unrepaired > 0,
                 Verification = status.Verification,
                 Trouble = status.Trouble,
             });

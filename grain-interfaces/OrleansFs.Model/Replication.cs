@@ -312,6 +312,9 @@ public readonly record struct ReplicaReport
 
     /// <summary>How the verification of its block files stands, as it last said; null where it did not.</summary>
     [Id(19)] public VerificationReport? Verification { get; init; }
+
+    /// <summary>It has rows of blocks that it has not got, or not whole: it is not counted among those that have everything. Of one that has not answered since its master was started, as the master knew it then.</summary>
+    [Id(20)] public bool LacksBlocks { get; init; }
 }
 
 /// <summary>A master and its replicas, as <c>orleansfs replicas</c> shows them.</summary>

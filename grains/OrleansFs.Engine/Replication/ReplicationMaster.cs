@@ -96,7 +96,7 @@ public sealed class ReplicationMaster
         {
             if (_senders.TryGetValue(name, out var sender))
             {
-                reports.Add(sender.Report(tail));
+                reports.Add(sender.Report(tail) with { LacksBlocks = rows.TryGetValue(name, out var known) ? Lacks(known) : sender.LacksBlocks });
                 continue;
             }
             var row = rows[name];
@@ -107,6 +107,7 @@ public sealed class ReplicationMaster
                 Lsn = row.Acked.Value,
                 LagMutations = tail.Value - row.Acked.Value,
                 LastContact = DateTimeOffset.UnixEpoch.AddTicks(row.Seen.Nanoseconds / TimeSpan.NanosecondsPerTick),
+                LacksBlocks = Lacks(row),
             });
         }
         return reports;
@@ -185,8 +186,9 @@ public sealed class ReplicationMaster
     /// <summary>
     /// How many replicas have everything up to a position, every block too: one that knows of blocks that it lacks, because they were with another replica only when their rows came, or have become damaged, has not.
     /// </summary>
-    private int HavingAll(Lsn position) =>
-        _volume.Metadata.Replicas().Count(r => r.Acked >= position && !(_senders.TryGetValue(r.Name, out var sender) && sender.HasAnswered ? sender.LacksBlocks : r.Lacks));
+    private int HavingAll(Lsn position) => _volume.Metadata.Replicas().Count(r => r.Acked >= position && !Lacks(r));
+
+    private bool Lacks(in ReplicaRow replica) => _senders.TryGetValue(replica.Name, out var sender) && sender.HasAnswered ? sender.LacksBlocks : replica.Lacks;
 
     /// <summary>Brings everything that there is now to disk, here and on one replica.</summary>
     /// <returns>EIO, ENOSPC … where it cannot be brought to disk here.</returns>

@@ -37,7 +37,7 @@ internal static class DrainCommand
             var step = await master.DrainAsync(copies, target, cancellation);
             var report = await master.ReplicasAsync(cancellation);
             if (step.IsDone)
-                return (step.Target, [.. report.Replicas.Where(r => r.Lsn >= step.Target.Value && r.DamagedBlocks == 0)]);
+                return (step.Target, [.. report.Replicas.Where(r => r.Lsn >= step.Target.Value && !r.LacksBlocks)]);
             target = step.Target;
             begin ??= step.Reached.Value;
             if (report.Replicas.Length > 0)
@@ -55,15 +55,22 @@ internal static class DrainCommand
 
     /// <summary>It has all of it, or is on its way there.</summary>
     private static bool Counts(in ReplicaReport replica, Lsn target) =>
-        replica.DamagedBlocks == 0 && (replica.Lsn >= target.Value || replica.State is ReplicaState.Joining or ReplicaState.Copying or ReplicaState.CatchingUp or ReplicaState.Following);
+        !replica.LacksBlocks && (replica.Lsn >= target.Value || replica.State is ReplicaState.Joining or ReplicaState.Copying or ReplicaState.CatchingUp or ReplicaState.Following);
 
     private static string Missing(MasterReport report, int copies, DrainStep step)
     {
         if (report.Replicas.Length == 0)
             return "not drained: no replica is known; start one with 'orleansfs silo --role replica'";
-        var others = report.Replicas.Where(r => !Counts(r, step.Target)).Select(r => $"{r.Name} is {ReplicasText.State(r.State)} and lacks {(r.DamagedBlocks == 0 ? ReplicasText.Lag(r) : $"{r.DamagedBlocks} blocks")}");
+        var others = report.Replicas.Where(r => !Counts(r, step.Target)).Select(r => $"{r.Name} is {ReplicasText.State(r.State)} and lacks {Lacking(r)}");
         return $"not drained: {Replicas(copies)} asked for, {report.Replicas.Length} known, {step.Copies} with everything; {string.Join("; ", others)}".TrimEnd(';', ' ');
     }
+
+    private static string Lacking(in ReplicaReport replica) => replica switch
+    {
+        { DamagedBlocks: > 0 } => $"{replica.DamagedBlocks} blocks",
+        { LacksBlocks: true } => "some blocks",
+        _ => ReplicasText.Lag(replica),
+    };
 
     private static string Replicas(int count) => count == 1 ? "1 replica" : $"{count} replicas";
 }

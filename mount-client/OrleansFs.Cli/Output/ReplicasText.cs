@@ -26,6 +26,7 @@ internal static class ReplicasText
         lines.AddRange(rows.Select(row => string.Join("  ", row.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd()));
         lines.AddRange(report.Replicas.Where(r => r.BuiltBlocks > 0 || r.BuildFailures > 0).Select(r => $"{r.Name}: {Built(r)}"));
         lines.AddRange(report.Replicas.Where(r => r.DamagedBlocks > 0).Select(r => $"{r.Name}: {r.DamagedBlocks} damaged blocks are to be sent again"));
+        lines.AddRange(report.Replicas.Where(r => r is { LacksBlocks: true, DamagedBlocks: 0 }).Select(r => $"{r.Name}: it lacks some blocks, which are sent when it is there"));
         lines.AddRange(report.Replicas.Where(r => r.Trouble is not null).Select(r => $"{r.Name}: {r.Trouble}"));
         return string.Join('\n', lines);
     }

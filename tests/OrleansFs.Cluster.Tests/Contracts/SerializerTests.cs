@@ -218,7 +218,7 @@ public sealed class SerializerTests : IDisposable
             {
                 Name = "nas", State = ReplicaState.Following, Lsn = 1, LagMutations = 2, LagBytes = 3, LagSeconds = 0.5, Blocks = 4, StoredBytes = 5, LastContact = DateTimeOffset.UnixEpoch,
                 LastVerification = DateTimeOffset.MaxValue, DamagedBlocks = 6, SentBytes = 7, Trouble = "none", LagBytesIsLeast = true,
-                BuiltBlocks = 8, BuildBytes = 9, BuildSavedBytes = 10, BuildFailures = 11, BuildSeconds = 0.25, Verification = Verified,
+                BuiltBlocks = 8, BuildBytes = 9, BuildSavedBytes = 10, BuildFailures = 11, BuildSeconds = 0.25, Verification = Verified, LacksBlocks = true,
             },
         ];
     }

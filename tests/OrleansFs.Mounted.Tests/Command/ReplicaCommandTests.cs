@@ -67,6 +67,31 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         Assert.Equal(0, Number(Assert.Single((await ReplicasAsync(Conn)).GetProperty("replicas").EnumerateArray()), "lagMutations"));
     }
 
+    /// <summary>Which blocks it lacks is not known where it has not answered since the master's start; that it does is.</summary>
+    [Fact]
+    public async Task A_replica_that_lacks_a_block_is_none_that_has_everything_also_after_a_restart_of_the_master()
+    {
+        string data = $"{_folder}/master";
+        string master = await MountAsync("master", "--data", data, "--name", "laptop", "--cluster", Conn);
+        var nas = await ReplicaAsync("nas");
+        var usb = await ReplicaAsync("usb");
+        string hash = (await WriteAsync(master, "a", 1000)).ToLowerInvariant();
+        await OrleansFsCommand.SucceedAsync("drain", master, "--copies", "2", "--wait", "2min");
+        await StopAsync(nas);
+        foreach (string copy in new[] { data, $"{_folder}/usb" })
+            await File.WriteAllBytesAsync($"{copy}/blocks/{hash[..2]}/{hash}", [], Cancellation);
+        Assert.Contains("1 are still", (await OrleansFsCommand.RunAsync("verify", Conn, "--copy", "usb", "--wait")).Output, StringComparison.Ordinal);
+        await RefusedAsync("usb is following and lacks 1 blocks", "drain", master, "--copies", "2", "--wait", "1s");
+        usb.Warning = "warn  VolumeCopy: block";
+        await StopAsync(usb);
+        await UnmountAsync(master);
+
+        master = await MountAsync("master", "--data", data, "--name", "laptop", "--cluster", Conn);
+        Assert.Contains("usb: it lacks some blocks", await OrleansFsCommand.SucceedAsync("replicas", master), StringComparison.Ordinal);
+        Assert.Contains("1 replica (nas)", await OrleansFsCommand.SucceedAsync("drain", master, "--wait", "1s"), StringComparison.Ordinal);
+        await RefusedAsync("usb is away and lacks some blocks", "drain", master, "--copies", "2", "--wait", "1s");
+    }
+
     [Fact]
     public async Task Evicting_does_not_wait_for_programs_that_wait_for_room()
     {
