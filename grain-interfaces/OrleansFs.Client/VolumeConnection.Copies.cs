@@ -6,21 +6,17 @@ namespace OrleansFs.Client;
 /// <content>The copies of a volume as such: who is the master, what its replicas have.</content>
 public sealed partial class VolumeConnection
 {
-    /// <summary>The master of a volume that is in the cluster now; of two, the one that took over from the other. Null where there is none.</summary>
-    public async Task<CopyDescription?> FindMasterAsync(VolumeId volume, CancellationToken cancellation)
-    {
-        var masters = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume && c.Role == CopyRole.Master).ToList();
-        return masters.Count == 0 ? null : Understood(masters.MaxBy(c => c.Epoch.Value));
-    }
+    /// <summary>The master of a volume that is in the cluster now; of two, the one that took over from the other. Null where there is none: one that knows of another that took over is none.</summary>
+    public async Task<CopyDescription?> FindMasterAsync(VolumeId volume, CancellationToken cancellation) =>
+        NewestMaster((await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume)) is { } master ? Understood(master) : null;
 
     /// <summary>The replicas of a volume as its master has them; where no master is there, those that are in the cluster, each at its own position.</summary>
     /// <exception cref="VolumeConnectionException">One line that says why it cannot be told.</exception>
     public async Task<MasterReport> ListReplicasAsync(VolumeId volume, CancellationToken cancellation)
     {
         var copies = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume).ToList();
-        var masters = copies.Where(c => c.Role == CopyRole.Master).ToList();
-        if (masters.Count > 0)
-            return await CallAsync(Understood(masters.MaxBy(c => c.Epoch.Value)).Copy, grain => grain.ListReplicasAsync(cancellation), "has no replicas");
+        if (NewestMaster(copies) is { } master)
+            return await CallAsync(Understood(master).Copy, grain => grain.ListReplicasAsync(cancellation), "has no replicas");
         if (copies.Count == 0)
             throw new VolumeConnectionException("no copy of the volume is in the cluster now");
         var replicas = new List<ReplicaReport>();
@@ -30,7 +26,7 @@ public sealed partial class VolumeConnection
             replicas.Add(new ReplicaReport
             {
                 Name = copy.Copy.Value,
-                State = ReplicaState.Waiting,
+                State = copy.FencedBy is null ? ReplicaState.Waiting : ReplicaState.Fenced,
                 Lsn = status.Lsn,
                 LagMutations = 0,
                 Blocks = status.Blocks + status.DeadBlocks,
@@ -42,15 +38,16 @@ public sealed partial class VolumeConnection
                 Trouble = status.Trouble,
             });
         }
-        long newest = replicas.Max(r => r.Lsn);
+        // What a former master has more was never replicated, and the next master began without it.
+        long newest = replicas.Where(r => r.State != ReplicaState.Fenced).Select(r => r.Lsn).DefaultIfEmpty(replicas.Max(r => r.Lsn)).Max();
         return new MasterReport
         {
             Volume = copies[0].VolumeName,
             Uuid = volume.ToString(),
             Master = null,
-            Epoch = copies.Max(c => c.Epoch.Value),
+            Epoch = copies.Max(c => (c.FencedBy ?? c.Epoch).Value),
             Lsn = newest,
-            Replicas = [.. replicas.Select(r => r with { LagMutations = newest - r.Lsn })],
+            Replicas = [.. replicas.Select(r => r with { LagMutations = Math.Max(0, newest - r.Lsn) })],
         };
     }
 
@@ -58,7 +55,8 @@ public sealed partial class VolumeConnection
     /// <exception cref="VolumeConnectionException">One line that says why it cannot be done.</exception>
     public async Task<DrainStep> DrainAsync(VolumeId volume, int copies, Lsn? target, CancellationToken cancellation)
     {
-        var master = await FindMasterAsync(volume, cancellation) ?? throw new VolumeConnectionException("no master of the volume is in the cluster now");
+        var there = (await ListCopiesAsync(cancellation)).Where(c => c.Volume == volume).ToList();
+        var master = Understood(NewestMaster(there) ?? throw NoMaster(there, "no master of the volume is in the cluster now"));
         return await CallAsync(master.Copy, grain => grain.DrainAsync(copies, target, cancellation), "cannot be drained");
     }
 
@@ -88,7 +86,9 @@ public sealed partial class VolumeConnection
             var result = await grain.PromoteAsync(force, cancellation);
             return result.TryGet(out var promotion, out var error) ? promotion : throw new VolumeConnectionException(error switch
             {
-                Errno.EEXIST => $"the copy '{name}' is the master already",
+                Errno.EEXIST => await TryDescribeAsync(name, cancellation) is { FencedBy: { } by }
+                    ? $"the copy '{name}' was the master until the epoch {by} began, lacks what was written since, and cannot be it again: promote a replica; what only '{name}' has is copied out with 'orleansfs export'"
+                    : $"the copy '{name}' is the master already",
                 Errno.EAGAIN => $"the copy '{name}' has not been given its first full copy yet: it cannot be the master",
                 Errno.EBUSY => $"the master is there, and what it has more than '{name}' could not be brought there in time (the log of '{name}' says more): try again when 'orleansfs replicas' shows no lag, or give that up with --force",
                 Errno.ESTALE => $"another copy is further than '{name}', and what it has more cannot be had from it (the log of '{name}' says which and why): start it, or promote it, or give that up with --force",

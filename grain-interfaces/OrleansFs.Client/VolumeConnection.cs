@@ -107,20 +107,33 @@ public sealed partial class VolumeConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>The named copy, or the master's where no name is given.</summary>
+    /// <summary>The named copy, or the master's where no name is given: not one that was the master before, for it lacks what was written since.</summary>
     /// <exception cref="VolumeConnectionException">There is none.</exception>
     public async Task<CopyDescription> FindCopyAsync(CopyName? name, CancellationToken cancellation)
     {
         if (name is { } wanted)
             return Understood(await TryDescribeAsync(wanted, cancellation) ?? throw new VolumeConnectionException($"the copy '{wanted}' is not in the cluster now"));
         var masters = (await ListCopiesAsync(cancellation)).Where(c => c.Role == CopyRole.Master).ToList();
-        if (masters.Count == 0)
-            throw new VolumeConnectionException("no master is in the cluster now");
-        // Of two masters of one volume, one has been fenced and does not know it yet.
-        var newest = masters.MaxBy(c => c.Epoch.Value);
-        return masters.All(c => c.Volume == newest.Volume)
-            ? Understood(newest)
-            : throw new VolumeConnectionException($"the cluster has several volumes ({string.Join(", ", masters.Select(c => c.Copy))}): name a copy");
+        if (masters.DistinctBy(c => c.Volume).Count() > 1)
+            throw new VolumeConnectionException($"the cluster has several volumes ({string.Join(", ", masters.Select(c => c.Copy))}): name a copy");
+        return NewestMaster(masters) is { } newest ? Understood(newest) : throw NoMaster(masters, "no master is in the cluster now");
+    }
+
+    /// <summary>Of two masters of one volume, one has been fenced and does not know it yet. Null where there is none, or only such as know it.</summary>
+    private static CopyDescription? NewestMaster(IEnumerable<CopyDescription> copies)
+    {
+        var masters = copies.Where(c => c is { Role: CopyRole.Master, FencedBy: null }).ToList();
+        return masters.Count == 0 ? null : masters.MaxBy(c => c.Epoch.Value);
+    }
+
+    /// <param name="copies">Those of the volume that are there: a former master among them is named, with what can be done.</param>
+    /// <param name="what">That none is there.</param>
+    private static VolumeConnectionException NoMaster(IEnumerable<CopyDescription> copies, string what)
+    {
+        var former = copies.Where(c => c.FencedBy is not null).ToList();
+        return new(former.Count == 0
+            ? what
+            : $"{what}: '{former[0].Copy}' was it until the epoch {former.Max(c => c.FencedBy!.Value.Value)} began, and lacks what was written since; start the master again ('orleansfs mount --copy {former[0].Copy}' reads what that one has)");
     }
 
     public async ValueTask DisposeAsync()

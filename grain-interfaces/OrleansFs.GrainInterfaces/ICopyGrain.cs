@@ -11,11 +11,11 @@ public interface ICopyGrain : IGrainWithStringKey
     [Alias("Describe"), ReadOnly]
     ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation);
 
-    /// <summary>The replicas of this copy, which is a master; <c>EROFS</c> where it is none.</summary>
+    /// <summary>The replicas of this copy, which is a master; <c>EROFS</c> where it is none, or another has taken over.</summary>
     [Alias("ListReplicas"), ReadOnly]
     ValueTask<FsResult<MasterReport>> ListReplicasAsync(CancellationToken cancellation);
 
-    /// <summary>Brings everything to disk, here and on replicas; waits at most <see cref="Limits.DrainWait"/>, and is called again with the target that it answered until it is done.</summary>
+    /// <summary>Brings everything to disk, here and on replicas; waits at most <see cref="Limits.DrainWait"/>, and is called again with the target that it answered until it is done. <c>EROFS</c> where it is no master, or another has taken over.</summary>
     /// <param name="copies">On so many replicas, 1 or more.</param>
     /// <param name="target">What an earlier call answered; null to begin.</param>
     /// <param name="cancellation">Cancels the wait.</param>

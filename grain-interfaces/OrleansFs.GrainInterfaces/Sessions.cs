@@ -119,6 +119,9 @@ public readonly record struct CopyDescription
 
     /// <summary>What the copy's silo understands: its <see cref="Contract.Id"/>. Looked at before anything else is asked of it.</summary>
     [Id(7)] public ulong Contract { get; init; }
+
+    /// <summary>Of a former master: the epoch of the one that took over from it, which has what is newer. Null on any other copy.</summary>
+    [Id(8)] public Epoch? FencedBy { get; init; }
 }
 
 /// <summary>The role of a silo.</summary>

@@ -38,7 +38,7 @@ internal sealed class CopyGrain : IGrainBase, ICopyGrain
     public ValueTask<FsResult<CopyDescription>> DescribeAsync(CancellationToken cancellation) => new(_sessions.Description);
 
     public async ValueTask<FsResult<MasterReport>> ListReplicasAsync(CancellationToken cancellation) =>
-        Volume is { Role: VolumeRole.Master } volume ? await Task.Run(volume.Replication.Measure, cancellation) : Errno.EROFS;
+        Volume is { Role: VolumeRole.Master, FencedBy: null } volume ? await Task.Run(volume.Replication.Measure, cancellation) : Errno.EROFS;
 
     public async ValueTask<FsResult<DrainStep>> DrainAsync(int copies, Lsn? target, CancellationToken cancellation)
     {

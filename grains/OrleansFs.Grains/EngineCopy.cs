@@ -18,6 +18,7 @@ public sealed class EngineCopy(VolumeCopy volume) : IVolumeCopy, IReplicated, IS
         BlockSize = volume.BlockSize,
         ReadOnly = volume.ReadOnly,
         Epoch = volume.Epoch,
+        FencedBy = volume.FencedBy,
     };
 
     public bool IsYielding => volume.IsYielding;

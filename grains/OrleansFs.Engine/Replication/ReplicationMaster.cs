@@ -222,8 +222,11 @@ public sealed class ReplicationMaster
     /// <param name="target">What an earlier step answered; null to bring everything to disk here first.</param>
     /// <param name="patience">How long it may take when there is nothing new.</param>
     /// <param name="cancellation">Ends it.</param>
+    /// <returns>EROFS where another copy has taken over: what is newer is there. EIO, ENOSPC … where not everything can be brought to disk here.</returns>
     public async Task<FsResult<DrainProgress>> DrainStepAsync(int copies, Lsn? target, TimeSpan patience, CancellationToken cancellation)
     {
+        if (_volume.FencedBy is not null)
+            return Errno.EROFS;
         if (target is not { } wanted)
         {
             var synced = await _volume.SyncAllAsync(cancellation);
@@ -237,6 +240,8 @@ public sealed class ReplicationMaster
             Task next;
             lock (_lock)
                 next = _acknowledged.Task;
+            if (_volume.FencedBy is not null)
+                return Errno.EROFS;
             int have = HavingAll(wanted);
             var left = patience - _time.GetElapsedTime(began);
             if (have >= copies || left <= TimeSpan.Zero)

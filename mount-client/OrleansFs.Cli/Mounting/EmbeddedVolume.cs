@@ -91,13 +91,20 @@ internal sealed class EmbeddedVolume : IServedVolume
         return new CollectResult(report.Blocks, report.Strays, report.Bytes);
     }
 
-    public Task<MasterReport> ReplicasAsync(CancellationToken cancellation) => Task.Run(_host.Volume.Replication.Measure, cancellation);
+    public Task<MasterReport> ReplicasAsync(CancellationToken cancellation)
+    {
+        RequireMaster();
+        return Task.Run(_host.Volume.Replication.Measure, cancellation);
+    }
 
     public async Task<DrainStep> DrainAsync(int copies, Lsn? target, CancellationToken cancellation)
     {
         if (ReferenceEquals(Policy, MountPolicy.Alone))
             throw new CommandException("no replica can follow this mount: mount the folder with --cluster, and start a replica with 'orleansfs silo --role replica'");
+        RequireMaster();
         var step = await Task.Run(() => _host.Volume.Replication.DrainStepAsync(copies, target, GrainInterfaces.Limits.DrainWait, cancellation), cancellation);
+        // Another may have taken over meanwhile.
+        RequireMaster();
         return step.TryGet(out var reached, out var error)
             ? new DrainStep { Target = reached.Target, Reached = reached.Reached, Copies = reached.Copies, IsDone = reached.Copies >= copies }
             : throw new CommandException($"not everything could be brought to disk here: {error}");
@@ -125,6 +132,13 @@ internal sealed class EmbeddedVolume : IServedVolume
     {
         _own.Dispose();
         await _host.StopAsync();
+    }
+
+    /// <exception cref="CommandException">Another copy has taken over: this one knows nothing of what is newer, nor of who has it.</exception>
+    private void RequireMaster()
+    {
+        if (_host.Volume.FenceTrouble is { } fence)
+            throw new CommandException($"{fence}; name the cluster in place of the mount point to ask the master that is there now");
     }
 
     /// <summary>Before the mount is made: where another copy has taken over, the kernel is told that nothing can be written.</summary>

@@ -35,6 +35,10 @@ internal sealed class RemoteVolume : IServedVolume
 
     public bool ReadOnly => _request.ReadOnly || _access.Copy.ReadOnly;
 
+    public string? Notice => _access.Copy is { FencedBy: { } by } former
+        ? $"another copy is the master since epoch {by}: '{former.Copy}' is read-only, and lacks what was written since"
+        : null;
+
     /// <exception cref="VolumeConnectionException">One line that says why the copy cannot be reached.</exception>
     public static async Task<RemoteVolume> OpenAsync(MountRequest request, ILoggerFactory loggers, CancellationToken cancellation)
     {

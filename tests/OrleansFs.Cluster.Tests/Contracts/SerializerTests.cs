@@ -55,6 +55,7 @@ public sealed class SerializerTests : IDisposable
         ReadOnly = true,
         Epoch = new Epoch(4),
         Contract = ulong.MaxValue,
+        FencedBy = new Epoch(5),
     };
 
     private readonly ServiceProvider _services = new ServiceCollection().AddSerializer().BuildServiceProvider();

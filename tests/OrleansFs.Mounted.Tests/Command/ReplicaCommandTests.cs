@@ -232,6 +232,38 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await RefusedAsync("is not empty", "export", "--data", data, $"{_folder}/out");
     }
 
+    /// <summary>What was written since is with the new master alone, which is away.</summary>
+    [Fact]
+    public async Task A_former_master_is_not_taken_for_the_master_that_is_away()
+    {
+        string former = await MountAsync("former", "--data", $"{_folder}/master", "--name", "laptop", "--cluster", Conn);
+        var nas = await ReplicaAsync("nas");
+        await WriteAsync(former, "a", 1000);
+        await OrleansFsCommand.SucceedAsync("drain", former, "--wait", "2min");
+        Assert.Contains("in epoch 2", await OrleansFsCommand.SucceedAsync("promote", "nas", "--cluster", Conn), StringComparison.Ordinal);
+        string now = await MountAsync("now", "--cluster", Conn);
+        await WriteAsync(now, "b", 1000);
+        await UnmountAsync(now);
+        await StopAsync(nas);
+
+        const string Said = "'laptop' was it until the epoch 2 began, and lacks what was written since";
+        await RefusedAsync(Said, "drain", Conn, "--wait", "0");
+        await RefusedAsync(Said, "mount", "--cluster", Conn, now);
+        await RefusedAsync("another copy is the master since epoch 2", "drain", former, "--wait", "0");
+        await RefusedAsync("another copy is the master since epoch 2", "replicas", former);
+        await RefusedAsync("'laptop' was the master until the epoch 2 began", "promote", "laptop", "--cluster", Conn);
+        var report = await ReplicasAsync(Conn);
+        Assert.Equal((JsonValueKind.Null, 2L), (report.GetProperty("master").ValueKind, Number(report, "epoch")));
+        var copy = Assert.Single(report.GetProperty("replicas").EnumerateArray());
+        Assert.Equal(("laptop", "fenced"), (copy.GetProperty("name").GetString(), copy.GetProperty("state").GetString()));
+        // Named, it is read, and says what it is.
+        var mounted = await OrleansFsCommand.RunAsync("mount", "--cluster", Conn, "--copy", "laptop", "--background", now);
+        _mounted.Add(now);
+        Assert.True(mounted.ExitCode == 0, mounted.All);
+        Assert.Contains("'laptop' is read-only, and lacks what was written since", mounted.All, StringComparison.Ordinal);
+        Assert.Equal((true, false), (File.Exists($"{now}/a"), File.Exists($"{now}/b")));
+    }
+
     [Fact]
     public async Task A_program_that_waits_for_a_block_that_nobody_can_give_ends_at_once_when_it_is_interrupted()
     {
