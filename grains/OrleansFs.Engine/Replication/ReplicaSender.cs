@@ -26,6 +26,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     private volatile bool _isDamageMore;
     private readonly Lock _noting = new();
     private bool _isLackNoted;
+    private volatile bool _hasAnswered;
 
     /// <summary>Hashes that are on the replica, found out in this connection.</summary>
     private readonly HashSet<BlockHash> _known = [];
@@ -112,8 +113,8 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     /// <summary>It has rows of blocks that it has not got, as far as it has said.</summary>
     public bool LacksBlocks => _isDamageMore || !_damaged.IsEmpty;
 
-    /// <summary>It has answered since this master was started, and with that said what it lacks.</summary>
-    public bool HasAnswered => _last is not null;
+    /// <summary>It has said to this sender where it is and what it lacks. An answer that refuses says neither.</summary>
+    public bool HasAnswered => _hasAnswered;
 
     public bool IsDamaged(BlockHash hash) => _isDamageMore || _damaged.Count >= ReplicationLimits.DamagedRemembered || _damaged.ContainsKey(hash);
 
@@ -278,6 +279,8 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             _isLackNoted = LacksBlocks;
             _master.Acknowledged(Name, position, null, _isLackNoted);
         }
+        // The answer that had the position was taken in before, with what it says of blocks.
+        _hasAnswered = true;
     }
 
     /// <summary>Has the database say whether the replica lacks blocks, with the next commit: so it is known when the replica is away and this master is started anew.</summary>
@@ -304,6 +307,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         }
         using var both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, cancellation);
         var reply = await AnswerAsync(call(both.Token).AsTask(), both.Token);
+        TakeDamaged(reply);
         _last = new Contact(reply, _time.GetUtcNow());
         switch (reply.Outcome)
         {
@@ -314,19 +318,25 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
             case ReplicaOutcome.Gap:
                 throw new ReplicaException($"the replica '{Name}' has lost its place");
             case ReplicaOutcome.Unable:
+                NoteLacking();
                 throw new ReplicaUnableException(reply.Trouble ?? $"the replica '{Name}' cannot take anything");
             case ReplicaOutcome.Refused:
                 throw new ReplicaException(reply.Trouble ?? $"the replica '{Name}' refuses");
             default:
                 if (_run != default && reply.Run != _run)
                     throw new ReplicaException($"the replica '{Name}' has been started anew");
-                // There are more than an answer has room for: which, is not known.
-                if (reply.Damaged.Length >= ReplicationLimits.DamagedPerReply)
-                    _isDamageMore = true;
-                foreach (var hash in reply.Damaged)
-                    _damaged.TryAdd(hash, 0);
                 return reply;
         }
+    }
+
+    /// <summary>What an answer says that is damaged, whatever else it says. That it names nothing says nothing: not every answer speaks of blocks.</summary>
+    private void TakeDamaged(in ReplicaReply reply)
+    {
+        // There are more than an answer has room for: which, is not known.
+        if (reply.Damaged.Length >= ReplicationLimits.DamagedPerReply)
+            _isDamageMore = true;
+        foreach (var hash in reply.Damaged)
+            _damaged.TryAdd(hash, 0);
     }
 
     /// <summary>

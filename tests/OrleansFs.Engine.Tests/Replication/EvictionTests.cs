@@ -342,7 +342,16 @@ public sealed partial class EvictionTests
         await master.ReopenAsync();
         Assert.Equal(1, (await master.Volume.GetResidencyAsync(file, Cancellation)).Value.Copies);
 
+        // Nor when it answers without a word about its blocks.
+        await nas.Receiver.HoldAsync(nas.Volume.Id, new Epoch(9), usb.Name, Cancellation);
         nas.Link.Target = nas.Receiver;
+        await master.Copy.Replication.AttachAsync(nas.Name, nas.Link);
+        await EventuallyAsync(() => Trouble(master, nas)?.Contains("about to become the master", StringComparison.Ordinal) == true);
+        Assert.Equal(1, (await master.Volume.GetResidencyAsync(file, Cancellation)).Value.Copies);
+        step = (await master.Copy.Replication.DrainStepAsync(2, null, TimeSpan.Zero, Cancellation)).Value;
+        Assert.Equal(1, step.Copies);
+
+        await nas.RestartAsync();
         usb.Link.Target = usb.Receiver;
         await master.Copy.Replication.AttachAsync(nas.Name, nas.Link);
         await master.Copy.Replication.AttachAsync(usb.Name, usb.Link);
@@ -433,6 +442,8 @@ public sealed partial class EvictionTests
         Assert.Equal(0, LocalBlocks(master));
         return file;
     }
+
+    private static string? Trouble(VolumeFixture master, ReplicaFixture replica) => master.Copy.Replication.Reports().Single(r => r.Name == replica.Name.Value).Trouble;
 
     private static byte[] Name(int number) => System.Text.Encoding.UTF8.GetBytes($"f{number}");
 
