@@ -93,6 +93,9 @@ internal sealed class ReplicaBlocks
         }
     }
 
+    /// <summary>Every damaged block that is known now.</summary>
+    public ICollection<BlockHash> AllDamaged => _damaged.Keys;
+
     public bool IsDamaged(BlockHash hash) => _damaged.ContainsKey(hash);
 
     /// <summary>A block that should be here is not, or not whole. What is there of it is moved out of the way.</summary>
@@ -147,11 +150,21 @@ internal sealed class ReplicaBlocks
         }
     }
 
-    /// <summary>Another database has taken the place of the one that was.</summary>
+    /// <summary>Another database has taken the place of the one that was. What is damaged is so still, whatever its rows say.</summary>
     public void Replaced()
     {
         _received.Clear();
-        _damaged.Clear();
+        bool isMarked = false;
+        foreach (var hash in _damaged.Keys)
+        {
+            // One that is mended at this moment may be asked for once more.
+            if (_metadata.TryGetBlock(hash, out _))
+                isMarked |= _metadata.SetResidency(hash, Residency.Absent);
+            else
+                _damaged.TryRemove(hash, out _);
+        }
+        if (isMarked)
+            _metadata.Commit();
         FindAbsent();
     }
 

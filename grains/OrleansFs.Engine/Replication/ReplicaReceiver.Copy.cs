@@ -65,6 +65,9 @@ public sealed partial class ReplicaReceiver
                     return Answer(volume, ReplicaOutcome.Gap);
                 await MakeAllPlainAsync(volume, incoming, cancellation);
                 await volume.BlockStore.Files.SyncAsync(volume.BlockStore.Files.LastSequence, cancellation);
+                // Passed as being here, and found since not to be.
+                foreach (var hash in volume.ReplicaBlocks.AllDamaged)
+                    incoming.Outstanding[hash] = 0;
                 incoming.MarkAbsent();
                 await Task.Run(() => volume.Metadata.ReplaceWith(database), CancellationToken.None);
                 // Not cut short: the next hello tells of the new position, and what is absent is found here and nowhere else.

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Replication;
 using OrleansFs.Engine.Tests.Content;
@@ -103,6 +104,41 @@ public sealed class InterruptionTests
         Assert.True(wasInterrupted);
         Assert.Equal(0, replica.Volume.ReplicaBlocks.DamagedCount);
     }
+
+    /// <summary>The rows that come with the copy say that every block is here: those of before, which know better, go.</summary>
+    [Theory, InlineData(1), InlineData(ReplicationLimits.DamagedPerReply + 44)]
+    public async Task What_is_found_damaged_while_a_full_copy_is_taken_is_had_again(int blocks)
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, blocks);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        await WriteFileAsync(master, "b", 2, 1);
+        await master.Copy.CloseAsync();
+        using (var database = Database.Open(Path.Combine(master.Folder, "meta.db"), 1024))
+            database.Execute("DELETE FROM journal");
+        await master.ReopenAsync();
+        int asked = 0;
+        replica.Link.EndingCopy = () =>
+        {
+            asked++;
+            foreach (var hash in Pattern(1, blocks * S).Chunk(S).Select(b => BlockHash.Of(b)))
+            {
+                File.Delete(FileOf(replica, hash));
+                replica.Volume.ReplicaBlocks.NoteDamaged(hash, BlockReadResult.Missing);
+            }
+        };
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        Assert.Equal(1, asked);
+        Assert.DoesNotContain(Pattern(1, blocks * S).Chunk(S), b => !File.Exists(FileOf(replica, BlockHash.Of(b))));
+        Assert.Equal(0, replica.Volume.ReplicaBlocks.DamagedCount);
+        Assert.Equal((blocks + 1L, 0L), await replica.VerifyAsync());
+    }
+
+    private static string FileOf(ReplicaFixture replica, BlockHash hash) => Path.Combine(replica.Folder, "blocks", hash.ToString()[..2], hash.ToString());
 
     /// <summary>An epoch that has begun cannot be taken back: a copy that has begun it and is no master leaves the volume without one.</summary>
     [Fact]

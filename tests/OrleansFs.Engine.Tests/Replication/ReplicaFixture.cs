@@ -166,7 +166,14 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
 
     public ValueTask<ReplicaReply> WantedAsync(Guid copy, BlockHash after, CancellationToken cancellation) => CallAsync(t => t.WantedAsync(copy, after, cancellation));
 
-    public ValueTask<ReplicaReply> EndCopyAsync(Guid copy, CancellationToken cancellation) => CallAsync(t => t.EndCopyAsync(copy, cancellation));
+    /// <summary>Told before each end of a full copy.</summary>
+    public Action? EndingCopy { get; set; }
+
+    public ValueTask<ReplicaReply> EndCopyAsync(Guid copy, CancellationToken cancellation)
+    {
+        EndingCopy?.Invoke();
+        return CallAsync(t => t.EndCopyAsync(copy, cancellation));
+    }
 
     public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation)
     {
