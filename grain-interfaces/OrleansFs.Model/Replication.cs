@@ -131,6 +131,9 @@ public readonly record struct ReplicaReply
 
     /// <summary>Of an answer to a <see cref="MasterHello"/>: what the replica's silo understands; 0 where it is older than this. The master leaves one alone that is not its own.</summary>
     [Id(18)] public ulong Contract { get; init; }
+
+    /// <summary>Of an answer to a <see cref="MasterHello"/>: the branch of the history that its newest mutation is in; null where that was made when there were none.</summary>
+    [Id(19)] public Guid? Branch { get; init; }
 }
 
 /// <summary>A block on its way: the payload as it is stored, so that what is compressed on disk is so on the wire.</summary>

@@ -92,6 +92,8 @@ internal ref struct EffectReader(ReadOnlySpan<byte> records)
 
     public EpochStart Epoch() => new(new Epoch((long)Number()), Lsn(), Time());
 
+    public Branch Branch() => new(Lsn(), new Guid(Take(16)));
+
     public AddRecord Record()
     {
         var inode = Inode();

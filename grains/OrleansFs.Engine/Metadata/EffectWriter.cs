@@ -11,8 +11,8 @@ namespace OrleansFs.Engine.Metadata;
 /// </summary>
 internal sealed class EffectWriter
 {
-    /// <summary>Version of the records: the first byte of a journal value. Version 1 had no content hashes in inodes, 2 nothing of sessions; both are read for ever.</summary>
-    public const byte Version = 3;
+    /// <summary>Version of the records: the first byte of a journal value. Version 1 had no content hashes in inodes, 2 nothing of sessions, 3 nothing of branches; all are read for ever.</summary>
+    public const byte Version = 4;
 
     /// <summary>Buffers up to this size are kept for the next transaction.</summary>
     private const int KeptBytes = 1 << 20;
@@ -224,6 +224,13 @@ internal sealed class EffectWriter
         Put((ulong)epoch.Epoch.Value);
         Put((ulong)epoch.Start.Value);
         Put(epoch.Time);
+    }
+
+    public void BeginBranch(in Branch branch)
+    {
+        Begin(EffectKind.BeginBranch);
+        Put((ulong)branch.Start.Value);
+        branch.Id.TryWriteBytes(Room(16));
     }
 
     public void Rename() => Begin(EffectKind.Rename);

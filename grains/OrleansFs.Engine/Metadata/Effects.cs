@@ -41,6 +41,7 @@ internal enum EffectKind : byte
     PutSession = 28,
     DeleteSession = 29,
     PutReply = 30,
+    BeginBranch = 31,
 
     SettleRedo = 0x80,
     ForgetRedo = 0x81,
@@ -119,3 +120,8 @@ internal readonly record struct VolumeState(ulong NextInode, long NextCookie, Ti
 /// <param name="Start">Mutations there were before it.</param>
 /// <param name="Time">When it began.</param>
 internal readonly record struct EpochStart(Epoch Epoch, Lsn Start, Timestamp Time);
+
+/// <summary>The mutations after <see cref="Start"/> were made by one opening of a folder: two histories that differ have no branch in common in which they do.</summary>
+/// <param name="Start">Mutations there were before it.</param>
+/// <param name="Id">Random.</param>
+internal readonly record struct Branch(Lsn Start, Guid Id);

@@ -100,6 +100,9 @@ internal sealed class JournalContent
             case EffectKind.BeginEpoch:
                 reader.Epoch();
                 break;
+            case EffectKind.BeginBranch:
+                reader.Branch();
+                break;
             case EffectKind.AddRecord:
                 Inodes.Add(reader.Record().Inode);
                 break;

@@ -145,6 +145,9 @@ internal sealed partial class MetadataStore
                 case EffectKind.BeginEpoch:
                     Apply(reader.Epoch());
                     break;
+                case EffectKind.BeginBranch:
+                    Apply(reader.Branch());
+                    break;
                 case EffectKind.PutReplica:
                     Apply(reader.Replica());
                     break;

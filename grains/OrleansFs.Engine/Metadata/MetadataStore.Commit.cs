@@ -128,6 +128,8 @@ internal sealed partial class MetadataStore
         // What is this copy's own is no mutation, and makes no row.
         if (PendingMutations == 0)
             return (_journalBytes, at);
+        if (!_hasBranch)
+            BeginBranch();
         _effects.PutState(state);
         var value = _effects.ToJournal();
         AppendJournal(state.Lsn, (int)PendingMutations, state.Clock, value);

@@ -71,6 +71,7 @@ internal sealed partial class MetadataStore
             }
             _inTransaction = false;
             _localPending = false;
+            _hasBranch = false;
             _effects.Clear();
             _journalBytes = journal;
             Applied(content);

@@ -16,6 +16,7 @@ internal sealed partial class MetadataStore
                 _sql.Rollback.Run();
             _inTransaction = false;
             _localPending = false;
+            _hasBranch = false;
             _effects.Clear();
             // All of it in memory until the commit would be too much.
             _database.Execute("PRAGMA cache_spill = ON");

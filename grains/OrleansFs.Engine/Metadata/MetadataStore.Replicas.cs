@@ -7,6 +7,9 @@ internal sealed partial class MetadataStore
 {
     private readonly Dictionary<CopyName, ReplicaRow> _replicas = [];
 
+    /// <summary>What is committed now goes on in a branch that this opening of the folder has begun.</summary>
+    private bool _hasBranch;
+
     /// <summary>The journal after this position is needed by a replica; null where there is none.</summary>
     private Lsn? LowestNeeded => _replicas.Count == 0 ? JournalNeeded : _replicas.Values.Min(r => r.Needs);
 
@@ -86,6 +89,19 @@ internal sealed partial class MetadataStore
             while (s.Step())
                 epochs.Add(new EpochStart(new Epoch(s.Int64(0)), new Lsn(s.Int64(1)), s.Time(2)));
             return epochs;
+        }
+    }
+
+    /// <summary>The branches of what is here, oldest first.</summary>
+    public IReadOnlyList<Branch> Branches()
+    {
+        lock (Lock)
+        {
+            var branches = new List<Branch>();
+            using var s = _database.Prepare("SELECT start, id FROM branch ORDER BY start");
+            while (s.Step())
+                branches.Add(new Branch(new Lsn(s.Int64(0)), new Guid(s.Blob(1))));
+            return branches;
         }
     }
 
@@ -174,6 +190,17 @@ internal sealed partial class MetadataStore
         _sql.AddEpoch.Bind(1, epoch.Epoch.Value).Bind(2, epoch.Start.Value).Bind(3, epoch.Time).Run();
         Volume = Volume with { Epoch = epoch.Epoch };
     }
+
+    /// <summary>With the first mutations of its own a copy begins a branch: should the folder have been set back, these are others than the ones that it had in their place.</summary>
+    private void BeginBranch()
+    {
+        var branch = new Branch(Committed, Guid.NewGuid());
+        Apply(branch);
+        _effects.BeginBranch(branch);
+        _hasBranch = true;
+    }
+
+    private void Apply(in Branch branch) => _sql.AddBranch.Bind(1, branch.Start.Value).Bind(2, branch.Id.ToByteArray()).Run();
 
     private void Apply(in Fence fence)
     {

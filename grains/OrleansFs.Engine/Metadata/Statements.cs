@@ -122,6 +122,7 @@ internal sealed class Statements(Database database) : IDisposable
     public readonly Statement SetResidency = database.Prepare("UPDATE block SET residency = ?2 WHERE hash = ?1");
     public readonly Statement SetFence = database.Prepare("UPDATE volume SET fenced_by = ?1, fenced_at = ?2");
     public readonly Statement SetEpoch = database.Prepare("UPDATE volume SET epoch = ?1");
+    public readonly Statement AddBranch = database.Prepare("INSERT OR REPLACE INTO branch (start, id) VALUES (?1, ?2)");
     public readonly Statement AddEpoch = database.Prepare("INSERT OR REPLACE INTO epoch (epoch, start, time) VALUES (?1, ?2, ?3)");
 
     public readonly Statement PutSession = database.Prepare(

@@ -3,7 +3,7 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Replication;
 
-/// <summary>What the beginnings of its epochs say of two copies of a volume (Kafka's leader epochs, KIP-101).</summary>
+/// <summary>What the beginnings of its epochs (Kafka's leader epochs, KIP-101), and of its branches, say of two copies of a volume.</summary>
 internal static class EpochHistory
 {
     /// <summary>Whether what another copy has, being at a position of an epoch, is a beginning of what is here.</summary>
@@ -21,5 +21,22 @@ internal static class EpochHistory
                 return position <= later.Start;
         }
         return position <= newest;
+    }
+
+    /// <summary>The same by branches: also where one of the two was set back and has gone on, in the same epoch.</summary>
+    /// <param name="branches">Those of the copy here, oldest first.</param>
+    /// <param name="newest">The newest position here.</param>
+    /// <param name="branch">That which the newest mutation of the other copy is in; null where it has none in any.</param>
+    /// <param name="position">Its newest.</param>
+    public static bool Leads(IReadOnlyList<Branch> branches, Lsn newest, Guid? branch, Lsn position)
+    {
+        bool isLater = branch is null;
+        foreach (var known in branches)
+        {
+            if (isLater)
+                return position <= known.Start;
+            isLater = known.Id == branch;
+        }
+        return isLater && position <= newest;
     }
 }

@@ -233,11 +233,12 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         var position = reply.Position;
         if (reply.Epoch.Value == 0)
             return await CopyAsync(discard: false);
-        bool leads = EpochHistory.Leads(epochs, _volume.Metadata.Committed, reply.Epoch, position);
+        var newest = _volume.Metadata.Committed;
+        bool leads = EpochHistory.Leads(epochs, newest, reply.Epoch, position) && EpochHistory.Leads(_volume.Metadata.Branches(), newest, reply.Branch, position);
         if (!leads && !MayDiscard)
         {
             State = ReplicaState.Ahead;
-            throw new ReplicaException($"the replica '{Name}' is at mutation {position} of epoch {reply.Epoch}, which this master (epoch {info.Epoch}, {_volume.Metadata.Committed}) has not got; it is left alone");
+            throw new ReplicaException($"the replica '{Name}' is at mutation {position} of epoch {reply.Epoch}, which this master (epoch {info.Epoch}, {newest}) has not got, or has others in their place; it is left alone");
         }
         using var reader = JournalReader.Open(_volume.MetadataPath);
         if (!leads || reader.Read(position, 1, 1) is null)

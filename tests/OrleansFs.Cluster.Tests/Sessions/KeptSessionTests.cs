@@ -292,7 +292,7 @@ public sealed class KeptSessionTests : IAsyncDisposable
         {
             await database.OpenAsync(Cancellation);
             await using var command = database.CreateCommand();
-            command.CommandText = "ALTER TABLE session DROP COLUMN lapsed; ALTER TABLE session DROP COLUMN ended; PRAGMA user_version = 13";
+            command.CommandText = "ALTER TABLE session DROP COLUMN lapsed; ALTER TABLE session DROP COLUMN ended; DROP TABLE branch; PRAGMA user_version = 13";
             await command.ExecuteNonQueryAsync(Cancellation);
         }
         await StartAsync();

@@ -233,11 +233,11 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
     {
         await using var volume = await CreateAsync();
         await volume.Copy.CloseAsync();
-        await RunSqlAsync(volume.Folder, "ALTER TABLE replica DROP COLUMN lacks; ALTER TABLE session DROP COLUMN lapsed; ALTER TABLE session DROP COLUMN ended; DROP TABLE composed; DROP TABLE composed_source; PRAGMA user_version = 11");
+        await RunSqlAsync(volume.Folder, "ALTER TABLE replica DROP COLUMN lacks; ALTER TABLE session DROP COLUMN lapsed; ALTER TABLE session DROP COLUMN ended; DROP TABLE composed; DROP TABLE composed_source; DROP TABLE branch; PRAGMA user_version = 11");
         await volume.ReopenAsync();
         volume.Copy.Composer.IsOn = true;
         var (_, content, file) = await TwoVersionsAsync(volume);
-        Assert.Equal(17, (await volume.StatusAsync()).FormatVersion);
+        Assert.Equal(18, (await volume.StatusAsync()).FormatVersion);
         Assert.Equal(content, await volume.ReadAllAsync(file));
         await AssertCleanAsync(volume);
     }

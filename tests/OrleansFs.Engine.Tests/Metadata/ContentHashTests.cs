@@ -162,6 +162,7 @@ public sealed class ContentHashTests : IDisposable
             UPDATE inode SET hash = NULL;
             DROP INDEX inode_guarded;
             DROP TABLE epoch;
+            DROP TABLE branch;
             ALTER TABLE replica DROP COLUMN held;
             ALTER TABLE replica DROP COLUMN lacks;
             ALTER TABLE volume DROP COLUMN role;
@@ -178,7 +179,7 @@ public sealed class ContentHashTests : IDisposable
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             PRAGMA user_version = 3;
             """);
-        Assert.Equal(17, Store.Volume.FormatVersion);
+        Assert.Equal(18, Store.Volume.FormatVersion);
         Assert.Null(Row(inode));
         Assert.Equal(1, Store.HashUnhashed(64));
         Assert.Equal(0, Store.HashUnhashed(64));

@@ -85,19 +85,52 @@ public sealed class JournalTests : IDisposable
         _volume.Commit();
         var first = Store.ReadJournal(Lsn.Zero)!.Value;
         var second = Store.ReadJournal(first.Lsn)!.Value;
-        string[] written = [Convert.ToHexStringLower(first.Effects.Span), Convert.ToHexStringLower(second.Effects.Span)];
-        Assert.Equal(Sample(3), written);
+        // The name of a branch is random.
+        string branch = Convert.ToHexStringLower(Store.Branches().Single().Id.ToByteArray());
+        string[] written = [Convert.ToHexStringLower(first.Effects.Span).Replace(branch, new string('0', 32), StringComparison.Ordinal), Convert.ToHexStringLower(second.Effects.Span)];
+        Assert.Equal(Sample(4), written);
         using var other = copy.Crashed();
         using var third = copy.Crashed();
-        foreach (var (version, target) in new[] { (1, copy.Store), (2, other.Store), (3, third.Store) })
+        using var fourth = copy.Crashed();
+        foreach (var (version, target) in new[] { (1, copy.Store), (2, other.Store), (3, third.Store), (4, fourth.Store) })
         {
             target.ApplyJournal(first with { Effects = Convert.FromHexString(Sample(version)[0]) });
             target.ApplyJournal(second with { Effects = Convert.FromHexString(Sample(version)[1]) });
             Assert.Equal(["f", "l"], target.List(target.Lookup(InodeNumber.Root, "d").Value.Inode));
             Assert.Empty(target.Check(null, CancellationToken.None));
+            Assert.Equal(version < 4 ? [] : [new Branch(Lsn.Zero, Guid.Empty)], target.Branches());
         }
         Assert.Equal([new KeptSession(new Guid(1, 2, 3, new byte[8]), "host:/mnt", new(7), null)], third.Store.Sessions());
         Assert.Equal((4, 5L), third.Store.Replies(new Guid(1, 2, 3, new byte[8])).Select(r => (r.Slot, r.Sequence)).Single());
+    }
+
+    [Fact]
+    public void Each_opening_that_changes_something_begins_a_branch_and_a_copy_has_those_of_what_it_was_given()
+    {
+        using var copy = _volume.Crashed();
+        using var earlier = _volume.Crashed();
+        Assert.Empty(Store.Branches());
+        Store.Create(InodeNumber.Root, "a");
+        _volume.Commit();
+        Store.Create(InodeNumber.Root, "b");
+        _volume.Commit();
+        _volume.Reopen();
+        Assert.Equal(Lsn.Zero, Assert.Single(Store.Branches()).Start);
+        var second = Store.Committed;
+        Store.Create(InodeNumber.Root, "c");
+        _volume.Commit();
+        Assert.Equal([Lsn.Zero, second], Store.Branches().Select(b => b.Start));
+
+        for (var at = Lsn.Zero; Store.ReadJournal(at) is { } row; at = row.Lsn)
+            copy.Store.ApplyJournal(row);
+        Assert.Equal(Store.Branches(), copy.Store.Branches());
+        // It goes on by itself, as one that has become the master.
+        copy.Store.Create(InodeNumber.Root, "d");
+        copy.Commit();
+        Assert.Equal([.. Store.Branches(), new Branch(Store.Committed, copy.Store.Branches()[^1].Id)], copy.Store.Branches());
+        earlier.Store.Create(InodeNumber.Root, "e");
+        earlier.Commit();
+        Assert.Empty(earlier.Store.Branches().Intersect(Store.Branches()));
     }
 
     [Fact]

@@ -103,6 +103,7 @@ public sealed class RedoRecoveryTests : IDisposable
             CREATE TABLE redo (ino INTEGER NOT NULL, sequence INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, data BLOB NOT NULL,
                 PRIMARY KEY (ino, sequence)) STRICT, WITHOUT ROWID;
             INSERT INTO redo VALUES ({file.Number.Value}, 5, 100, 200, 300, 400, x'0102'), ({file.Number.Value}, 9, 101, 202, 303, 404, x'03'), ({other.Number.Value}, 7, 0, 1, 2, 3, x'04');
+            DROP TABLE branch;
             PRAGMA user_version = 6;
             """);
         for (int i = 0; i < 2; i++)

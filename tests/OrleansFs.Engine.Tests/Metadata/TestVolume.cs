@@ -12,7 +12,7 @@ internal sealed class TestVolume : IDisposable
 {
     public const int BlockSize = 4096;
 
-    private static readonly string[] s_tables = ["inode", "dentry", "xattr", "manifest", "block", "journal", "volume"];
+    private static readonly string[] s_tables = ["inode", "dentry", "xattr", "manifest", "block", "journal", "branch", "volume"];
 
     public TestVolume()
     {
@@ -69,7 +69,8 @@ internal sealed class TestVolume : IDisposable
     }
 
     /// <summary>The tables as text, row by row; of the volume what is not this copy's own.</summary>
-    public string Dump()
+    /// <param name="namesBranches">With the names of branches, which are random.</param>
+    public string Dump(bool namesBranches = true)
     {
         Offline("SELECT 1");
         using var database = Engine.Metadata.Database.Open(Database, 1024);
@@ -80,6 +81,11 @@ internal sealed class TestVolume : IDisposable
             using var s = database.Prepare($"SELECT concat_ws('|', {columns}) FROM {table} ORDER BY 1");
             while (s.Step())
                 text.Append(table).Append(' ').AppendLine(s.Text(0));
+        }
+        if (!namesBranches)
+        {
+            foreach (var branch in Store.Branches())
+                text.Replace(Convert.ToHexString(branch.Id.ToByteArray()), "");
         }
         return text.ToString();
     }

@@ -344,6 +344,88 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         Directory.Delete(earlier, recursive: true);
     }
 
+    /// <summary>In the one case a transaction of the folder that was set back ends where the replica is, in the next none does, and in the last its journal does not go back so far.</summary>
+    [Theory, InlineData(true, false), InlineData(false, false), InlineData(false, true)]
+    public async Task A_replica_is_left_alone_by_a_master_that_was_set_back_and_has_passed_it_since(bool meets, bool isCut)
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, 2);
+        await master.Volume.SyncAllAsync(Cancellation);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        string earlier = master.CopyAsKilled();
+        await WriteFileAsync(master, "b", 2, 2);
+        await DrainAsync(master);
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        var position = replica.Volume.Metadata.Committed;
+        using var session = replica.OpenSession();
+        string before = await Trees.DescribeAsync(session);
+        await using (var back = await VolumeFixture.CreateAsync(S, earlier))
+        {
+            await CreateManyAsync(back, (int)(position.Value - back.Copy.Metadata.Committed.Value) + 20, oneByOne: meets);
+            if (isCut)
+            {
+                await back.Copy.CloseAsync();
+                using (var database = Engine.Metadata.Database.Open(Path.Combine(earlier, "meta.db"), 1024))
+                    database.Execute("DELETE FROM journal");
+                await back.ReopenAsync();
+            }
+            using (var reader = JournalReader.Open(Path.Combine(earlier, "meta.db")))
+                Assert.Equal(meets, reader.Read(position, 1, 1) is { Count: > 0 });
+            await back.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+            await EventuallyAsync(() => back.Copy.Replication.Reports().Single().State is ReplicaState.Ahead or ReplicaState.Following);
+            Assert.Equal(ReplicaState.Ahead, back.Copy.Replication.Reports().Single().State);
+            Assert.Equal(before, await Trees.DescribeAsync(session));
+            Assert.Equal(1, replica.Link.Copies);
+            Assert.True(back.Copy.Replication.Discard(replica.Name));
+            await DrainAsync(back);
+            Assert.Equal(await Trees.DescribeAsync(back.Volume), await Trees.DescribeAsync(session));
+        }
+        Directory.Delete(earlier, recursive: true);
+
+        static async Task CreateManyAsync(VolumeFixture volume, int count, bool oneByOne)
+        {
+            var store = volume.Copy.Metadata;
+            lock (store.Lock)
+            {
+                for (int i = 0; i < count; i++)
+                {
+                    Assert.True(store.Create(InodeNumber.Root, System.Text.Encoding.UTF8.GetBytes($"other{i}"), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, VolumeFixture.Root).IsOk);
+                    if (oneByOne)
+                        Assert.True(store.Commit().IsOk);
+                }
+            }
+            Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+        }
+    }
+
+    [Fact]
+    public async Task Folders_of_before_there_were_branches_go_on()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, 2);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        await master.Copy.CloseAsync();
+        await replica.Receiver.CloseAsync();
+        foreach (string folder in (string[])[master.Folder, replica.Folder])
+        {
+            using var database = Engine.Metadata.Database.Open(Path.Combine(folder, "meta.db"), 1024);
+            database.Execute("DROP TABLE branch; PRAGMA user_version = 17");
+        }
+        await master.ReopenAsync();
+        await WriteFileAsync(master, "b", 2, 2);
+        await replica.RestartAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        using var session = replica.OpenSession();
+        Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
+        Assert.Equal(1, replica.Link.Copies);
+        Assert.Equal(master.Copy.Metadata.Branches(), replica.Volume.Metadata.Branches());
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
