@@ -123,7 +123,7 @@ internal sealed partial class MetadataStore
                 return uncommitted;
             if (Enter() is var error and not Errno.None)
                 return error;
-            var (before, tail) = (Volume, _tail);
+            var (before, tail, hadBranch) = (Volume, _tail, _hasBranch);
             Ending ending;
             try
             {
@@ -143,6 +143,7 @@ internal sealed partial class MetadataStore
                 Volume = before;
                 Volatile.Write(ref _tail, tail);
                 PendingMutations = 0;
+                _hasBranch = hadBranch;
                 return Undo(e);
             }
             Volume = Volume with { Role = VolumeRole.Master, Fence = null };
