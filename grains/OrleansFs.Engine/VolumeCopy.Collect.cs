@@ -30,13 +30,15 @@ public sealed partial class VolumeCopy
     }
 
     /// <summary>The disk seems full: what is deleted lets go of its blocks, what is in flight becomes as small as it can, and whatever is dead is collected, however lately it died.</summary>
-    private async Task MakeRoomAsync(CancellationToken cancellation)
+    /// <returns>Whether there was room for a write then.</returns>
+    private async Task<bool> MakeRoomAsync(CancellationToken cancellation)
     {
         if (_evictor is { } evictor && !_cache!.Admits(Limits.WriteStep))
         {
-            await evictor.WaitForRoomAsync(_options.CacheFullTimeout, SettleForEvictionAsync, cancellation);
-            if (_space.AdmitsContent(Limits.WriteStep))
-                return;
+            bool hadRoom = await evictor.WaitForRoomAsync(_options.CacheFullTimeout, SettleForEvictionAsync, cancellation);
+            // Where others have had it, it is for who waits for it to wait on; where it is the disk that has none, there is more to do.
+            if (_space.AdmitsContent(Limits.WriteStep) || (hadRoom && !_cache.Admits(Limits.WriteStep)))
+                return true;
         }
         await _makingRoom.WaitAsync(cancellation);
         try
@@ -44,11 +46,12 @@ public sealed partial class VolumeCopy
             _orphanage.PurgeQueued();
             await CollectDeadAsync(cancellation);
             // What cannot be stored even so stays in flight, and need not be tried again for each of many writers.
-            if (_settlingFailed is { } at && _time.GetElapsedTime(at) < Limits.RetryPause)
-                return;
-            var settled = await _files.SettleAllAsync(_ => true, cancellation);
-            _settlingFailed = settled.IsOk ? null : _time.GetTimestamp();
-            await CollectDeadAsync(cancellation);
+            if (_settlingFailed is not { } at || _time.GetElapsedTime(at) >= Limits.RetryPause)
+            {
+                var settled = await _files.SettleAllAsync(_ => true, cancellation);
+                _settlingFailed = settled.IsOk ? null : _time.GetTimestamp();
+                await CollectDeadAsync(cancellation);
+            }
         }
         finally
         {
@@ -56,6 +59,7 @@ public sealed partial class VolumeCopy
             _space.Forget();
             _makingRoom.Release();
         }
+        return _space.AdmitsContent(Limits.WriteStep);
     }
 
     /// <summary>What is in memory becomes blocks that replicas can have; what is dead goes.</summary>

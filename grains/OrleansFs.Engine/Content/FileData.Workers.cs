@@ -16,8 +16,8 @@ internal sealed partial class FileData
     /// <summary>Whether changes are answered with EROFS now, as where another copy takes over.</summary>
     public required Func<bool> RefusesChanges { get; init; }
 
-    /// <summary>Settles what is in flight and deletes what nothing refers to, before a full disk is a reason to refuse anything.</summary>
-    public required Func<CancellationToken, Task> MakeRoom { get; init; }
+    /// <summary>Settles what is in flight and deletes what nothing refers to, before a full disk is a reason to refuse anything. True where there was room for a write then: who finds none, because others have had it, asks again.</summary>
+    public required Func<CancellationToken, Task<bool>> MakeRoom { get; set; }
 
     /// <summary>Why content cannot be stored, in one line; null while it can.</summary>
     public string? Trouble { get; private set; }

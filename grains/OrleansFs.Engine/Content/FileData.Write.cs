@@ -28,7 +28,8 @@ internal sealed partial class FileData
 
     private ValueTask<FsResult<long>> WriteOrWaitAsync(Inode inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, Append? append, CancellationToken cancellation, ChangeRecord? record = null)
     {
-        var result = TryWrite(inode, offset, data.Span, flags, append, record, out int missing);
+        int missing = 0;
+        var result = _space.AdmitsContent(data.Length) ? TryWrite(inode, offset, data.Span, flags, append, record, out missing) : Errno.ENOSPC;
         if (missing > 0 || result.Error == Errno.ENOSPC)
             return WaitAndWriteAsync(inode, offset, data, flags, append, record, missing, cancellation);
         _metadata.Release(inode);
@@ -43,6 +44,7 @@ internal sealed partial class FileData
             bool collected = false;
             while (true)
             {
+                bool hadRoom = true;
                 if (missing > 0)
                 {
                     SignalPressure();
@@ -52,14 +54,22 @@ internal sealed partial class FileData
                     }
                     catch (BlockStoreException e) when (e.Error == Errno.ENOSPC && !collected)
                     {
-                        await MakeRoom(cancellation);
+                        hadRoom = await MakeRoom(cancellation);
                         collected = true;
                     }
                 }
                 else
                 {
-                    await MakeRoom(cancellation);
+                    hadRoom = await MakeRoom(cancellation);
                     collected = true;
+                }
+                if (!_space.AdmitsContent(data.Length))
+                {
+                    // Many wait for the same room, and others may have had it.
+                    missing = 0;
+                    if (hadRoom)
+                        continue;
+                    return Errno.ENOSPC;
                 }
                 var result = TryWrite(inode, offset, data.Span, flags, append, record, out missing);
                 if (missing == 0 && (collected || result.Error != Errno.ENOSPC))
@@ -118,8 +128,6 @@ internal sealed partial class FileData
     private FsResult<long> WriteNow(Inode inode, long offset, ReadOnlySpan<byte> data, WriteFlags flags, Append? append, ChangeRecord? record, out int missing)
     {
         missing = 0;
-        if (!_isReplaying && !_space.AdmitsContent(data.Length))
-            return Errno.ENOSPC;
         lock (inode.Gate)
         {
             var attributes = inode.Snapshot();

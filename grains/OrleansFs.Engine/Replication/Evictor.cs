@@ -122,7 +122,7 @@ internal sealed class Evictor : IDisposable
     /// Waits until new content can be taken: for eviction, and for replicas to come and to acknowledge what can be evicted then. The time-out is one for all writers, from the moment at which nothing moves any more: who
     /// comes later need not wait for it again.
     /// </summary>
-    /// <returns>False where there still is no room after the time-out.</returns>
+    /// <returns>False where the time-out is over.</returns>
     public async Task<bool> WaitForRoomAsync(TimeSpan patience, Func<CancellationToken, ValueTask> settle, CancellationToken cancellation)
     {
         while (true)
@@ -135,7 +135,7 @@ internal sealed class Evictor : IDisposable
             if (HasRoom())
                 return true;
             if (StandingStill() >= patience)
-                return _bound.Room > 0;
+                return false;
             await _volume.Replication.AcknowledgedAsync(Limits.EvictTick, cancellation);
         }
     }

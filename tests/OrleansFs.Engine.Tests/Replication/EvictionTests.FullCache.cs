@@ -72,6 +72,47 @@ public sealed partial class EvictionTests
     }
 
     [Fact]
+    public async Task A_writer_whose_room_is_taken_by_others_waits_on()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        var closed = new TaskCompletionSource();
+        replica.Link.Gate = closed.Task;
+        for (int i = 0; i < 6; i++)
+            await WriteFileAsync(master, i);
+        var other = await master.CreateFileAsync("other");
+        byte[] content = Content(99);
+        var makeRoom = master.Copy.Files.MakeRoom;
+        int times = 0;
+        int taken = 0;
+        master.Copy.Files.MakeRoom = async cancellation =>
+        {
+            bool goesOn = await makeRoom(cancellation);
+            // All that has become free, and nothing that would have to be waited for.
+            if (Interlocked.Increment(ref times) == 1)
+            {
+                while ((await master.Volume.WriteAsync(other, taken, content.AsMemory(taken % FileSize, S), WriteFlags.None, new CancellationToken(canceled: true))).IsOk)
+                    taken += S;
+            }
+            return goesOn;
+        };
+        var writing = Task.Run(async () =>
+        {
+            for (int i = 6; i < 9; i++)
+                await WriteFileAsync(master, i);
+        }, Cancellation);
+        await EventuallyAsync(async () => (await master.StatusAsync()).Trouble is not null);
+        replica.Link.Gate = null;
+        closed.SetResult();
+        await writing.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        Assert.True(taken > 0 && times > 1);
+        await DrainAsync(master);
+        for (int i = 0; i < 9; i++)
+            Assert.Equal(Content(i), await master.ReadAllAsync(await master.FindAsync($"f{i}")));
+    }
+
+    [Fact]
     public async Task Who_comes_after_the_time_out_of_a_full_cache_does_not_wait_for_it_again()
     {
         await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(2) });
