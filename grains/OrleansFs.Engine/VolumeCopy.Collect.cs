@@ -33,13 +33,9 @@ public sealed partial class VolumeCopy
     /// <returns>Whether there was room for a write then.</returns>
     private async Task<bool> MakeRoomAsync(CancellationToken cancellation)
     {
-        if (_evictor is { } evictor && !_cache!.Admits(Limits.WriteStep))
-        {
-            bool hadRoom = await evictor.WaitForRoomAsync(_options.CacheFullTimeout, SettleForEvictionAsync, cancellation);
-            // Where others have had it, it is for who waits for it to wait on; where it is the disk that has none, there is more to do.
-            if (_space.AdmitsContent(Limits.WriteStep) || (hadRoom && !_cache.Admits(Limits.WriteStep)))
-                return true;
-        }
+        // Others may have had the room since.
+        if (_evictor is { } evictor && !_space.AdmitsContent(Limits.WriteStep) && await evictor.WaitForRoomAsync(_options.CacheFullTimeout, SettleForEvictionAsync, cancellation))
+            return true;
         await _makingRoom.WaitAsync(cancellation);
         try
         {

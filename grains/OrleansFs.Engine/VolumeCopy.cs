@@ -83,7 +83,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         if (options.CacheSize is { } bytes)
         {
             _cache = new CacheBound(bytes, metadata, Pending, _pool);
-            _evictor = new Evictor(this, _cache, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
+            _evictor = new Evictor(this, _cache, _space, Locks, Pending, options.Copies, time, loggers.CreateLogger<Evictor>());
         }
         blocks.Files.RecycledRoom = RecycledRoom;
         _files.Named = NoteNamed;

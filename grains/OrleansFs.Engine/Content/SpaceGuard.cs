@@ -11,7 +11,7 @@ namespace OrleansFs.Engine.Content;
 /// <para>How much a block in flight will take is not known before it is sealed: four bytes of memory may become a block of S bytes, and a small file takes a cluster, folders and rows. So each counts as a whole
 /// block, and who is refused settles what is in flight and asks again: then what is known is what is there.</para>
 /// <para>The reserve has two halves. The first is for what was underestimated, and for writers that were admitted at the same time. The second is for the metadata alone, which cannot remove a name where it
-/// cannot write; blocks are never stored in it.</para>
+/// cannot write; blocks are never stored in it. Where blocks can be evicted, they leave before writers meet the first.</para>
 /// </remarks>
 /// <param name="folder">The data folder.</param>
 /// <param name="time">For the age of what is known of the disk.</param>
@@ -93,6 +93,31 @@ internal sealed class SpaceGuard(string folder, TimeProvider time, PagePool pool
         var space = Space;
         return space.FreeBytes - bytes - Limits.BlockOverhead >= Reserve(space) / 2 && space.FreeInodes - Limits.BlockInodes >= Limits.InodeReserve / 2;
     }
+
+    /// <summary>Blocks that others have are to leave the disk: writers are about to find no room.</summary>
+    public bool IsScarce
+    {
+        get
+        {
+            var space = Space;
+            return Left(space) < Headroom(space);
+        }
+    }
+
+    /// <summary>What has to leave the disk so that writers find room for a while, bytes; 0 and less where nothing has.</summary>
+    public long Shortage
+    {
+        get
+        {
+            var space = Space;
+            return (2 * Headroom(space)) - Left(space);
+        }
+    }
+
+    private long Left(in DiskSpace space) => space.FreeBytes + (Spare?.Invoke() ?? 0) - Reserve(space) - pool.BytesInUse;
+
+    /// <summary>Room for some writers at a time, each with blocks that it reaches into.</summary>
+    private long Headroom(in DiskSpace space) => Math.Max(Reserve(space) / 2, (2 * Limits.WriteStep) + (4 * (blockSize + Limits.BlockOverhead)));
 
     private static long Reserve(in DiskSpace space) => Math.Clamp(space.TotalBytes / Limits.DiskReserveShare, Limits.MinDiskReserve, Limits.MaxDiskReserve);
 

@@ -291,7 +291,7 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
         return content;
     }
 
-    /// <summary>Keeps a block that came and is whole, where there is room.</summary>
+    /// <summary>Keeps a block that came and is whole, where there is room in the cache and on the disk.</summary>
     private async ValueTask KeepAsync(ShippedBlock block)
     {
         try
@@ -309,7 +309,7 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
     {
         lock (_locks.For(block.Hash))
         {
-            if (!_volume.Metadata.TryGetBlock(block.Hash, out var row))
+            if (!_volume.Metadata.TryGetBlock(block.Hash, out var row) || !_volume.AdmitsBlock(block.Payload.Length))
                 return;
             var stored = _volume.BlockStore.Files.Write(block, isReadSoon: true);
             // One that is mended may be pinned.

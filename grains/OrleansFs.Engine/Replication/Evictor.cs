@@ -7,7 +7,7 @@ using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Replication;
 
-/// <summary>Keeps the block files of a master within their bound: deletes the least recently used ones that enough replicas have.</summary>
+/// <summary>Keeps the block files of a master within their bound, and within what the disk has: deletes the least recently used ones that enough replicas have.</summary>
 /// <remarks>
 /// Order, for each batch: choose under the metadata lock, by what is acknowledged at that moment; mark absent; commit and sync; unlink, each under its block's lock, where the row still says absent and nobody has
 /// pinned the block. Killed before the sync: nothing has happened. Killed after it: a file that no longer should be there, which is read as ever, and counted by nobody until the next start
@@ -17,6 +17,7 @@ internal sealed class Evictor : IDisposable
 {
     private readonly VolumeCopy _volume;
     private readonly CacheBound _bound;
+    private readonly SpaceGuard _disk;
     private readonly BlockLocks _locks;
     private readonly PendingBlocks _pending;
     private readonly int _copies;
@@ -32,10 +33,11 @@ internal sealed class Evictor : IDisposable
     private Standstill? _standstill;
     private bool _warned;
 
-    public Evictor(VolumeCopy volume, CacheBound bound, BlockLocks locks, PendingBlocks pending, int copies, TimeProvider time, ILogger logger)
+    public Evictor(VolumeCopy volume, CacheBound bound, SpaceGuard disk, BlockLocks locks, PendingBlocks pending, int copies, TimeProvider time, ILogger logger)
     {
         _volume = volume;
         _bound = bound;
+        _disk = disk;
         _locks = locks;
         _pending = pending;
         _copies = copies;
@@ -98,7 +100,7 @@ internal sealed class Evictor : IDisposable
             await _wake.WaitAsync(Limits.EvictTick, cancellation);
             if (_time.GetElapsedTime(_lastTouch) >= Limits.TouchInterval)
                 WriteUses();
-            if (_bound.IsHigh)
+            if (_bound.IsHigh || _disk.IsScarce)
                 await EvictToGoalAsync(cancellation);
             _volume.BlockStore.Files.TrimRecycled();
             Warn();
@@ -109,13 +111,13 @@ internal sealed class Evictor : IDisposable
     public Task TakeUpAsync(CancellationToken cancellation) => Task.Run(() => TakeUp(cancellation), cancellation);
 
     /// <summary>Makes room for a block that has come, as far as others can leave.</summary>
-    /// <returns>False where the cache is full of what has to stay.</returns>
+    /// <returns>False where the cache, or the disk, is full of what has to stay.</returns>
     public async ValueTask<bool> MakeRoomAsync(long bytes, CancellationToken cancellation)
     {
-        if (_bound.Used + bytes <= _bound.Bytes)
+        if (Fits(bytes))
             return true;
         await EvictToGoalAsync(cancellation);
-        return _bound.Used + bytes <= _bound.Bytes;
+        return Fits(bytes);
     }
 
     /// <summary>
@@ -190,9 +192,11 @@ internal sealed class Evictor : IDisposable
         _wake.Dispose();
     }
 
+    private bool Fits(long bytes) => _bound.Used + bytes <= _bound.Bytes && !_disk.IsScarce;
+
     private bool HasRoom()
     {
-        if (_bound.Room <= ReplicationLimits.RoomForWriters)
+        if (_bound.Room <= ReplicationLimits.RoomForWriters || !_disk.AdmitsContent(Limits.WriteStep))
             return false;
         Volatile.Write(ref _standstill, null);
         return true;
@@ -223,23 +227,26 @@ internal sealed class Evictor : IDisposable
         await _one.WaitAsync(cancellation);
         try
         {
-            if (_bound.Excess > 0)
+            // Measured once: some file systems have the room of deleted files only later.
+            long forDisk = _disk.Shortage;
+            if (Math.Max(_bound.Excess, forDisk) > 0)
                 WriteUses();
             BlockRow? after = null;
-            while (_bound.Excess > 0 && _volume.Replication.ReachedBy(_copies) is not null)
+            while (Math.Max(_bound.Excess, forDisk) > 0 && _volume.Replication.ReachedBy(_copies) is not null)
             {
                 var rows = _volume.Metadata.OldestLocal(after, Limits.EvictBatch);
                 if (rows.Count == 0)
                     return;
                 after = rows[^1];
                 var chosen = new List<BlockRow>();
-                long left = _bound.Excess;
+                long left = Math.Max(_bound.Excess, forDisk);
                 foreach (var row in rows.Where(MayGo))
                 {
                     if (left <= 0)
                         break;
                     chosen.Add(row);
                     left -= row.StoredBytes;
+                    forDisk -= row.StoredBytes;
                 }
                 if (chosen.Count > 0)
                     await EvictAsync(chosen);
