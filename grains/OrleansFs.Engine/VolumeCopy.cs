@@ -329,6 +329,9 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         if (volume.Role == options.Role || options.ReadOnly)
             return;
+        // Of a volume that was made here the epoch is the first; any later one was begun by a promotion of this copy.
+        if (volume is { Role: VolumeRole.Master, Fence: null } && volume.Epoch.Value > 1)
+            throw new PromotedException(volume.Epoch, $"{options.DataFolder} holds the master of the volume {volume.Name}: '{volume.Copy}' was promoted, in epoch {volume.Epoch}; start it with --role master, and do not empty the folder");
         throw new VolumeException(volume.Role == VolumeRole.Replica
             ? $"{options.DataFolder} holds the replica '{volume.Copy}' of the volume {volume.Name}; 'orleansfs promote {volume.Copy}' makes it the master"
             : $"{options.DataFolder} holds a master of the volume {volume.Name}; a replica needs a folder of its own");

@@ -70,5 +70,12 @@ public sealed record VolumeOptions
 /// <summary>A volume cannot be opened: one line that says why and what to do.</summary>
 public class VolumeException(string message, Exception? inner = null) : Exception(message, inner);
 
+/// <summary>A replica was asked for, and the copy has been promoted: the folder is the master's, and no other is known to have taken over.</summary>
+public sealed class PromotedException(Epoch epoch, string message) : VolumeException(message)
+{
+    /// <summary>That of the promotion.</summary>
+    public Epoch Epoch { get; } = epoch;
+}
+
 /// <summary>Another process has the folder open; <see cref="VolumeCopy.OwnerOf"/> tells which, and whether it is about to let it go.</summary>
 public sealed class VolumeInUseException(string message, Exception inner) : VolumeException(message, inner);

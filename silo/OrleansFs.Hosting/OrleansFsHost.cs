@@ -30,6 +30,7 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
     private readonly VolumeCopy? _volume;
     private readonly ReplicaReceiver? _receiver;
     private readonly CopySessions _sessions;
+    private Epoch? _promotedIn;
     private bool _isClaimed;
     private bool _isStopped;
 
@@ -73,6 +74,11 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
     /// <summary>That this run has made a volume beside others of the cluster, in one line: an empty folder may be one whose disk is not mounted. Else null.</summary>
     public string? NewVolumeNotice { get; private set; }
 
+    /// <summary>That this run serves a master although a replica was asked for, in one line; null where it does not.</summary>
+    public string? PromotionNotice => _promotedIn is { } epoch && Volume.FencedBy is null
+        ? $"'{Copy}' was made the master by a promotion, in epoch {epoch}, and is served as that: start it with --role master from now on"
+        : null;
+
     /// <summary>Calls grains from within this process.</summary>
     /// <exception cref="InvalidOperationException">The silo has not started, or is in no cluster now.</exception>
     public IGrainFactory Grains => Services.GetRequiredService<IGrainFactory>();
@@ -107,6 +113,11 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
         var loggers = options.Loggers ?? NullLoggerFactory.Instance;
         if (options.Role == CopyRole.Replica)
             return await OpenReplicaAsync(options, loggers, cancellation);
+        return await OpenMasterAsync(options, loggers, cancellation);
+    }
+
+    private static async Task<OrleansFsHost> OpenMasterAsync(OrleansFsHostOptions options, ILoggerFactory loggers, CancellationToken cancellation)
+    {
         var volume = await VolumeCopy.OpenAsync(options.Volume, loggers, options.Time, cancellation);
         return new OrleansFsHost(options, loggers, volume.Copy, volume.DataFolder, volume, null);
     }
@@ -116,7 +127,18 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
         if (options.Volume.Copy is not { } copy || options.Cluster is null)
             throw new HostException("a replica needs a name, and a cluster in which its master finds it");
         string folder = Path.GetFullPath(options.Volume.DataFolder);
-        var receiver = await ReplicaReceiver.OpenAsync(options.Volume, loggers, options.Time, cancellation);
+        ReplicaReceiver receiver;
+        try
+        {
+            receiver = await ReplicaReceiver.OpenAsync(options.Volume, loggers, options.Time, cancellation);
+        }
+        catch (PromotedException e)
+        {
+            // What starts it, such as a service, says what it was before. Whether another has taken over since is found out as for any master: by the claim in the cluster, before it serves.
+            var host = await OpenMasterAsync(options with { Role = CopyRole.Master }, loggers, cancellation);
+            host._promotedIn = e.Epoch;
+            return host;
+        }
         // An empty folder becomes a copy when a master first says hello; what a silo writes down there it writes before.
         Directory.CreateDirectory(folder);
         return new OrleansFsHost(options, loggers, copy, folder, null, receiver);

@@ -26,6 +26,7 @@ internal static class PromoteCommand
             var lag = before.Replicas.Where(r => r.Name == name).Select(r => ReplicasText.Lag(r)).FirstOrDefault("not known");
             await Console.Error.WriteLineAsync($"orleansfs: '{former}' was the master and is read-only from now on; what '{name}' lacked of it a moment before: {lag}");
         }
+        await Console.Error.WriteLineAsync($"orleansfs: '{name}' keeps its folder, and is started with --role master from now on");
         return ExitCode.Success;
     }
 }

@@ -105,6 +105,8 @@ public static class SiloCommand
             yield return $"{away}; it is tried again until it works";
         if (host.Receiver is null && host.Volume.FenceTrouble is { } fence)
             yield return fence;
+        if (host.PromotionNotice is { } promoted)
+            yield return promoted;
         if (host.NewVolumeNotice is { } made)
             yield return made;
     }

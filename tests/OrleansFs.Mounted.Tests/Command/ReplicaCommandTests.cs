@@ -232,6 +232,38 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await RefusedAsync("is not empty", "export", "--data", data, $"{_folder}/out");
     }
 
+    /// <summary>As after a reboot, by a service that says what it was before.</summary>
+    [Fact]
+    public async Task A_promoted_copy_that_is_started_as_a_replica_is_the_master_and_says_so_unless_another_has_taken_over()
+    {
+        var laptop = await SiloCommandProcess.StartAsync("silo", "--data", $"{_folder}/laptop", "--name", "laptop", "--role", "master", "--cluster", Conn);
+        _silos.Add(laptop);
+        var nas = await ReplicaAsync("nas");
+        var usb = await ReplicaAsync("usb");
+        await OrleansFsCommand.SucceedAsync("drain", Conn, "--copies", "2", "--wait", "2min");
+        await StopAsync(laptop);
+        await RefusedAsync("holds a master of the volume volume; a replica needs a folder of its own", "silo", "--data", $"{_folder}/laptop", "--name", "laptop", "--role", "replica", "--cluster", Conn);
+        var promoted = await OrleansFsCommand.RunAsync("promote", "nas", "--cluster", Conn);
+        Assert.Contains("'nas' keeps its folder, and is started with --role master", promoted.Error, StringComparison.Ordinal);
+        await StopAsync(nas);
+
+        nas = await ReplicaAsync("nas");
+        nas.Warning = "'nas' was made the master by a promotion, in epoch 2, and is served as that";
+        string mount = await MountAsync("mount", "--cluster", Conn);
+        await WriteAsync(mount, "a", 1000);
+        Assert.Contains("1 replica (usb)", await OrleansFsCommand.SucceedAsync("drain", mount, "--wait", "2min"), StringComparison.Ordinal);
+        Assert.Equal("nas", (await ReplicasAsync(Conn)).GetProperty("master").GetString());
+        await UnmountAsync(mount);
+        await StopAsync(nas);
+
+        await OrleansFsCommand.SucceedAsync("promote", "usb", "--cluster", Conn);
+        nas = await ReplicaAsync("nas");
+        nas.Warning = "another copy ";
+        Assert.Equal("usb", (await ReplicasAsync(Conn)).GetProperty("master").GetString());
+        await StopAsync(nas);
+        await RefusedAsync("a replica needs a folder of its own", "silo", "--data", $"{_folder}/nas", "--name", "nas", "--role", "replica", "--cluster", Conn);
+    }
+
     /// <summary>What was written since is with the new master alone, which is away.</summary>
     [Fact]
     public async Task A_former_master_is_not_taken_for_the_master_that_is_away()
@@ -379,7 +411,7 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         var outcome = await OrleansFsCommand.RunAsync(arguments);
         Assert.True(outcome.ExitCode == 1, outcome.All);
         Assert.Contains(says, outcome.Error, StringComparison.Ordinal);
-        Assert.Single(outcome.Error.TrimEnd().Split('\n'), line => line.StartsWith("orleansfs: ", StringComparison.Ordinal));
+        Assert.Single(outcome.Error.TrimEnd().Split('\n'), line => line.StartsWith(arguments is ["silo", ..] ? "orleansfs silo: " : "orleansfs: ", StringComparison.Ordinal));
     }
 
     private static bool HasOpen(int process, string path) =>
