@@ -130,15 +130,22 @@ public sealed partial class VolumeCopy : IAsyncDisposable
 
     /// <summary>Opens the copy in a data folder, or makes a volume in a missing or empty one.</summary>
     /// <exception cref="VolumeException">One line that says why it cannot be opened and what to do.</exception>
-    public static async Task<VolumeCopy> OpenAsync(VolumeOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellation)
+    public static Task<VolumeCopy> OpenAsync(VolumeOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellation) => OpenAsync(options, null, loggers, time, cancellation);
+
+    /// <param name="options">As above.</param>
+    /// <param name="folder">Its folder, where that is locked already: it moves, and is let go where the copy cannot be opened.</param>
+    /// <param name="loggers">As above.</param>
+    /// <param name="time">As above.</param>
+    /// <param name="cancellation">Ends it.</param>
+    internal static async Task<VolumeCopy> OpenAsync(VolumeOptions options, DataFolder? folder, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellation)
     {
-        CheckOptions(options);
-        var folder = Engine.DataFolder.Open(options.DataFolder, options.Create && !options.ReadOnly);
         MetadataStore? metadata = null;
         BlockStore? blocks = null;
         VolumeCopy? copy = null;
         try
         {
+            CheckOptions(options);
+            folder ??= Engine.DataFolder.Open(options.DataFolder, options.Create && !options.ReadOnly);
             // The blocks' folder is made after meta.db: without it a making was cut short, and goes on. The root belongs to who makes the volume: an ordinary user could write nothing
             // into it otherwise.
             var create = (folder.IsNew || !folder.HasBlocks) && options.Create && !options.ReadOnly
@@ -170,7 +177,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             {
                 blocks?.Dispose();
                 metadata?.Dispose();
-                folder.Dispose();
+                folder?.Dispose();
             }
             if (e is NewerFormatException or NotAVolumeException or MetadataException or BlockStoreException)
                 throw new VolumeException($"{options.DataFolder}: {e.Message}{HintOfSpace(options.DataFolder)}", e);

@@ -126,10 +126,10 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
     {
         if (options.Volume.Copy is not { } copy || options.Cluster is null)
             throw new HostException("a replica needs a name, and a cluster in which its master finds it");
-        string folder = Path.GetFullPath(options.Volume.DataFolder);
         ReplicaReceiver receiver;
         try
         {
+            // An empty folder becomes a copy when a master first says hello; what a silo writes down there it writes before. The receiver has made and locked it.
             receiver = await ReplicaReceiver.OpenAsync(options.Volume, loggers, options.Time, cancellation);
         }
         catch (PromotedException e)
@@ -139,9 +139,7 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
             host._promotedIn = e.Epoch;
             return host;
         }
-        // An empty folder becomes a copy when a master first says hello; what a silo writes down there it writes before.
-        Directory.CreateDirectory(folder);
-        return new OrleansFsHost(options, loggers, copy, folder, null, receiver);
+        return new OrleansFsHost(options, loggers, copy, Path.GetFullPath(options.Volume.DataFolder), null, receiver);
     }
 
     /// <summary>
@@ -187,7 +185,11 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
     }
 
     /// <summary>Tells other processes that the folder is about to be let go. <see cref="StopAsync"/> does too; who knows earlier says so earlier.</summary>
-    public void AnnounceEnd() => (_volume ?? _receiver?.Volume)?.AnnounceEnd();
+    public void AnnounceEnd()
+    {
+        _volume?.AnnounceEnd();
+        _receiver?.AnnounceEnd();
+    }
 
     /// <summary>Stops the silo, then settles, commits and closes the volume. May be called more than once.</summary>
     /// <exception cref="VolumeException">Something could not be brought to disk.</exception>

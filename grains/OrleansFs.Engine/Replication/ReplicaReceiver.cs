@@ -21,6 +21,9 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
     private readonly TaskCompletionSource<VolumeCopy> _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Guid _run = Guid.NewGuid();
     private VolumeCopy? _volume;
+
+    /// <summary>While there is no copy: the folder is this replica's already, and so is what its silo writes down there.</summary>
+    private DataFolder? _folder;
     private Epoch? _master;
     private DateTimeOffset? _contact;
     private bool _closed;
@@ -43,14 +46,25 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
     public DateTimeOffset? LastContact => _contact;
 
     /// <summary>Opens the replica in a data folder, which may be missing or empty.</summary>
-    /// <exception cref="VolumeException">It holds a master's copy, or cannot be opened.</exception>
+    /// <exception cref="VolumeException">It holds a master's copy, or cannot be opened; <see cref="VolumeInUseException"/>: another process has it.</exception>
     public static async Task<ReplicaReceiver> OpenAsync(VolumeOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellation)
     {
         var receiver = new ReplicaReceiver(options with { Role = VolumeRole.Replica, ReplicaOf = null }, loggers, time);
         // Without blocks the making of the copy was cut short, and the next hello makes it.
         if (File.Exists(Path.Combine(options.DataFolder, "meta.db")) && Directory.Exists(Path.Combine(options.DataFolder, "blocks")))
             await receiver.OpenVolumeAsync(null, cancellation);
+        else
+            receiver._folder = DataFolder.Open(options.DataFolder, options.Create);
         return receiver;
+    }
+
+    /// <summary>Tells other processes that this one is about to let the folder go.</summary>
+    public void AnnounceEnd()
+    {
+        if (_volume is { } volume)
+            volume.AnnounceEnd();
+        else
+            _folder?.AnnounceEnd();
     }
 
     /// <summary>Stops taking anything, and closes the copy.</summary>
@@ -66,6 +80,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             DropCopy();
             if (_volume is { } volume)
                 await volume.CloseAsync();
+            _folder?.Dispose();
         }
         finally
         {
@@ -82,7 +97,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         {
             ObjectDisposedException.ThrowIf(_closed, this);
             if (_volume is null)
-                await OpenVolumeAsync(hello, CancellationToken.None);
+                await MakeVolumeAsync(hello);
             var volume = _volume!;
             if (volume.Id != hello.Volume)
                 return Refusal($"the replica '{volume.Copy}' holds the volume {volume.Name} ({volume.Id}), not {hello.VolumeName} ({hello.Volume})");
@@ -170,10 +185,33 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         }
     }
 
+    private async Task MakeVolumeAsync(MasterHello hello)
+    {
+        try
+        {
+            await OpenVolumeAsync(hello, CancellationToken.None);
+        }
+        catch
+        {
+            try
+            {
+                // For the next hello it stays this replica's.
+                _folder = DataFolder.Open(_options.DataFolder, _options.Create);
+            }
+            catch (VolumeException)
+            {
+                // The next hello says so.
+            }
+            throw;
+        }
+    }
+
     private async Task OpenVolumeAsync(MasterHello? hello, CancellationToken cancellation)
     {
         var options = hello is not { } given ? _options : _options with { ReplicaOf = given.Volume, VolumeName = given.VolumeName, BlockSize = given.BlockSize };
-        var volume = await VolumeCopy.OpenAsync(options, _loggers, _time, cancellation);
+        var folder = _folder;
+        _folder = null;
+        var volume = await VolumeCopy.OpenAsync(options, folder, _loggers, _time, cancellation);
         try
         {
             // What an earlier run received and did not acknowledge is verified when it is offered; here it is brought to disk.

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using OrleansFs.Cluster.Tests.Support;
+using OrleansFs.Engine;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 using Xunit;
@@ -45,6 +46,21 @@ public sealed class ReplicationTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(Errno.None, made.Error);
         Assert.Equal(CopyRole.Master, (await Copy(replica, "nas").DescribeAsync(Cancellation)).Value.Role);
         master.Log.AssertQuiet();
+        replica.Log.AssertQuiet();
+    }
+
+    /// <summary>It would take the place of the first in the cluster, and that one its place.</summary>
+    [Fact]
+    public async Task A_second_start_of_a_replica_that_waits_for_its_master_is_refused_and_the_first_goes_on()
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        await using var replica = await RunningReplica.StartAsync(_folder["r"], "nas", cluster);
+        var refused = await Assert.ThrowsAsync<VolumeInUseException>(() => RunningReplica.StartAsync(_folder["r"], "nas", cluster));
+        Assert.Contains("is in use by another process", refused.Message, StringComparison.Ordinal);
+        await using var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        await WriteAsync(master, "a", Pattern(1, 10_000));
+        await DrainAsync(replica, "master");
+        Assert.Null(replica.Host.ClusterTrouble);
         replica.Log.AssertQuiet();
     }
 

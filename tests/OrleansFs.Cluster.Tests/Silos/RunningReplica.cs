@@ -12,19 +12,19 @@ namespace OrleansFs.Cluster.Tests.Silos;
 /// <summary>The silo of a replica in this process, on a real folder, which may be empty.</summary>
 internal sealed class RunningReplica : IAsyncDisposable
 {
-    private readonly OrleansFsHost _host;
-
     private RunningReplica(OrleansFsHost host, TestLog log)
     {
-        _host = host;
+        Host = host;
         Log = log;
     }
 
-    public ReplicaReceiver Receiver => _host.Receiver!;
+    public OrleansFsHost Host { get; }
+
+    public ReplicaReceiver Receiver => Host.Receiver!;
 
     public TestLog Log { get; }
 
-    public IGrainFactory Grains => _host.Grains;
+    public IGrainFactory Grains => Host.Grains;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -41,5 +41,5 @@ internal sealed class RunningReplica : IAsyncDisposable
         return new RunningReplica(await OrleansFsHost.StartAsync(options, Cancellation), log);
     }
 
-    public async ValueTask DisposeAsync() => await _host.DisposeAsync();
+    public async ValueTask DisposeAsync() => await Host.DisposeAsync();
 }

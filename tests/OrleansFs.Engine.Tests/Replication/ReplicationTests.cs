@@ -42,6 +42,32 @@ public sealed class ReplicationTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task A_replica_has_its_folder_for_itself_from_the_start()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var options = new VolumeOptions { DataFolder = replica.Folder, Copy = replica.Name, Memory = 32 << 20 };
+        Assert.False(File.Exists(Path.Combine(replica.Folder, "meta.db")));
+        await AssertRefusedAsync();
+        // Also after a master came whose volume it cannot make.
+        var hello = new MasterHello { Volume = master.Copy.Id, VolumeName = "v", BlockSize = 5, Master = master.Copy.Copy, Epoch = new Epoch(1), EpochStart = Lsn.Zero };
+        Assert.True((await replica.Link.HelloAsync(hello, Cancellation)).Outcome == ReplicaOutcome.Refused);
+        await AssertRefusedAsync();
+        await WriteFileAsync(master, "a", 1, 2);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        await AssertRefusedAsync();
+        await replica.RestartAsync();
+        await AssertRefusedAsync();
+
+        async Task AssertRefusedAsync()
+        {
+            var refused = await Assert.ThrowsAsync<VolumeInUseException>(() => ReplicaReceiver.OpenAsync(options, NullLoggerFactory.Instance, TimeProvider.System, Cancellation));
+            Assert.Contains("is in use by another process", refused.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public async Task A_replica_refuses_every_mutation()
     {
         await using var master = await VolumeFixture.CreateAsync(S);
