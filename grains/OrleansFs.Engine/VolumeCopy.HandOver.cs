@@ -27,7 +27,7 @@ public sealed partial class VolumeCopy
     /// <param name="to">The replica.</param>
     /// <param name="patience">How long it may take while changes are still taken.</param>
     /// <param name="cancellation">Ends it: then this copy goes on.</param>
-    /// <returns>EROFS where this is no master; ETIMEDOUT where the replica does not come that far in time; EIO, ENOSPC … where not everything can be brought to disk here.</returns>
+    /// <returns>EROFS where this is no master; ETIMEDOUT where the replica does not come that far in time, or lacks blocks for as long; EIO, ENOSPC … where not everything can be brought to disk here.</returns>
     public async Task<FsResult<Lsn>> YieldAsync(CopyName to, TimeSpan patience, CancellationToken cancellation)
     {
         // To one replica at a time: that another cannot be brought as far does not end what was said to the first.

@@ -186,11 +186,13 @@ public sealed class ReplicationMaster
     /// <summary>
     /// How many replicas have everything up to a position, every block too: one that knows of blocks that it lacks, because they were with another replica only when their rows came, or have become damaged, has not.
     /// </summary>
-    private int HavingAll(Lsn position) => _volume.Metadata.Replicas().Count(r => r.Acked >= position && !Lacks(r));
+    private int HavingAll(Lsn position) => _volume.Metadata.Replicas().Count(r => HasAll(r, position));
+
+    private bool HasAll(in ReplicaRow replica, Lsn position) => replica.Acked >= position && !Lacks(replica);
 
     private bool Lacks(in ReplicaRow replica) => _senders.TryGetValue(replica.Name, out var sender) && sender.HasAnswered ? sender.LacksBlocks : replica.Lacks;
 
-    /// <summary>Brings everything that there is now to disk, here and on one replica.</summary>
+    /// <summary>Brings everything that there is now to disk, here and on one replica, every block too: it is about to be without this master.</summary>
     /// <returns>EIO, ENOSPC … where it cannot be brought to disk here.</returns>
     internal async Task<FsResult> BringToAsync(CopyName name, CancellationToken cancellation)
     {
@@ -199,7 +201,7 @@ public sealed class ReplicationMaster
         if (!synced.IsOk)
             return synced;
         var target = _volume.Metadata.Committed;
-        await UntilAcknowledgedAsync(() => _volume.Metadata.Replicas().Any(r => r.Name == name && r.Acked >= target), cancellation);
+        await UntilAcknowledgedAsync(() => _volume.Metadata.Replicas().Any(r => r.Name == name && HasAll(r, target)), cancellation);
         return FsResult.Ok;
     }
 

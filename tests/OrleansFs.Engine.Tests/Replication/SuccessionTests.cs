@@ -90,6 +90,28 @@ public sealed class SuccessionTests
         Assert.Equal(Errno.EROFS, (await replica.Volume.YieldAsync(CopyName.Parse("other"), TimeSpan.Zero, Cancellation)).Error);
     }
 
+    /// <summary>It would be asked for its blocks when nobody else has them any more.</summary>
+    [Fact]
+    public async Task A_master_does_not_hand_over_to_a_replica_that_lacks_blocks()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteAsync(master, "a", 1, 4);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        var mending = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        replica.Link.Gate = mending.Task;
+        File.Delete(Directory.GetFiles(Path.Combine(replica.Folder, "blocks"), "*", SearchOption.AllDirectories)[0]);
+        Assert.Equal(1, (await replica.VerifyAsync()).Damaged);
+        await EventuallyAsync(() => master.Copy.Replication.Reports().Single().DamagedBlocks == 1);
+        Assert.Equal(Errno.ETIMEDOUT, (await master.Copy.YieldAsync(replica.Name, TimeSpan.FromMilliseconds(300), Cancellation)).Error);
+
+        replica.Link.Gate = null;
+        mending.SetResult();
+        Assert.Equal(Errno.None, (await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(60), Cancellation)).Error);
+        Assert.Equal((4L, 0L), await replica.VerifyAsync());
+    }
+
     [Fact]
     public async Task A_promoted_replica_takes_what_another_has_more()
     {
