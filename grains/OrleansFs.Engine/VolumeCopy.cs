@@ -236,8 +236,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
             return;
         _folder.AnnounceEnd();
         _fetcher.Dispose();
-        await Replication.StopAsync();
-        bool hasStopped = await TryStopTasksAsync();
+        bool haveSendersEnded = await Replication.StopAsync();
+        bool hasStopped = await TryStopTasksAsync() && haveSendersEnded;
         var result = FsResult.Ok;
         try
         {
@@ -269,8 +269,8 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     private async Task AbandonAsync()
     {
         _fetcher.Dispose();
-        await Replication.StopAsync();
-        if (await TryStopTasksAsync())
+        bool haveSendersEnded = await Replication.StopAsync();
+        if (await TryStopTasksAsync() && haveSendersEnded)
             DisposeParts();
     }
 

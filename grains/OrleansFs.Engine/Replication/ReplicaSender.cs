@@ -11,7 +11,7 @@ namespace OrleansFs.Engine.Replication;
 /// Invariants: 1. Rows leave only when the log is on disk here up to them. 2. Everything that waits is bounded by <see cref="ReplicationLimits"/>. 3. Whatever fails ends the connection, and the next hello finds
 /// out anew; nothing that is remembered of a connection outlives it, but for what was acknowledged and what is damaged.
 /// </remarks>
-internal sealed partial class ReplicaSender : IAsyncDisposable
+internal sealed partial class ReplicaSender : IDisposable
 {
     private readonly ReplicationMaster _master;
     private readonly VolumeCopy _volume;
@@ -31,6 +31,7 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
     /// <summary>Hashes that are on the replica, found out in this connection.</summary>
     private readonly HashSet<BlockHash> _known = [];
     private Task _running = Task.CompletedTask;
+    private int _isStopping;
     private Guid _run;
     private Lsn _acked;
     private (Lsn At, long Since)? _behind;
@@ -75,10 +76,25 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
 
     public void Start() => _running = Task.Run(RunAsync);
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Ends it. May be asked for again.</summary>
+    /// <returns>False where what is under way does not end in time: it takes no answer any more, and must not be disposed.</returns>
+    public async Task<bool> TryStopAsync()
     {
-        await _stop.CancelAsync();
-        await _running.WaitAsync(ReplicationLimits.StopTimeout, _time);
+        if (Interlocked.Exchange(ref _isStopping, 1) == 0)
+            await _stop.CancelAsync();
+        try
+        {
+            await _running.WaitAsync(ReplicationLimits.StopTimeout, _time);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return _running.IsCompleted;
+        }
+    }
+
+    public void Dispose()
+    {
         _stop.Dispose();
         _work.Dispose();
     }
@@ -308,6 +324,8 @@ internal sealed partial class ReplicaSender : IAsyncDisposable
         }
         using var both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, cancellation);
         var reply = await AnswerAsync(call(both.Token).AsTask(), both.Token);
+        // Another may be sending in its place.
+        _stop.Token.ThrowIfCancellationRequested();
         TakeDamaged(reply);
         _last = new Contact(reply, _time.GetUtcNow());
         switch (reply.Outcome)

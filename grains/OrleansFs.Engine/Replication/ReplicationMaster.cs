@@ -22,6 +22,9 @@ public sealed class ReplicationMaster
     private readonly Lock _lock = new();
     private readonly ConcurrentDictionary<CopyName, ReplicaSender> _senders = new();
     private volatile ReplicaSender[] _attached = [];
+
+    /// <summary>Detached, and not ended yet.</summary>
+    private readonly HashSet<ReplicaSender> _stopping = [];
     private TaskCompletionSource _acknowledged = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopped;
     private volatile Unreached? _unreached;
@@ -55,7 +58,7 @@ public sealed class ReplicationMaster
         }
     }
 
-    /// <summary>Ends what is under way to a replica. It stays known: the journal is kept for it, within bounds.</summary>
+    /// <summary>Ends what is under way to a replica, or leaves it alone where it does not end. It stays known: the journal is kept for it, within bounds.</summary>
     public async Task DetachAsync(CopyName name)
     {
         ReplicaSender? sender;
@@ -64,8 +67,21 @@ public sealed class ReplicationMaster
             if (!_senders.TryRemove(name, out sender))
                 return;
             _attached = [.. _senders.Values];
+            _stopping.Add(sender);
         }
-        await sender.DisposeAsync();
+        await StopAsync(sender);
+    }
+
+    private async Task StopAsync(ReplicaSender sender)
+    {
+        if (!await sender.TryStopAsync())
+        {
+            _logger.LogError("what is under way to the replica '{Name}' has not ended within {Seconds} s: what it uses stays in use until this process ends", sender.Name, ReplicationLimits.StopTimeout.TotalSeconds);
+            return;
+        }
+        lock (_lock)
+            _stopping.Remove(sender);
+        sender.Dispose();
     }
 
     /// <summary>A replica is gone for good: it counts for nothing any more, and the journal is not kept for it.</summary>
@@ -364,11 +380,20 @@ public sealed class ReplicationMaster
     }
 
     /// <summary>Ends all senders.</summary>
-    internal async Task StopAsync()
+    /// <returns>False where one does not end: it still uses the volume.</returns>
+    internal async Task<bool> StopAsync()
     {
+        ReplicaSender[] stopping;
         lock (_lock)
+        {
             _stopped = true;
-        foreach (var name in _senders.Keys)
-            await DetachAsync(name);
+            _stopping.UnionWith(_senders.Values);
+            _senders.Clear();
+            _attached = [];
+            stopping = [.. _stopping];
+        }
+        await Task.WhenAll(stopping.Select(StopAsync));
+        lock (_lock)
+            return _stopping.Count == 0;
     }
 }

@@ -12,10 +12,12 @@ internal sealed class VolumeFixture : IAsyncDisposable, IInodeHolder
     private readonly bool _ownsFolder;
     private readonly HashSet<InodeNumber> _held = [];
     private readonly Func<VolumeOptions, VolumeOptions> _configure;
+    private readonly TimeProvider _time;
 
-    private VolumeFixture(string folder, bool ownsFolder, VolumeCopy copy, Func<VolumeOptions, VolumeOptions> configure)
+    private VolumeFixture(string folder, bool ownsFolder, VolumeCopy copy, Func<VolumeOptions, VolumeOptions> configure, TimeProvider time)
     {
         _configure = configure;
+        _time = time;
         Folder = folder;
         _ownsFolder = ownsFolder;
         Copy = copy;
@@ -33,19 +35,20 @@ internal sealed class VolumeFixture : IAsyncDisposable, IInodeHolder
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     public static async Task<VolumeFixture> CreateAsync(int blockSize = 128 << 10, string? folder = null, long memory = 32 << 20, ILoggerFactory? loggers = null,
-        Func<VolumeOptions, VolumeOptions>? configure = null)
+        Func<VolumeOptions, VolumeOptions>? configure = null, TimeProvider? time = null)
     {
         string path = folder ?? Directory.CreateTempSubdirectory("ofs-content-").FullName;
         configure ??= options => options;
+        time ??= TimeProvider.System;
         var options = configure(new VolumeOptions { DataFolder = path, BlockSize = blockSize, Memory = memory });
-        var copy = await VolumeCopy.OpenAsync(options, loggers ?? NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
-        return new VolumeFixture(path, folder is null, copy, configure);
+        var copy = await VolumeCopy.OpenAsync(options, loggers ?? NullLoggerFactory.Instance, time, Cancellation);
+        return new VolumeFixture(path, folder is null, copy, configure, time);
     }
 
     public async Task ReopenAsync()
     {
         await Copy.CloseAsync();
-        Copy = await VolumeCopy.OpenAsync(_configure(new VolumeOptions { DataFolder = Folder, Memory = 32 << 20 }), NullLoggerFactory.Instance, TimeProvider.System, Cancellation);
+        Copy = await VolumeCopy.OpenAsync(_configure(new VolumeOptions { DataFolder = Folder, Memory = 32 << 20 }), NullLoggerFactory.Instance, _time, Cancellation);
         Volume = Copy.OpenSession(this);
     }
 

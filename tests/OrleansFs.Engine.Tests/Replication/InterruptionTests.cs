@@ -162,6 +162,61 @@ public sealed class InterruptionTests
         Assert.Equal(VolumeRole.Master, replica.Volume.Role);
     }
 
+    /// <summary>As one that waits for a disk that answers no more.</summary>
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_sender_that_does_not_end_keeps_nothing_from_being_brought_to_disk(bool isAttachedAgain)
+    {
+        var time = new HurryingTime();
+        await using var master = await VolumeFixture.CreateAsync(S, time: time);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "before", 1, 2);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        using var end = new ManualResetEventSlim();
+        var stands = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        replica.Link.Applying = shipment =>
+        {
+            stands.TrySetResult();
+            end.Wait();
+            return shipment;
+        };
+        await WriteFileAsync(master, "sent", 2, 2);
+        Assert.True((await master.Volume.SyncAllAsync(Cancellation)).IsOk);
+        await stands.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        string? killed = null;
+        try
+        {
+            if (isAttachedAgain)
+            {
+                time.Hurried = ReplicationLimits.StopTimeout;
+                await master.Copy.Replication.AttachAsync(replica.Name, new TestLink(replica.Receiver));
+                time.Hurried = null;
+                await DrainAsync(master);
+            }
+            await WriteFileAsync(master, "in flight", 3, 2);
+            time.Hurried = ReplicationLimits.StopTimeout;
+            await master.Copy.CloseAsync();
+            killed = master.CopyAsKilled();
+            await using var again = await VolumeFixture.CreateAsync(S, killed);
+            Assert.Equal(Pattern(3, 2 * S), await again.ReadAllAsync(await again.FindAsync("in flight")));
+        }
+        finally
+        {
+            end.Set();
+            if (killed is not null)
+                Directory.Delete(killed, recursive: true);
+        }
+    }
+
+    /// <summary>The system's time. Waits of one length are over at once.</summary>
+    private sealed class HurryingTime : TimeProvider
+    {
+        public TimeSpan? Hurried { get; set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            base.CreateTimer(callback, state, dueTime == Hurried ? TimeSpan.Zero : dueTime, period);
+    }
+
     /// <summary>The system's time. Who asks for it can be made to be interrupted there.</summary>
     private sealed class InterruptingTime : TimeProvider
     {
