@@ -50,7 +50,7 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         Assert.False(File.Exists(Path.Combine(replica.Folder, "meta.db")));
         await AssertRefusedAsync();
         // Also after a master came whose volume it cannot make.
-        var hello = new MasterHello { Volume = master.Copy.Id, VolumeName = "v", BlockSize = 5, Master = master.Copy.Copy, Epoch = new Epoch(1), EpochStart = Lsn.Zero };
+        var hello = new MasterHello { Volume = master.Copy.Id, VolumeName = "v", BlockSize = 5, Master = master.Copy.Copy, Epoch = new Epoch(1), Epochs = [new EpochBeginning(new Epoch(1), Lsn.Zero)] };
         Assert.True((await replica.Link.HelloAsync(hello, Cancellation)).Outcome == ReplicaOutcome.Refused);
         await AssertRefusedAsync();
         await WriteFileAsync(master, "a", 1, 2);
