@@ -10,12 +10,14 @@ namespace OrleansFs.Engine;
 /// <summary>
 /// Inodes without a name: each lives while a session holds it, and is purged, with its blocks' references, when the last one lets go. What a crash leaves is purged at the next opening.
 /// </summary>
-/// <remarks>An orphan is in <c>_held</c>, in the queue or among those that failed, never in none of them: it is put among the held before the sessions are asked, so that a session which lets go in between finds it there.</remarks>
+/// <remarks>An orphan is in <c>_held</c>, in the queue or among those that failed, never in none of them: it is put among the held before the sessions are asked, so that a session which lets go in between finds it there. One that is taken from the queue is put there once more: somebody may
+/// hold it again, as who renews a lease after its end. Who begins to hold an orphan asks afterwards whether its purge is under way; a purge says that it is before it asks who holds it: one of the two sees the other.</remarks>
 internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleLog trouble)
 {
     private readonly ConcurrentQueue<InodeNumber> _failed = new();
     private readonly ConcurrentDictionary<InodeNumber, byte> _held = new();
     private readonly ConcurrentDictionary<IInodeHolder, byte> _sessions = new();
+    private readonly ConcurrentDictionary<InodeNumber, byte> _underWay = new();
     private readonly Lock _purging = new();
     private IEnumerator<KeyValuePair<InodeNumber, byte>>? _round;
     private readonly Channel<InodeNumber> _purges = Channel.CreateBounded<InodeNumber>(Limits.PurgeQueue);
@@ -51,14 +53,12 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
     {
         if (_held.IsEmpty || !_held.ContainsKey(inode) || KeepsAll?.Invoke() == true)
             return;
-        foreach (var session in _sessions.Keys)
-        {
-            if (session.Holds(inode))
-                return;
-        }
-        if (_held.TryRemove(inode, out _))
+        if (!IsHeld(inode) && _held.TryRemove(inode, out _))
             Queue(inode);
     }
+
+    /// <summary>Whether the inode is being purged, so that nobody can hold it any more.</summary>
+    public bool IsPurging(InodeNumber inode) => _underWay.ContainsKey(inode);
 
     /// <summary>Asks for some of those that are held, in turn, that they be let go where nobody uses them. By one caller at a time.</summary>
     public void AskToLetGo(int count)
@@ -121,12 +121,48 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
         }
     }
 
+    private bool IsHeld(InodeNumber inode)
+    {
+        foreach (var session in _sessions.Keys)
+        {
+            if (session.Holds(inode))
+                return true;
+        }
+        return false;
+    }
+
     private void Purge(InodeNumber number, CancellationToken cancellation)
+    {
+        if (!_underWay.TryAdd(number, 0))
+        {
+            Fail(number);
+            return;
+        }
+        try
+        {
+            _held.TryAdd(number, 0);
+            // Where it is not there any more, somebody has let go of it, and it is in the queue again.
+            if (!IsHeld(number) && _held.TryRemove(number, out _))
+                PurgeUnheld(number, cancellation);
+        }
+        finally
+        {
+            _underWay.TryRemove(number, out _);
+        }
+        foreach (var detached in metadata.TakeDetached())
+            Queue(detached);
+    }
+
+    private void PurgeUnheld(InodeNumber number, CancellationToken cancellation)
     {
         if (metadata.Acquire(number) is { } inode)
         {
-            files.Discard(inode);
+            bool hasName = inode.Snapshot().LinkCount > 0;
+            if (!hasName)
+                files.Discard(inode);
             metadata.Release(inode);
+            if (hasName)
+                return;
         }
         var result = metadata.PurgeOrphan(number, Limits.PurgeSegments);
         if (result.Error == Errno.EAGAIN)
@@ -138,14 +174,17 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
                     return;
             }
         }
-        else if (!result.IsOk && result.Error is not (Errno.ESTALE or Errno.ENOENT))
+        else if (!result.IsOk && result.Error is not (Errno.ESTALE or Errno.ENOENT or Errno.EBUSY))
         {
-            // More than that are found again at the next opening.
-            if (_failed.Count < Limits.PurgeQueue)
-                _failed.Enqueue(number);
+            Fail(number);
             trouble.Tell($"the space of inode {number}, which has no name any more, cannot be given back", new MetadataException(result.Error, 0, metadata.Trouble ?? $"errno {(int)result.Error}"));
         }
-        foreach (var detached in metadata.TakeDetached())
-            Queue(detached);
+    }
+
+    /// <summary>To be tried again. More than that are found again at the next opening.</summary>
+    private void Fail(InodeNumber number)
+    {
+        if (_failed.Count < Limits.PurgeQueue)
+            _failed.Enqueue(number);
     }
 }

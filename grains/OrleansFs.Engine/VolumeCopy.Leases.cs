@@ -52,6 +52,11 @@ public sealed partial class VolumeCopy
             BinaryPrimitives.WriteInt64LittleEndian(value, ends.Nanoseconds);
             // Held before it is said so: who lets go of it in between finds it held.
             _leases.Set(holder, ends);
+            if (_orphanage.IsPurging(holder))
+            {
+                EndLease(holder);
+                return Errno.ESTALE;
+            }
             var written = _metadata.SetXattr(holder, LeaseXattr, value, XattrFlags.None);
             if (written.IsOk)
                 written = await _committer.DurableAsync(CancellationToken.None);

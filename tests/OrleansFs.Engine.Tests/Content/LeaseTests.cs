@@ -47,6 +47,58 @@ public sealed class LeaseTests
         Assert.Equal(Errno.ESTALE, (await volume.Volume.LeaseAsync(lease.Holder, TimeSpan.FromHours(1), Cancellation)).Error);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_lease_that_is_renewed_when_its_purge_is_queued_is_kept(bool getsName)
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S);
+        byte[] content = Data();
+        var lease = await PutAsync(volume, content, TimeSpan.FromHours(1));
+        // Purges go one after the other, and the one before takes as long as this.
+        var before = (await volume.Volume.CreateUnnamedAsync(InodeNumber.Root, new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, VolumeFixture.Root, Cancellation)).Value.Inode;
+        var inode = volume.Copy.Metadata.Acquire(before)!;
+        using var held = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        var holding = Task.Factory.StartNew(
+            () =>
+            {
+                lock (inode.Gate)
+                {
+                    held.Set();
+                    release.Wait(Cancellation);
+                }
+            },
+            Cancellation,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
+        held.Wait(Cancellation);
+        volume.Hold(before);
+        volume.LetGo(before);
+        Assert.Equal(Errno.None, (await volume.Volume.EndLeaseAsync(lease.Holder, Cancellation)).Error);
+        Assert.Equal(Errno.None, (await volume.Volume.LeaseAsync(lease.Holder, TimeSpan.FromHours(1), Cancellation)).Error);
+        if (getsName)
+        {
+            Assert.True((await volume.Volume.LinkAsync(lease.Holder, InodeNumber.Root, "file"u8.ToArray(), Cancellation)).IsOk);
+            byte[] more = [.. content, 1, 2, 3];
+            await volume.WriteAsync(lease.Holder, content.Length, more[^3..]);
+            content = more;
+        }
+        release.Set();
+        await holding;
+        volume.Copy.Metadata.Release(inode);
+        volume.Copy.Orphanage.PurgeQueued();
+        if (getsName)
+        {
+            Assert.Equal(content, await volume.ReadAllAsync(await volume.FindAsync("file")));
+            return;
+        }
+        await AssertThereAsync(volume, lease, content);
+
+        Assert.Equal(Errno.None, (await volume.Volume.EndLeaseAsync(lease.Holder, Cancellation)).Error);
+        await AssertGoneAsync(volume, lease);
+    }
+
     private static byte[] Data()
     {
         byte[] content = new byte[5 * S + 100];
