@@ -132,21 +132,39 @@ internal sealed partial class MetadataStore
         {
             if (Enter() is not Errno.None)
                 throw new MetadataException(Errno.EIO, 0, Trouble!);
-            if (!IsComposed(hash))
-                return false;
-            try
-            {
-                ApplyDecompose(hash, storedBytes);
-                _effects.Decompose(hash, storedBytes);
-                RequiredBlockSequence = Math.Max(RequiredBlockSequence, writeSequence);
-                DoneLocal();
-                return true;
-            }
-            catch (Exception e)
-            {
-                Undo(e);
-                throw;
-            }
+            return IsComposed(hash) && DecomposeNow(hash, storedBytes, writeSequence);
+        }
+    }
+
+    /// <summary>Notes what the file of a block takes that has come again: it may have been composed when it was given up, and others keep it in another form. Local; committed with the next transaction.</summary>
+    /// <param name="hash">The block.</param>
+    /// <param name="storedBytes">What its file takes.</param>
+    /// <param name="writeSequence">Position of the write that must be synced before the transaction is committed.</param>
+    public void NoteFile(BlockHash hash, long storedBytes, long writeSequence)
+    {
+        lock (Lock)
+        {
+            if (Enter() is not Errno.None)
+                throw new MetadataException(Errno.EIO, 0, Trouble!);
+            if (TryGetBlock(hash, out var row) && (row.StoredBytes != storedBytes || IsComposed(hash)))
+                DecomposeNow(hash, storedBytes, writeSequence);
+        }
+    }
+
+    private bool DecomposeNow(BlockHash hash, long storedBytes, long writeSequence)
+    {
+        try
+        {
+            ApplyDecompose(hash, storedBytes);
+            _effects.Decompose(hash, storedBytes);
+            RequiredBlockSequence = Math.Max(RequiredBlockSequence, writeSequence);
+            DoneLocal();
+            return true;
+        }
+        catch (Exception e)
+        {
+            Undo(e);
+            throw;
         }
     }
 

@@ -314,7 +314,7 @@ internal sealed class BlockFetcher : IBlockSource, IDisposable
             var stored = _volume.BlockStore.Files.Write(block, isReadSoon: true);
             // One that is mended may be pinned.
             _volume.Metadata.SetResidency(block.Hash, row.Residency == Residency.Absent ? Residency.Local : row.Residency, stored.WriteSequence);
-            _volume.Metadata.Decompose(block.Hash, stored.StoredBytes, stored.WriteSequence);
+            _volume.Metadata.NoteFile(block.Hash, stored.StoredBytes, stored.WriteSequence);
         }
         Stored?.Invoke(block.Hash);
     }

@@ -180,6 +180,12 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
         Assert.Equal((Blocks, 0), await EvictAsync(volume, first));
         Assert.Equal(content, await volume.ReadAllAsync(file));
         Assert.Equal(old, await volume.ReadAllAsync(first));
+        // What has come again is counted as the file that it is, now and after a restart.
+        await EventuallyAsync(() => Task.FromResult(BytesOnDisk(volume) >= old.Length + content.Length && BytesOnDisk(volume) == volume.Copy.Metadata.LocalBytes + volume.Copy.BlockStore.Files.RecycledBytes));
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
+        long local = volume.Copy.Metadata.LocalBytes;
+        await volume.ReopenAsync();
+        Assert.Equal(local, volume.Copy.Metadata.LocalBytes);
         await AssertCleanAsync(volume);
     }
 
@@ -393,6 +399,17 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
 
     private static async Task DrainAsync(VolumeFixture volume) =>
         Assert.Equal(Errno.None, (await volume.Copy.Replication.DrainAsync(1, null, Cancellation).WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).Error);
+
+    /// <summary>What the files of blocks take, as the disk counts.</summary>
+    private static long BytesOnDisk(VolumeFixture volume)
+    {
+        using var find = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("find", [Path.Combine(volume.Folder, "blocks"), "-type", "f", "-printf", "%b\n"]) { RedirectStandardOutput = true })!;
+        long units = 0;
+        while (find.StandardOutput.ReadLine() is { } line)
+            units += long.Parse(line, System.Globalization.CultureInfo.InvariantCulture);
+        find.WaitForExit();
+        return units * 512;
+    }
 
     private static async Task<(long Gone, long Staying)> EvictAsync(VolumeFixture volume, InodeNumber file)
     {
