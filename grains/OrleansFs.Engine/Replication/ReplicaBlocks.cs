@@ -119,14 +119,14 @@ internal sealed class ReplicaBlocks
         }
     }
 
-    /// <summary>Some of the damaged blocks, others each time.</summary>
+    /// <summary>The damaged blocks. Of more than an answer has room for as many as it has, others each time: fewer would be taken for all.</summary>
     public BlockHash[] Damaged()
     {
-        int count = _damaged.Count;
-        if (count == 0)
+        if (_damaged.IsEmpty)
             return [];
-        int from = count <= ReplicationLimits.DamagedPerReply ? 0 : (int)((uint)Interlocked.Add(ref _reported, ReplicationLimits.DamagedPerReply) % (uint)count);
-        return [.. _damaged.Keys.Skip(from).Take(ReplicationLimits.DamagedPerReply)];
+        var known = _damaged.Keys;
+        int from = known.Count <= ReplicationLimits.DamagedPerReply ? 0 : (int)((uint)Interlocked.Add(ref _reported, ReplicationLimits.DamagedPerReply) % (uint)known.Count);
+        return [.. known.Skip(from).Concat(known.Take(from)).Take(ReplicationLimits.DamagedPerReply)];
     }
 
     /// <summary>A transaction has been applied. Files of what it collected are deleted long after it is on disk.</summary>

@@ -223,6 +223,29 @@ public sealed class ReplicationTests(ITestOutputHelper output)
         Assert.Single(Directory.GetFiles(Path.Combine(replica.Folder, "lost+blocks")));
     }
 
+    /// <summary>One that is not full tells the master of all: what it leaves out counts as mended.</summary>
+    [Fact]
+    public async Task With_more_damaged_blocks_than_an_answer_has_room_for_every_answer_is_full()
+    {
+        const int More = ReplicationLimits.DamagedPerReply + 44;
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, More);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        foreach (byte[] block in Pattern(1, More * S).Chunk(S))
+            replica.Volume.ReplicaBlocks.NoteDamaged(BlockHash.Of(block), Engine.Blocks.BlockReadResult.Missing);
+        var told = new HashSet<BlockHash>();
+        for (int i = 0; i < 4; i++)
+        {
+            var damaged = (await replica.Receiver.PulseAsync(master.Copy.Epoch, Cancellation)).Damaged;
+            Assert.Equal(ReplicationLimits.DamagedPerReply, damaged.Distinct().Count());
+            told.UnionWith(damaged);
+        }
+        Assert.Equal(More, told.Count);
+    }
+
     [Fact]
     public async Task Collected_blocks_go_on_the_replica_when_they_go_on_the_master()
     {
