@@ -114,13 +114,15 @@ internal sealed partial class ReplicaSender
 
     private async ValueTask MendAsync(CancellationToken cancellation)
     {
+        // What the other half hears of while this is asked may be newer than the answer.
+        var (known, more) = (_damaged.Keys, Volatile.Read(ref _damageMore));
         var reply = await AskAsync(token => _link.PulseAsync(Epoch, token), cancellation);
-        // What is told is all there is, unless it fills the answer: the rest has been mended, whoever did that.
+        // What is told is all there is, unless it fills the answer: the rest of what was known has been mended, whoever did that.
         if (reply.Damaged.Length < ReplicationLimits.DamagedPerReply)
         {
             bool lacked = LacksBlocks;
-            _isDamageMore = false;
-            foreach (var mended in _damaged.Keys.Except(reply.Damaged))
+            Interlocked.CompareExchange(ref _damageMore, 0, more);
+            foreach (var mended in known.Except(reply.Damaged))
                 _damaged.TryRemove(mended, out _);
             if (lacked && !LacksBlocks)
                 _master.WakeWaiting();

@@ -23,7 +23,10 @@ internal sealed partial class ReplicaSender : IDisposable
     private readonly ConcurrentQueue<SealedNote> _sealed = new();
     private long _sealedSince;
     private readonly ConcurrentDictionary<BlockHash, byte> _damaged = new();
-    private volatile bool _isDamageMore;
+
+    /// <summary>There are damaged blocks that are not known: the number of the newest answer that said so, 0 where there are none.</summary>
+    private int _damageMore;
+    private int _damageTold;
     private readonly Lock _noting = new();
     private bool _isLackNoted;
     private volatile bool _hasAnswered;
@@ -127,12 +130,14 @@ internal sealed partial class ReplicaSender : IDisposable
     }
 
     /// <summary>It has rows of blocks that it has not got, as far as it has said.</summary>
-    public bool LacksBlocks => _isDamageMore || !_damaged.IsEmpty;
+    public bool LacksBlocks => IsDamageMore || !_damaged.IsEmpty;
 
     /// <summary>It has said to this sender where it is and what it lacks. An answer that refuses says neither.</summary>
     public bool HasAnswered => _hasAnswered;
 
-    public bool IsDamaged(BlockHash hash) => _isDamageMore || _damaged.Count >= ReplicationLimits.DamagedRemembered || _damaged.ContainsKey(hash);
+    private bool IsDamageMore => Volatile.Read(ref _damageMore) != 0;
+
+    public bool IsDamaged(BlockHash hash) => IsDamageMore || _damaged.Count >= ReplicationLimits.DamagedRemembered || _damaged.ContainsKey(hash);
 
     public ReplicaReport Report(Lsn tail)
     {
@@ -353,7 +358,7 @@ internal sealed partial class ReplicaSender : IDisposable
     {
         // There are more than an answer has room for: which, is not known.
         if (reply.Damaged.Length >= ReplicationLimits.DamagedPerReply)
-            _isDamageMore = true;
+            Volatile.Write(ref _damageMore, Interlocked.Increment(ref _damageTold));
         foreach (var hash in reply.Damaged)
             _damaged.TryAdd(hash, 0);
     }

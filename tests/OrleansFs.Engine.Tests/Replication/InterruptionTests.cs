@@ -138,6 +138,65 @@ public sealed class InterruptionTests
         Assert.Equal((blocks + 1L, 0L), await replica.VerifyAsync());
     }
 
+    /// <summary>The two halves of a sender ask side by side.</summary>
+    [Theory, InlineData(1), InlineData(ReplicationLimits.DamagedPerReply + 44)]
+    public async Task An_answer_that_comes_late_takes_nothing_back_of_a_newer_one(int blocks)
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await WriteFileAsync(master, "a", 1, blocks);
+        await WriteFileAsync(master, "whole", 2, 1);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+
+        // One half waits for rows to be applied.
+        using var apply = new ManualResetEventSlim();
+        var applying = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        replica.Link.Applying = shipment =>
+        {
+            applying.TrySetResult();
+            apply.Wait();
+            return shipment;
+        };
+        await WriteFileAsync(master, "b", 3, 1);
+        Assert.True((await master.Volume.SyncAllAsync(Cancellation)).IsOk);
+        await applying.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        // The other asks how the replica is: the answer is on its way while that changes.
+        var mending = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        replica.Link.Gate = mending.Task;
+        var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var late = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var next = new TaskCompletionSource<(int Damaged, long Copies)>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var whole = await master.FindAsync("whole");
+        replica.Link.Pulsed = () =>
+        {
+            if (late.Task.IsCompleted)
+                next.TrySetResult((Known(), master.Copy.Why(whole).Value.Copies));
+            return asked.TrySetResult() ? late.Task : Task.CompletedTask;
+        };
+        await asked.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        foreach (var hash in Pattern(1, blocks * S).Chunk(S).Select(b => BlockHash.Of(b)))
+        {
+            File.Delete(FileOf(replica, hash));
+            replica.Volume.ReplicaBlocks.NoteDamaged(hash, BlockReadResult.Missing);
+        }
+        apply.Set();
+        int told = Math.Min(blocks, ReplicationLimits.DamagedPerReply);
+        await EventuallyAsync(() => Known() >= told);
+        late.SetResult();
+        var known = await next.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+        Assert.InRange(known.Damaged, told, blocks);
+        // Where there are more than an answer tells of, it may be any.
+        Assert.Equal(blocks == told ? 1 : 0, known.Copies);
+
+        replica.Link.Gate = null;
+        mending.SetResult();
+        await DrainAsync(master);
+        Assert.Equal(0, replica.Volume.ReplicaBlocks.DamagedCount);
+
+        int Known() => (int)master.Copy.Replication.Reports().Single().DamagedBlocks;
+    }
+
     private static string FileOf(ReplicaFixture replica, BlockHash hash) => Path.Combine(replica.Folder, "blocks", hash.ToString()[..2], hash.ToString());
 
     /// <summary>An epoch that has begun cannot be taken back: a copy that has begun it and is no master leaves the volume without one.</summary>

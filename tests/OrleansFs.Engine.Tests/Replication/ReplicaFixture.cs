@@ -154,7 +154,16 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
         return CallAsync(t => t.ApplyAsync(message, cancellation));
     }
 
-    public ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation) => CallAsync(t => t.PulseAsync(epoch, cancellation));
+    /// <summary>Told of each answer to a pulse, which is given when this completes.</summary>
+    public Func<Task>? Pulsed { get; set; }
+
+    public async ValueTask<ReplicaReply> PulseAsync(Epoch epoch, CancellationToken cancellation)
+    {
+        var reply = await CallAsync(t => t.PulseAsync(epoch, cancellation));
+        if (Pulsed is { } pulsed)
+            await pulsed().WaitAsync(cancellation);
+        return reply;
+    }
 
     public ValueTask<ReplicaReply> BeginCopyAsync(CopyOffer offer, CancellationToken cancellation)
     {
