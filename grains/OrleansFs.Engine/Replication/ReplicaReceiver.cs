@@ -107,7 +107,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             if (volume.Role != VolumeRole.Replica || hello.Epoch.Value < Threshold(volume).By.Value)
                 return Fenced(volume, hello.Epoch);
             if (IsHeldFrom(hello.Epoch))
-                return Refusal(OnHold);
+                return Unwilling(volume, OnHold);
             if (hello.Epoch.Value > Threshold(volume).By.Value)
                 await NoteEpochAsync(volume, new Fence(hello.Epoch, EpochBeginning.After(hello.Epochs, volume.Epoch) ?? Lsn.Zero), cancellation);
             _master = hello.Epoch;
@@ -118,7 +118,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         catch (Exception e) when (e is BlockStoreException or MetadataException or VolumeException)
         {
             _logger.LogError(e, "the replica cannot answer its master");
-            return Refusal(e.Message);
+            return _volume is { } volume && volume.Id == hello.Volume ? Unwilling(volume, e.Message) : Refusal(e.Message);
         }
         finally
         {
@@ -300,7 +300,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
         if (epoch.Value > master.Value)
             return Answer(volume, ReplicaOutcome.Gap);
         if (IsHeldFrom(epoch))
-            return Refusal(OnHold);
+            return Unwilling(volume, OnHold);
         try
         {
             return await work(volume);
@@ -319,6 +319,9 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
     }
 
     private ReplicaReply Refusal(string reason) => new() { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Run = _run, Trouble = reason };
+
+    /// <summary>It takes nothing now, and holds the volume all the same: with the epoch of what it has, which says so, its blocks can be had.</summary>
+    private ReplicaReply Unwilling(VolumeCopy volume, string reason) => Answer(volume, ReplicaOutcome.Refused) with { Trouble = reason };
 
     private ReplicaReply Answer(VolumeCopy volume, ReplicaOutcome outcome)
     {

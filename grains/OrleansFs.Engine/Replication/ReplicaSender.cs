@@ -45,6 +45,9 @@ internal sealed partial class ReplicaSender : IDisposable
     /// <summary>Set where it took nothing. Each try after that begins with a hello that is answered well: that it goes on is only known when it has taken something.</summary>
     private volatile Refusal? _unable;
 
+    /// <summary>It answered last that it holds the volume, and takes nothing for now.</summary>
+    private volatile bool _isUnwilling;
+
     public ReplicaSender(ReplicationMaster master, VolumeCopy volume, CopyName name, IReplicaLink link, TimeProvider time, ILogger logger)
     {
         _master = master;
@@ -67,7 +70,7 @@ internal sealed partial class ReplicaSender : IDisposable
     public bool MayDiscard { get; set; }
 
     /// <summary>Whether it may be asked for blocks.</summary>
-    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying or ReplicaState.Fenced or ReplicaState.Unable;
+    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying or ReplicaState.Fenced or ReplicaState.Unable || (State == ReplicaState.Away && _isUnwilling);
 
     /// <summary>What a fetch took lately, ticks: a moving average.</summary>
     public long FetchTime => Volatile.Read(ref _fetchTicks);
@@ -220,6 +223,7 @@ internal sealed partial class ReplicaSender : IDisposable
             _logger.LogInformation("the replica '{Name}' is not being kept up to date now: {Reason}", Name, reason);
         Trouble = reason;
         _unable = e is ReplicaUnableException ? new Refusal(_acked, reason) : null;
+        _isUnwilling = e is ReplicaUnwillingException;
         if (State is not (ReplicaState.Ahead or ReplicaState.Fenced))
             State = e is ReplicaUnableException ? ReplicaState.Unable : ReplicaState.Away;
     }
@@ -344,6 +348,8 @@ internal sealed partial class ReplicaSender : IDisposable
             case ReplicaOutcome.Unable:
                 NoteLacking();
                 throw new ReplicaUnableException(reply.Trouble ?? $"the replica '{Name}' cannot take anything");
+            case ReplicaOutcome.Refused when reply.Epoch.Value > 0:
+                throw new ReplicaUnwillingException(reply.Trouble ?? $"the replica '{Name}' refuses");
             case ReplicaOutcome.Refused:
                 throw new ReplicaException(reply.Trouble ?? $"the replica '{Name}' refuses");
             default:
@@ -412,6 +418,9 @@ internal sealed record Refusal(Lsn At, string Reason);
 
 /// <summary>A replica cannot or will not go on: what it was told, in one line.</summary>
 internal class ReplicaException(string message) : IOException(message);
+
+/// <summary>It holds the volume and can be read, and takes nothing of this master for now: another may be about to become it.</summary>
+internal sealed class ReplicaUnwillingException(string message) : ReplicaException(message);
 
 /// <summary>It answers and can be read, and takes nothing: its disk is full, or fails.</summary>
 internal sealed class ReplicaUnableException(string message) : ReplicaException(message);

@@ -115,6 +115,20 @@ public sealed partial class EvictionTests
         Assert.Equal(Content(0), await master.ReadAllAsync(file));
     }
 
+    /// <summary>As long as another replica may become the master, which may not come about.</summary>
+    [Fact]
+    public async Task A_replica_that_refuses_its_master_for_a_while_is_read_from()
+    {
+        await using var master = await CreateAsync(o => o with { FetchTimeout = TimeSpan.FromSeconds(2) });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await EvictedFileAsync(master, replica);
+        await replica.Receiver.HoldAsync(replica.Volume.Id, new Epoch(9), CopyName.Parse("other"), Cancellation);
+        await WriteFileAsync(master, 1);
+        Assert.True((await master.Volume.SyncAllAsync(Cancellation)).IsOk);
+        await EventuallyAsync(() => Trouble(master, replica)?.Contains("about to become the master", StringComparison.Ordinal) == true);
+        Assert.Equal(Content(0), await master.ReadAllAsync(file));
+    }
+
     [Fact]
     public async Task What_was_read_last_stays_longest_also_across_a_restart()
     {
