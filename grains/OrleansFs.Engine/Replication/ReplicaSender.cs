@@ -70,7 +70,7 @@ internal sealed partial class ReplicaSender : IDisposable
     public bool MayDiscard { get; set; }
 
     /// <summary>Whether it may be asked for blocks.</summary>
-    public bool CanServe => State is ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying or ReplicaState.Fenced or ReplicaState.Unable || (State == ReplicaState.Away && _isUnwilling);
+    public bool CanServe => State is ReplicaState.Ahead or ReplicaState.CatchingUp or ReplicaState.Following or ReplicaState.Copying or ReplicaState.Fenced or ReplicaState.Unable || (State == ReplicaState.Away && _isUnwilling);
 
     /// <summary>What a fetch took lately, ticks: a moving average.</summary>
     public long FetchTime => Volatile.Read(ref _fetchTicks);
@@ -219,6 +219,8 @@ internal sealed partial class ReplicaSender : IDisposable
     private void Lost(Exception e)
     {
         string reason = e.Message.ReplaceLineEndings(" ");
+        if (State == ReplicaState.Ahead)
+            NoteAhead();
         if (Trouble != reason)
             _logger.LogInformation("the replica '{Name}' is not being kept up to date now: {Reason}", Name, reason);
         Trouble = reason;
@@ -319,6 +321,18 @@ internal sealed partial class ReplicaSender : IDisposable
             _isLackNoted = LacksBlocks;
             _master.Lacking(Name, _isLackNoted);
         }
+    }
+
+    /// <summary>What it acknowledged counts for nothing until it follows: in the mutations that are not here it may have collected any block. The database says so as of one that lacks some.</summary>
+    private void NoteAhead()
+    {
+        lock (_noting)
+        {
+            if (!_isLackNoted)
+                _master.Lacking(Name, lacks: true);
+            _isLackNoted = true;
+        }
+        _hasAnswered = false;
     }
 
     /// <summary>Calls the replica, within a time, and looks at what it says.</summary>

@@ -129,6 +129,41 @@ public sealed partial class EvictionTests
         Assert.Equal(Content(0), await master.ReadAllAsync(file));
     }
 
+    /// <summary>What it acknowledged it may have collected since, in mutations that the master has not got.</summary>
+    [Fact]
+    public async Task A_replica_that_has_more_than_its_master_counts_for_no_block_and_is_read_from()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await WriteFileAsync(master, 0);
+        await DrainAsync(master);
+        await WriteFileAsync(master, 1);
+        await DrainAsync(master);
+        string earlier = master.CopyAsKilled();
+        await WriteFileAsync(master, 2);
+        await DrainAsync(master);
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        await using (var back = await VolumeFixture.CreateAsync(S, earlier, configure: o => o with { CacheSize = Cache, FetchTimeout = TimeSpan.FromSeconds(5) }))
+        {
+            var file = await back.FindAsync("f0");
+            Assert.Equal(1, back.Copy.Why(file).Value.Copies);
+            await back.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+            await EventuallyAsync(() => Trouble(back, replica)?.Contains("left alone", StringComparison.Ordinal) == true);
+            Assert.Equal(0, back.Copy.Why(file).Value.Copies);
+            var change = await back.Copy.ChangeResidencyAsync(file, ResidencyAction.Evict, 0, FileSize, Cancellation);
+            Assert.Equal(new ResidencyChange { Blocks = FileSize / S, Changed = 0, Staying = FileSize / S }, change.Value);
+
+            string block = BlockHash.Of(Content(0).AsSpan(0, S)).ToString();
+            File.Delete(Path.Combine(earlier, "blocks", block[..2], block));
+            Assert.Equal(Content(0), await back.ReadAllAsync(file));
+
+            await back.ReopenAsync();
+            Assert.Equal(0, back.Copy.Why(file).Value.Copies);
+        }
+        Directory.Delete(earlier, recursive: true);
+    }
+
     [Fact]
     public async Task What_was_read_last_stays_longest_also_across_a_restart()
     {
