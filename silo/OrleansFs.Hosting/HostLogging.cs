@@ -16,6 +16,8 @@ public static class HostLogging
         logging.AddFilter("Microsoft", verbose ? LogLevel.Information : LogLevel.Error);
         // A line for each call to a copy that is away: who called says it, once.
         logging.AddFilter("Orleans.Messaging", verbose ? LogLevel.Error : LogLevel.Critical);
+        // With the whole statement, at each try: who keeps something there says it, once.
+        logging.AddFilter("Orleans.Storage", verbose ? LogLevel.Error : LogLevel.Critical);
         // A silo that was declared dead, a table that cannot be read: the host says so itself, and what it does about it.
         logging.AddFilter("Orleans.Runtime.MembershipService", verbose ? LogLevel.Information : LogLevel.Critical);
         // The prefix "Orleans" is one of ours too.

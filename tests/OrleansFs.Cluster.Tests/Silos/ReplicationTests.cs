@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.Data.Sqlite;
 using OrleansFs.Cluster.Tests.Support;
 using OrleansFs.Engine;
 using OrleansFs.GrainInterfaces;
@@ -64,6 +65,49 @@ public sealed class ReplicationTests(ITestOutputHelper output) : IDisposable
         replica.Log.AssertQuiet();
     }
 
+    /// <summary>What is kept there is for others to know: no replica waits for it.</summary>
+    [Theory]
+    [InlineData("CREATE TRIGGER refuse BEFORE INSERT ON OrleansStorage BEGIN SELECT RAISE(FAIL, 'not now'); END")]
+    [InlineData("ALTER TABLE OrleansStorage RENAME TO Away")]
+    public async Task A_replica_that_comes_while_the_cluster_keeps_no_state_is_attached_once(string fault)
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        await using var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        await SqlAsync(cluster, fault);
+        await WriteAsync(master, "a", Pattern(1, 10_000));
+        await using var replica = await RunningReplica.StartAsync(_folder["r"], "nas", cluster);
+        await DrainAsync(replica, "master");
+        // What was sent is counted from one attachment on.
+        long sent = SentBytes();
+        Assert.InRange(sent, 10_000, long.MaxValue);
+        for (int i = 0; i < 3; i++)
+        {
+            await Task.Delay(Grains.Limits.ReplicaTick, Cancellation);
+            Assert.InRange(SentBytes(), sent, long.MaxValue);
+        }
+        Assert.Contains("cannot be written to the cluster's database", Assert.Single(master.Log.Lines), StringComparison.Ordinal);
+
+        long SentBytes() => Assert.Single(master.Host.Volume.Replication.Reports()).SentBytes;
+    }
+
+    [Fact]
+    public async Task What_the_cluster_keeps_of_a_replica_goes_when_it_is_forgotten()
+    {
+        const string Kept = "SELECT count(*) FROM OrleansStorage";
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        await using var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        await using (var replica = await RunningReplica.StartAsync(_folder["r"], "nas", cluster))
+        {
+            await DrainAsync(replica, "master");
+            while (await SqlAsync(cluster, Kept) is not 1L)
+                await Task.Delay(20, Cancellation);
+        }
+        var sender = master.Host.Grains.GetGrain<IReplicationGrain>(new ReplicationKey(CopyName.Parse("nas"), master.Copy).ToString());
+        Assert.Equal(Errno.None, (await sender.ForgetAsync(Cancellation)).Error);
+        Assert.Equal(0L, await SqlAsync(cluster, Kept));
+        Assert.Equal(Errno.ENOENT, (await sender.GetReportAsync(Cancellation)).Error);
+    }
+
     [Fact(Explicit = true)]
     public async Task Speed_of_a_full_copy_and_of_following()
     {
@@ -99,6 +143,15 @@ public sealed class ReplicationTests(ITestOutputHelper output) : IDisposable
                 return;
             target = step.Value.Target;
         }
+    }
+
+    private static async Task<object?> SqlAsync(ClusterConnection cluster, string sql)
+    {
+        await using var database = new SqliteConnection(cluster.ConnectionString);
+        await database.OpenAsync(Cancellation);
+        await using var command = database.CreateCommand();
+        command.CommandText = sql;
+        return await command.ExecuteScalarAsync(Cancellation);
     }
 
     private static async Task<InodeNumber> WriteAsync(RunningSilo silo, string name, byte[] content)
