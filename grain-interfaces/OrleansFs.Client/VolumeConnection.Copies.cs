@@ -19,25 +19,8 @@ public sealed partial class VolumeConnection
             return await CallAsync(Understood(master).Copy, grain => grain.ListReplicasAsync(cancellation), "has no replicas");
         if (copies.Count == 0)
             throw new VolumeConnectionException("no copy of the volume is in the cluster now");
-        var replicas = new List<ReplicaReport>();
-        foreach (var copy in copies)
-        {
-            var status = await StatusAsync(copy, cancellation);
-            replicas.Add(new ReplicaReport
-            {
-                Name = copy.Copy.Value,
-                State = copy.FencedBy is null ? ReplicaState.Waiting : ReplicaState.Fenced,
-                Lsn = status.Lsn,
-                LagMutations = 0,
-                Blocks = status.Blocks + status.DeadBlocks,
-                StoredBytes = status.StoredBytes,
-                LastVerification = status.Verification?.Last,
-                DamagedBlocks = status.Verification?.Unrepaired ?? 0,
-                LacksBlocks = status.Verification?.Unrepaired > 0,
-                Verification = status.Verification,
-                Trouble = status.Trouble,
-            });
-        }
+        // All at once: one that does not answer is waited for, and keeps the others from nothing.
+        var replicas = await Task.WhenAll(copies.Select(copy => ReportAloneAsync(copy, cancellation)));
         // What a former master has more was never replicated, and the next master began without it.
         long newest = replicas.Where(r => r.State != ReplicaState.Fenced).Select(r => r.Lsn).DefaultIfEmpty(replicas.Max(r => r.Lsn)).Max();
         return new MasterReport
@@ -49,6 +32,34 @@ public sealed partial class VolumeConnection
             Lsn = newest,
             Replicas = [.. replicas.Select(r => r with { LagMutations = Math.Max(0, newest - r.Lsn) })],
         };
+    }
+
+    /// <summary>A copy as it stands where no master is there. One that does not tell is in the list, with the reason.</summary>
+    private async Task<ReplicaReport> ReportAloneAsync(CopyDescription copy, CancellationToken cancellation)
+    {
+        var report = new ReplicaReport { Name = copy.Copy.Value, State = copy.FencedBy is null ? ReplicaState.Waiting : ReplicaState.Fenced, Lsn = 0, LagMutations = 0 };
+        // Its first full copy has not come to its end.
+        if (copy.Epoch.Value == 0)
+            return report with { Trouble = "it has not been given its first full copy yet" };
+        try
+        {
+            var status = await StatusAsync(copy, cancellation);
+            return report with
+            {
+                Lsn = status.Lsn,
+                Blocks = status.Blocks + status.DeadBlocks,
+                StoredBytes = status.StoredBytes,
+                LastVerification = status.Verification?.Last,
+                DamagedBlocks = status.Verification?.Unrepaired ?? 0,
+                LacksBlocks = status.Verification?.Unrepaired > 0,
+                Verification = status.Verification,
+                Trouble = status.Trouble,
+            };
+        }
+        catch (VolumeConnectionException e)
+        {
+            return report with { State = ReplicaState.Away, Trouble = e.Message };
+        }
     }
 
     /// <summary>One step of a drain: see <see cref="ICopyGrain.DrainAsync"/>.</summary>

@@ -9,15 +9,19 @@ namespace OrleansFs.Cli.Control;
 /// <summary>A volume's master, found in its cluster.</summary>
 internal sealed class ClusterMaster : IMaster
 {
-    private ClusterMaster(VolumeConnection connection, VolumeId volume)
+    private ClusterMaster(VolumeConnection connection, CopyDescription copy)
     {
         Connection = connection;
-        Volume = volume;
+        Volume = copy.Volume;
+        VolumeName = copy.VolumeName;
     }
 
     public VolumeConnection Connection { get; }
 
     public VolumeId Volume { get; }
+
+    /// <summary>For people.</summary>
+    public string VolumeName { get; }
 
     /// <param name="conn">CONN.</param>
     /// <param name="copy">A copy of the volume that is meant; null where the cluster has but one volume.</param>
@@ -33,7 +37,8 @@ internal sealed class ClusterMaster : IMaster
             var meant = copies.Where(c => c.Volume != default && (copy is null || c.Copy == copy)).OrderBy(c => c.Role).ThenByDescending(c => c.Epoch.Value).DistinctBy(c => c.Volume).ToList();
             return meant switch
             {
-                [var one] => new ClusterMaster(connection, one.Volume),
+                [var one] => new ClusterMaster(connection, one),
+                [] when copies.Any(c => c.Copy == copy) => throw new VolumeConnectionException($"the copy '{copy}' holds nothing yet: no master has given it its first full copy"),
                 [] when copy is not null => throw new VolumeConnectionException($"the copy '{copy}' is not in the cluster now"),
                 [] => throw new VolumeConnectionException("no copy of a volume is in the cluster now"),
                 _ => throw new VolumeConnectionException($"the cluster has several volumes: name one of its copies with --copy ({string.Join(", ", meant.Select(c => c.Copy.Value).Order(StringComparer.Ordinal))})"),

@@ -120,6 +120,31 @@ public sealed class SuccessionTests : IDisposable
         Assert.Equal(new Epoch(3), first.Host.Volume.FencedBy);
     }
 
+    /// <summary>It is of no use to a promotion, and none can be made without a look at the others.</summary>
+    [Fact]
+    public async Task A_copy_that_cannot_tell_how_it_stands_is_listed_with_the_others()
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        var master = await RunningSilo.StartAsync(_folder["m"], "master", cluster);
+        await using var replica = await RunningReplica.StartAsync(_folder["r"], "nas", cluster);
+        var volume = master.Host.Volume;
+        var (id, name, blockSize) = (volume.Id, volume.Name, volume.BlockSize);
+        await DrainAsync(replica);
+        await master.DisposeAsync();
+        await using var fresh = await RunningReplica.StartAsync(_folder["f"], "fresh", cluster);
+        // The beginning of a first full copy: the volume is known, and nothing of it is there.
+        var hello = new MasterHello { Volume = id, VolumeName = name, BlockSize = blockSize, Master = CopyName.Parse("master"), Epoch = new Epoch(1), Epochs = [new EpochBeginning(new Epoch(1), Lsn.Zero)] };
+        Assert.Equal(ReplicaOutcome.Ok, (await fresh.Receiver.HelloAsync(hello, Cancellation)).Outcome);
+
+        await using var connection = await VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = cluster, Loggers = replica.Log.Factory }, Cancellation);
+        var report = await connection.ListReplicasAsync(id, Cancellation);
+        Assert.Null(report.Master);
+        Assert.Equal(["fresh", "nas"], report.Replicas.Select(r => r.Name).Order());
+        Assert.Equal("it has not been given its first full copy yet", report.Replicas.Single(r => r.Name == "fresh").Trouble);
+        Assert.Null(report.Replicas.Single(r => r.Name == "nas").Trouble);
+        Assert.Equal(new Epoch(2), (await connection.PromoteAsync(CopyName.Parse("nas"), force: false, Cancellation)).Epoch);
+    }
+
     public void Dispose() => _folder.Dispose();
 
     private static SessionStart Start => new() { Client = "test", Contract = Contract.Id };

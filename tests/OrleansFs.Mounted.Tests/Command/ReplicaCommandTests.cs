@@ -243,6 +243,9 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await OrleansFsCommand.SucceedAsync("drain", Conn, "--copies", "2", "--wait", "2min");
         await StopAsync(laptop);
         await RefusedAsync("holds a master of the volume volume; a replica needs a folder of its own", "silo", "--data", $"{_folder}/laptop", "--name", "laptop", "--role", "replica", "--cluster", Conn);
+        var fresh = await ReplicaAsync("fresh");
+        await RefusedAsync("the copy 'fresh' holds nothing yet", "promote", "fresh", "--cluster", Conn);
+        await StopAsync(fresh);
         var promoted = await OrleansFsCommand.RunAsync("promote", "nas", "--cluster", Conn);
         Assert.Contains("'nas' keeps its folder, and is started with --role master", promoted.Error, StringComparison.Ordinal);
         await StopAsync(nas);
