@@ -1,5 +1,7 @@
 using System.Data.Common;
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using Npgsql;
 
 namespace OrleansFs.GrainInterfaces;
 
@@ -12,7 +14,7 @@ public enum ClusterDatabase
 
 /// <summary>
 /// CONN of the command line: <c>sqlite:FILE</c>, for silos on one host, or a PostgreSQL connection string (<c>Host=db;Database=orleansfs;Username=…</c>, or
-/// <c>postgresql://user:password@host:port/database</c>).
+/// <c>postgresql://user:password@host:port/database?sslmode=verify-full</c>).
 /// </summary>
 public sealed record ClusterConnection
 {
@@ -29,6 +31,27 @@ public sealed record ClusterConnection
 
     /// <summary>How long one of its answers is waited for, seconds: statements are a handful of rows.</summary>
     private const int CommandSeconds = 10;
+
+    /// <summary>What libpq calls the parameters of an address, where Npgsql has another name for them; it takes its own names, too.</summary>
+    private static readonly Dictionary<string, string> s_addressParameters = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["application_name"] = "Application Name",
+        ["channel_binding"] = "Channel Binding",
+        ["client_encoding"] = "Client Encoding",
+        ["connect_timeout"] = "Timeout",
+        ["dbname"] = "Database",
+        ["gssencmode"] = "GSS Encryption Mode",
+        ["krbsrvname"] = "Kerberos Service Name",
+        ["require_auth"] = "Require Auth",
+        ["sslcert"] = "SSL Certificate",
+        ["sslkey"] = "SSL Key",
+        ["sslmode"] = "SSL Mode",
+        ["sslnegotiation"] = "SSL Negotiation",
+        ["sslpassword"] = "SSL Password",
+        ["sslrootcert"] = "Root Certificate",
+        ["target_session_attrs"] = "Target Session Attributes",
+        ["user"] = "Username",
+    };
 
     private ClusterConnection(ClusterDatabase database, string connectionString, string? file)
     {
@@ -57,11 +80,14 @@ public sealed record ClusterConnection
         return new(ClusterDatabase.Sqlite, builder.ConnectionString, full);
     }
 
+    /// <summary>Whether a text is meant to be one, well-formed or not.</summary>
+    public static bool IsMeantBy(string text) => IsSqlite(text) || AddressOf(text) is not null || IsPostgreSql(text);
+
     public static bool TryParse(string text, [NotNullWhen(true)] out ClusterConnection? connection, [NotNullWhen(false)] out string? error)
     {
         connection = null;
         error = null;
-        if (text.StartsWith(SqlitePrefix, StringComparison.OrdinalIgnoreCase))
+        if (IsSqlite(text))
         {
             string file = text[SqlitePrefix.Length..];
             if (file.Length == 0)
@@ -69,13 +95,13 @@ public sealed record ClusterConnection
             else
                 connection = Sqlite(file);
         }
-        else if (Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "postgres" or "postgresql")
+        else if (AddressOf(text) is { } address)
         {
-            connection = PostgreSql(FromUri(uri));
+            connection = PostgreSql(FromAddress(address), out error);
         }
         else if (IsPostgreSql(text))
         {
-            connection = PostgreSql(text);
+            connection = PostgreSql(new DbConnectionStringBuilder { ConnectionString = text }, out error);
         }
         else
         {
@@ -92,17 +118,42 @@ public sealed record ClusterConnection
         if (File is not null)
             return SqlitePrefix + File;
         var builder = new DbConnectionStringBuilder { ConnectionString = ConnectionString };
-        foreach (string detail in new[] { "Password", "Timeout", "Command Timeout" })
+        foreach (string detail in new[] { "Password", "PSW", "PWD", "SSL Password", "SslPassword", "Timeout", "Command Timeout" })
             builder.Remove(detail);
         return builder.ConnectionString;
     }
 
-    private static ClusterConnection PostgreSql(string text)
+    private static ClusterConnection? PostgreSql(DbConnectionStringBuilder builder, out string? error)
     {
-        var builder = new DbConnectionStringBuilder { ConnectionString = text };
+        error = Fault(builder);
+        if (error is not null)
+            return null;
         AddUnlessSaid(builder, ConnectSeconds, "Timeout");
         AddUnlessSaid(builder, CommandSeconds, "Command Timeout", "CommandTimeout");
         return new(ClusterDatabase.PostgreSql, builder.ConnectionString, null);
+    }
+
+    /// <summary>What Npgsql would refuse, in one line; null where there is nothing. Apart, so that Npgsql is loaded only for this.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static string? Fault(DbConnectionStringBuilder given)
+    {
+        if (!given.TryGetValue("Host", out object? host) && !given.TryGetValue("Server", out host) || host is "")
+            return "the address of a PostgreSQL database names no host, as in postgresql://user@db.example/orleansfs";
+        var known = new NpgsqlConnectionStringBuilder();
+        foreach (string key in given.Keys)
+        {
+            try
+            {
+                known[key] = given[key];
+            }
+            catch (ArgumentException)
+            {
+                return known.ContainsKey(key)
+                    ? $"{key}={given[key]}: that is no value of '{key}' in a PostgreSQL connection string"
+                    : $"a PostgreSQL connection string has no '{key}': Host, Port, Database, Username, Passfile, SSL Mode and Root Certificate are some that it has";
+            }
+        }
+        return known.Port > ushort.MaxValue ? $"port={known.Port}: a port is 1 to 65535" : null;
     }
 
     private static void AddUnlessSaid(DbConnectionStringBuilder builder, int seconds, params string[] names)
@@ -110,6 +161,10 @@ public sealed record ClusterConnection
         if (!names.Any(builder.ContainsKey))
             builder[names[0]] = seconds;
     }
+
+    private static bool IsSqlite(string text) => text.StartsWith(SqlitePrefix, StringComparison.OrdinalIgnoreCase);
+
+    private static Uri? AddressOf(string text) => Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "postgres" or "postgresql" ? uri : null;
 
     private static bool IsPostgreSql(string text)
     {
@@ -124,19 +179,26 @@ public sealed record ClusterConnection
         }
     }
 
-    private static string FromUri(Uri uri)
+    private static DbConnectionStringBuilder FromAddress(Uri address)
     {
-        var builder = new DbConnectionStringBuilder { ["Host"] = uri.Host };
-        if (uri.Port > 0)
-            builder["Port"] = uri.Port;
-        string database = Uri.UnescapeDataString(uri.AbsolutePath.TrimStart('/'));
+        var builder = new DbConnectionStringBuilder { ["Host"] = address.Host };
+        if (address.Port > 0)
+            builder["Port"] = address.Port;
+        string database = Uri.UnescapeDataString(address.AbsolutePath.TrimStart('/'));
         if (database.Length > 0)
             builder["Database"] = database;
-        string[] user = uri.UserInfo.Split(':', 2);
+        string[] user = address.UserInfo.Split(':', 2);
         if (user[0].Length > 0)
             builder["Username"] = Uri.UnescapeDataString(user[0]);
         if (user.Length > 1)
             builder["Password"] = Uri.UnescapeDataString(user[1]);
-        return builder.ConnectionString;
+        foreach (string parameter in address.Query.TrimStart('?').Split('&', StringSplitOptions.RemoveEmptyEntries))
+        {
+            string[] pair = [.. parameter.Split('=', 2).Select(Uri.UnescapeDataString)];
+            string key = s_addressParameters.GetValueOrDefault(pair[0], pair[0]);
+            // "verify-full" is VerifyFull there.
+            builder[key.Length > 0 ? key : "?"] = pair.Length == 1 ? "" : key == "SSL Mode" ? pair[1].Replace("-", "", StringComparison.Ordinal) : pair[1];
+        }
+        return builder;
     }
 }

@@ -64,7 +64,7 @@ internal sealed class ClusterMaster : IMaster
 internal static class MasterLocation
 {
     /// <summary>Whether a word is a CONN: a path can be told from one by a leading <c>./</c>.</summary>
-    public static bool IsCluster(string where) => ClusterConnection.TryParse(where, out _, out _);
+    public static bool IsCluster(string where) => ClusterConnection.IsMeantBy(where);
 
     public static async Task<IMaster> OpenAsync(string where, CopyName? copy, CancellationToken cancellation)
     {

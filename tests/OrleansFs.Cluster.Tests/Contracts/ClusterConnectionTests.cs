@@ -39,4 +39,34 @@ public sealed class ClusterConnectionTests
         Assert.False(ClusterConnection.TryParse(text, out _, out string? error));
         Assert.NotEmpty(error);
     }
+
+    [Theory]
+    [InlineData("Host=db;Databse=x", "has no 'databse'")]
+    [InlineData("Host=db;Port=abc", "port=abc")]
+    [InlineData("Host=db;Port=70000", "port=70000")]
+    [InlineData("Host=db;SSL Mode=verify", "ssl mode=verify")]
+    [InlineData("postgresql://db/files?sslmod=require", "has no 'sslmod'")]
+    [InlineData("postgresql://db/files?sslmode=sometimes", "SSL Mode=sometimes")]
+    [InlineData("postgresql://db/files?=require", "has no '?'")]
+    [InlineData("postgresql:///files", "names no host")]
+    public void What_the_driver_would_refuse_is_refused_in_one_line(string text, string says)
+    {
+        Assert.True(ClusterConnection.IsMeantBy(text));
+        Assert.False(ClusterConnection.TryParse(text, out _, out string? error));
+        Assert.Contains(says, error, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', error);
+    }
+
+    [Fact]
+    public void The_parameters_of_an_address_count()
+    {
+        var connection = ClusterConnection.Parse(
+            "postgresql://ofs@db.example/files?sslmode=verify-full&sslrootcert=%2Fetc%2Fofs%2Fca.pem&connect_timeout=3&application_name=a%20b&target_session_attrs=read-write&Passfile=/etc/ofs/pgpass&sslpassword=s3cret");
+        var parsed = new Npgsql.NpgsqlConnectionStringBuilder(connection.ConnectionString);
+        Assert.Equal((Npgsql.SslMode.VerifyFull, "/etc/ofs/ca.pem", 3, "a b", "read-write"), (parsed.SslMode, parsed.RootCertificate, parsed.Timeout, parsed.ApplicationName, parsed.TargetSessionAttributes));
+        Assert.Equal(("/etc/ofs/pgpass", "s3cret"), (parsed.Passfile, parsed.SslPassword));
+        Assert.DoesNotContain("s3cret", connection.ToString(), StringComparison.Ordinal);
+        Assert.Equal("/run/postgresql", new Npgsql.NpgsqlConnectionStringBuilder(ClusterConnection.Parse("postgresql:///files?host=/run/postgresql").ConnectionString).Host);
+        Assert.DoesNotContain("s3cret", ClusterConnection.Parse("Host=db;PWD=s3cret").ToString(), StringComparison.Ordinal);
+    }
 }

@@ -227,6 +227,7 @@ public sealed class SiloProcessTests : IDisposable
     [InlineData(2, "roles are", "--data", "D", "--name", "a", "--role", "king")]
     [InlineData(2, "needs --cluster", "--data", "D", "--name", "a", "--role", "replica")]
     [InlineData(2, "neither sqlite", "--data", "D", "--name", "a", "--role", "master", "--cluster", "nonsense")]
+    [InlineData(2, "has no 'databse'", "--data", "D", "--name", "a", "--role", "master", "--cluster", "Host=127.0.0.1;Databse=x")]
     [InlineData(2, "a port is", "--data", "D", "--name", "a", "--role", "master", "--silo-port", "70000")]
     [InlineData(2, "a size is", "--data", "D", "--name", "a", "--role", "master", "--memory", "lots")]
     [InlineData(1, "power of two", "--data", "D", "--name", "a", "--role", "master", "--block-size", "5000")]
