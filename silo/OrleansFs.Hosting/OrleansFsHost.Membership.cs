@@ -123,6 +123,10 @@ public sealed partial class OrleansFsHost
         catch (Exception e)
         {
             await EndsAsync(DisposeAsync(host), Limits.StopGrace);
+            // Cut short, it may have come as far as the membership: the next start finds its row by the file.
+            if (cancellation.IsCancellationRequested)
+                _ownsSiloFile = false;
+            cancellation.ThrowIfCancellationRequested();
             if (e is HostException or OperationCanceledException)
                 throw;
             if (ClusterAwayException.Explains(e) || e is DbException)

@@ -139,6 +139,11 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
             host._promotedIn = e.Epoch;
             return host;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            string folder = Path.GetFullPath(options.Volume.DataFolder);
+            throw new HostException(File.Exists(folder) ? $"{folder} is a file; name a folder for the copy" : $"{folder} cannot be used: {e.Message}", e);
+        }
         return new OrleansFsHost(options, loggers, copy, Path.GetFullPath(options.Volume.DataFolder), null, receiver);
     }
 

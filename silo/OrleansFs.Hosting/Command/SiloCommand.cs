@@ -7,7 +7,7 @@ using OrleansFs.Engine;
 namespace OrleansFs.Hosting.Command;
 
 /// <summary>
-/// The command that serves one copy until it gets SIGTERM or SIGINT: <c>orleansfs-silo</c>, and <c>orleansfs silo</c>, which is the same. Exit codes: 0 stopped in order; 1 it could not start, or
+/// The command that serves one copy until it gets SIGTERM or SIGINT: <c>orleansfs-silo</c>, and <c>orleansfs silo</c>, which is the same. Exit codes: 0 stopped in order, also while it started; 1 it could not start, or
 /// not everything reached the disk; 2 wrong arguments. Errors are one line on standard error.
 /// </summary>
 public static class SiloCommand
@@ -67,11 +67,12 @@ public static class SiloCommand
         }
         using var loggers = log(isVerbose);
         var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var starting = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         try
         {
-            await using var host = await OrleansFsHost.StartAsync(options with { Loggers = loggers }, cancellation);
+            await using var host = await OrleansFsHost.StartAsync(options with { Loggers = loggers }, starting.Token);
             Console.WriteLine($"{host.Copy}: {Serving(host)}");
             await using (ServiceNotification.Ready(() => string.Join("; ", [Serving(host), .. Troubles(host)])))
             {
@@ -81,6 +82,10 @@ public static class SiloCommand
             }
             ServiceNotification.Stopping();
             await host.StopAsync();
+            return 0;
+        }
+        catch (OperationCanceledException) when (stop.Task.IsCompleted)
+        {
             return 0;
         }
         catch (Exception e) when (e is VolumeException or HostException)
@@ -93,6 +98,7 @@ public static class SiloCommand
         {
             context.Cancel = true;
             stop.TrySetResult();
+            starting.Cancel();
         }
     }
 
@@ -103,7 +109,7 @@ public static class SiloCommand
     {
         if (host.ClusterTrouble is { } away)
             yield return $"{away}; it is tried again until it works";
-        if (host.Receiver is null && host.Volume.FenceTrouble is { } fence)
+        if ((host.Receiver is { } receiver ? receiver.Volume : host.Volume)?.FenceTrouble is { } fence)
             yield return fence;
         if (host.PromotionNotice is { } promoted)
             yield return promoted;

@@ -39,6 +39,9 @@ internal sealed class SiloProcess : IAsyncDisposable
         return silo;
     }
 
+    /// <summary>Starts it, and does not wait until it serves.</summary>
+    public static SiloProcess Begin(params string[] arguments) => new(Start(arguments), TimeSpan.Zero);
+
     /// <summary>Runs it until it ends by itself.</summary>
     public static async Task<(int ExitCode, string Error)> RunAsync(params string[] arguments)
     {

@@ -211,6 +211,18 @@ public sealed class SiloProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_signal_ends_a_start_that_waits_for_the_database()
+    {
+        using var deaf = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        deaf.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        deaf.Listen();
+        int port = ((IPEndPoint)deaf.LocalEndPoint!).Port;
+        await using var silo = SiloProcess.Begin("--data", _folder["data"], "--name", "a", "--role", "master", "--cluster", $"Host=127.0.0.1;Port={port};Database=x;Timeout=600");
+        using var waiting = await deaf.AcceptAsync(Cancellation);
+        Assert.Equal((0, ""), await silo.StopAsync().WaitAsync(TimeSpan.FromMinutes(1), Cancellation));
+    }
+
+    [Fact]
     public async Task A_folder_is_served_by_one_process()
     {
         await using var silo = await SiloProcess.StartAsync(_folder["data"]);
@@ -230,6 +242,7 @@ public sealed class SiloProcessTests : IDisposable
     [InlineData(2, "has no 'databse'", "--data", "D", "--name", "a", "--role", "master", "--cluster", "Host=127.0.0.1;Databse=x")]
     [InlineData(2, "a port is", "--data", "D", "--name", "a", "--role", "master", "--silo-port", "70000")]
     [InlineData(2, "a size is", "--data", "D", "--name", "a", "--role", "master", "--memory", "lots")]
+    [InlineData(1, "hostname is a file", "--data", "/etc/hostname", "--name", "a", "--role", "replica", "--cluster", "sqlite:/nowhere/c.db")]
     [InlineData(1, "power of two", "--data", "D", "--name", "a", "--role", "master", "--block-size", "5000")]
     [InlineData(1, "no address 192.0.2.7", "--data", "D", "--name", "a", "--role", "master", "--advertise", "192.0.2.7")]
     [InlineData(1, "cannot be reached", "--data", "D", "--name", "a", "--role", "master", "--cluster", "Host=127.0.0.1;Port=1")]
