@@ -18,8 +18,8 @@ internal sealed class CacheBound(long bytes, MetadataStore metadata, PendingBloc
     /// <summary>Room for new content.</summary>
     public long Room => Math.Max(0, bytes - Used - InFlight);
 
-    /// <summary>What is in flight, as it will lie on the disk where it does not compress: each block with its header and the end of its last cluster.</summary>
-    private long InFlight => pool.BytesInUse + ((long)pool.Blocks * BlockFormat.AllocationUnit);
+    /// <summary>What is in flight, as it will lie on the disk where it does not compress: each block with what is stored under it, its header and the end of its last cluster.</summary>
+    private long InFlight => pool.BytesInUse + pool.Unwritten + ((long)pool.Blocks * BlockFormat.AllocationUnit);
 
     /// <summary>Eviction is due.</summary>
     public bool IsHigh => Used + InFlight > bytes / 100 * Limits.EvictAbovePercent;

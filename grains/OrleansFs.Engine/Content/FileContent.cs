@@ -245,7 +245,7 @@ internal sealed class FileContent(PagePool pool, int blockSize)
             return null;
         if (slot.Frozen is null)
         {
-            slot.Frozen = slot.Top ?? NewTop();
+            slot.Frozen = slot.Top ?? NewTop(slot);
             slot.FrozenLimit = blockSize;
             slot.Top = null;
             slot.Reseal = false;
@@ -303,7 +303,7 @@ internal sealed class FileContent(PagePool pool, int blockSize)
         Unlogged.Clear();
     }
 
-    public InFlightBlock NewTop() => new(pool, blockSize);
+    public InFlightBlock NewTop(Slot slot) => new(pool, blockSize, Math.Max(Math.Min(slot.Base.Length, slot.Limit), slot.Frozen?.End ?? 0));
 
     private void NoteSlot(long index, InFlightBlock top)
     {

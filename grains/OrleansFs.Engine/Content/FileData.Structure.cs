@@ -200,7 +200,7 @@ internal sealed partial class FileData
     {
         if (slot is null)
             return;
-        slot.Top ??= content.NewTop();
+        slot.Top ??= content.NewTop(slot);
         slot.Top.Clear((int)(from % _blockSize), (int)(to - from), spare);
     }
 }

@@ -231,7 +231,7 @@ internal sealed partial class FileData
             int within = (int)(offset % _blockSize);
             int n = Math.Min(_blockSize - within, data.Length);
             var slot = SlotOf(inode, content, index);
-            slot.Top ??= content.NewTop();
+            slot.Top ??= content.NewTop(slot);
             int added = slot.Top.Write(within, data[..n], spare);
             if (slot.Base.IsHole)
                 allocated += added;

@@ -8,8 +8,13 @@ namespace OrleansFs.Engine.Content;
 /// Invariants: the extents are sorted, not empty, and neither overlap nor touch; every page that an extent reaches into is present, and no other.
 /// Guarded by the gate of its file until it is frozen; a frozen one is read by one seal worker and by readers, and changed by nobody.
 /// </remarks>
-internal sealed class InFlightBlock(PagePool pool, int blockSize)
+/// <param name="pool">Has the pages.</param>
+/// <param name="blockSize">S, bytes.</param>
+/// <param name="under">Bytes of the block that are known under it, and will be part of what it becomes.</param>
+internal sealed class InFlightBlock(PagePool pool, int blockSize, int under = 0)
 {
+    private readonly int _pagesUnder = (under + PagePool.PageSize - 1) / PagePool.PageSize;
+
     private readonly Dictionary<int, int> _pages = [];
     private readonly List<Extent> _extents = new(1);
 
@@ -76,11 +81,13 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
         }
         int kept = (length + PagePool.PageSize - 1) / PagePool.PageSize;
         int[] gone = [.. _pages.Keys.Where(p => p >= kept || !Reaches(p))];
+        long unwritten = Unwritten;
         foreach (int page in gone)
         {
             pool.Return([_pages[page]]);
             _pages.Remove(page);
         }
+        pool.AddUnwritten(Unwritten - unwritten);
         if (gone.Length > 0 && _pages.Count == 0)
             pool.LeaveBlock();
     }
@@ -146,12 +153,15 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
     {
         if (_pages.Count > 0)
         {
+            pool.AddUnwritten(-Unwritten);
             pool.Return([.. _pages.Values]);
             pool.LeaveBlock();
         }
         _pages.Clear();
         _extents.Clear();
     }
+
+    private long Unwritten => _pages.Count == 0 ? 0 : Math.Max(0, _pagesUnder - _pages.Count) * (long)PagePool.PageSize;
 
     private bool Reaches(int page) => _extents.Exists(e => e.Start < (page + 1) * PagePool.PageSize && e.End > page * PagePool.PageSize);
 
@@ -162,7 +172,9 @@ internal sealed class InFlightBlock(PagePool pool, int blockSize)
         {
             page = spare[^1];
             spare.RemoveAt(spare.Count - 1);
+            long unwritten = Unwritten;
             _pages.Add(index, page);
+            pool.AddUnwritten(Unwritten - unwritten);
             if (_pages.Count == 1)
                 pool.EnterBlock();
         }

@@ -31,6 +31,7 @@ internal sealed unsafe class PagePool : IDisposable
     private TimeSpan _idle;
     private int _blocks;
     private long _returned;
+    private long _unwritten;
 
     /// <param name="bytes">The budget; at least one page is kept.</param>
     public PagePool(long bytes)
@@ -58,6 +59,9 @@ internal sealed unsafe class PagePool : IDisposable
 
     /// <summary>In-flight blocks that have pages now.</summary>
     public int Blocks => Volatile.Read(ref _blocks);
+
+    /// <summary>What in-flight blocks take beside their pages once they are sealed, bytes: what is stored under those that are written in part.</summary>
+    public long Unwritten => Interlocked.Read(ref _unwritten);
 
     /// <summary>Takes as many pages as there are places, or none. They descend, as far as they lie side by side: who takes them from the end has them in the order of their memory (<see cref="Run"/>).</summary>
     /// <returns>False when so many are not to be had now.</returns>
@@ -109,6 +113,9 @@ internal sealed unsafe class PagePool : IDisposable
 
     /// <summary>An in-flight block has its first page.</summary>
     public void EnterBlock() => Interlocked.Increment(ref _blocks);
+
+    /// <summary>More of what lies under an in-flight block counts, or less.</summary>
+    public void AddUnwritten(long bytes) => Interlocked.Add(ref _unwritten, bytes);
 
     /// <summary>It has none any more.</summary>
     public void LeaveBlock() => Interlocked.Decrement(ref _blocks);

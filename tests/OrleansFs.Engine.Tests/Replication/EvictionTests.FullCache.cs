@@ -113,6 +113,35 @@ public sealed partial class EvictionTests
     }
 
     [Fact]
+    public async Task A_few_bytes_over_a_stored_block_count_as_the_block_that_they_become()
+    {
+        await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(1) });
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        for (int i = 0; i < 24; i++)
+        {
+            await WriteFileAsync(master, i);
+            await DrainAsync(master);
+        }
+        // From here on nothing that is new can leave.
+        var closed = new TaskCompletionSource();
+        replica.Link.Gate = closed.Task;
+        int refused = 0;
+        for (int i = 0; i < 24 * FileSize / S; i++)
+        {
+            var file = await master.FindAsync($"f{i / (FileSize / S)}");
+            var written = await master.Volume.WriteAsync(file, (i % (FileSize / S) * S) + 100, new byte[] { 1, 2, 3, 4 }, WriteFlags.None, Cancellation);
+            refused += written.IsOk ? 0 : 1;
+            Assert.True(written.IsOk || written.Error == Errno.ENOSPC);
+        }
+        Assert.Equal(Errno.None, (await master.Volume.SyncAllAsync(Cancellation)).Error);
+        Assert.InRange(master.Copy.Metadata.LocalBytes, 1, Cache + FileSize);
+        Assert.True(refused > 0);
+        closed.SetResult();
+        await DrainAsync(master);
+    }
+
+    [Fact]
     public async Task Who_comes_after_the_time_out_of_a_full_cache_does_not_wait_for_it_again()
     {
         await using var master = await CreateAsync(o => o with { CacheFullTimeout = TimeSpan.FromSeconds(2) });
