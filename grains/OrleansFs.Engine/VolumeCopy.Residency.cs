@@ -8,6 +8,8 @@ namespace OrleansFs.Engine;
 /// <content>Which of a file's blocks are here, and what a user may do about it.</content>
 public sealed partial class VolumeCopy
 {
+    private readonly SemaphoreSlim _pinning = new(1, 1);
+
     /// <summary>Does what a user wants of the blocks of a part of a file: those that it has now. What is written to it later is as any other content. Disk and network work: not for a request thread.</summary>
     /// <param name="inode">The file.</param>
     /// <param name="action">What is wanted.</param>
@@ -127,6 +129,20 @@ public sealed partial class VolumeCopy
     /// <returns>ENOSPC where the pinned blocks would take more of the cache than they may: nothing has changed then.</returns>
     private async Task<FsResult<ResidencyChange>> PinAsync(HashSet<BlockHash> blocks, CancellationToken cancellation)
     {
+        // One at a time: each looks at what those before it have pinned.
+        await _pinning.WaitAsync(cancellation);
+        try
+        {
+            return await PinNowAsync(blocks, cancellation);
+        }
+        finally
+        {
+            _pinning.Release();
+        }
+    }
+
+    private async Task<FsResult<ResidencyChange>> PinNowAsync(HashSet<BlockHash> blocks, CancellationToken cancellation)
+    {
         long changed = 0;
         if (_cache is { } cache && _metadata.PinnedBytes() + blocks.Sum(UnpinnedBytes) > cache.PinnedMost)
             return Errno.ENOSPC;
@@ -136,7 +152,7 @@ public sealed partial class VolumeCopy
             foreach (var hash in batch)
             {
                 int attempt = 0;
-                while (!TryKeep(hash, Residency.Kept, ref changed))
+                while (!TryPin(hash, ref changed))
                 {
                     // In a full cache what has just come may have gone again before it was pinned.
                     if (!await FetchAndKeepAsync(hash, cancellation))
@@ -156,7 +172,14 @@ public sealed partial class VolumeCopy
     {
         long changed = 0;
         foreach (var hash in blocks)
-            TryKeep(hash, Residency.Local, ref changed);
+        {
+            // Also where it is lost: it comes back as it is wanted.
+            lock (Locks.For(hash))
+            {
+                if (_metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Kept && _metadata.SetResidency(hash, Residency.Local))
+                    changed++;
+            }
+        }
         return await KeptAsync(blocks.Count, changed, cancellation);
     }
 
@@ -174,13 +197,13 @@ public sealed partial class VolumeCopy
 
     /// <remarks>A file whose row says absent is one that the evictor has in hand: it looks at the row again, under the same lock, before it deletes the file.</remarks>
     /// <returns>Whether the block is here, and stays so.</returns>
-    private bool TryKeep(BlockHash hash, Residency residency, ref long changed)
+    private bool TryPin(BlockHash hash, ref long changed)
     {
         lock (Locks.For(hash))
         {
-            if (!_metadata.TryGetBlock(hash, out var row) || !_blocks.Files.Exists(hash) || (row.Residency == Residency.Absent && residency != Residency.Kept))
+            if (!_metadata.TryGetBlock(hash, out _) || !_blocks.Files.Exists(hash))
                 return false;
-            if (_metadata.SetResidency(hash, residency))
+            if (_metadata.SetResidency(hash, Residency.Kept))
                 changed++;
             return true;
         }

@@ -293,6 +293,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
     {
         _tasks.Dispose();
         _makingRoom.Dispose();
+        _pinning.Dispose();
         _evictor?.Dispose();
         Delta.Dispose();
         _verification.Dispose();

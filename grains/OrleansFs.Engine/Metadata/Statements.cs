@@ -62,7 +62,7 @@ internal sealed class Statements(Database database) : IDisposable
         "INSERT INTO block (hash, length, stored, refs, last_use, weak, residency, birth, pins) VALUES (?1, ?2, ?3, 1, ?4, ?5, 1, ?6, 0)");
     public readonly Statement CountBlock = database.Prepare("SELECT length, stored, refs, residency FROM block WHERE hash = ?1");
     public readonly Statement PutBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4 WHERE hash = ?1");
-    public readonly Statement StoreBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4, residency = 1, birth = ?5 WHERE hash = ?1");
+    public readonly Statement StoreBlock = database.Prepare("UPDATE block SET refs = ?2, last_use = ?3, stored = ?4, residency = max(residency, 1), birth = ?5 WHERE hash = ?1");
     public readonly Statement DeleteBlock = database.Prepare("DELETE FROM block WHERE hash = ?1");
     public readonly Statement TouchBlock = database.Prepare("UPDATE block SET last_use = ?2 WHERE hash = ?1 AND last_use < ?2");
     public readonly Statement DeadBlocks = database.Prepare("SELECT last_use, hash FROM block INDEXED BY block_dead WHERE refs = 0 AND (last_use, hash) > (?1, ?2) AND last_use < ?3 ORDER BY last_use, hash");
