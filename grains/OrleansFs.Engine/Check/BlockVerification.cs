@@ -223,7 +223,8 @@ public sealed class BlockVerification : IDisposable
     private async Task MendNowAsync(CancellationToken cancellation)
     {
         _mended = _time.GetTimestamp();
-        foreach (var chunk in _unrepaired.Keys.Chunk(Limits.WarmBatch))
+        int perCall = Math.Clamp(ReplicationLimits.MessageBytes / _volume.BlockSize, 1, Limits.WarmBatch);
+        foreach (var chunk in _unrepaired.Keys.Chunk(perCall))
         {
             // Collected, given up, or had by a reader meanwhile.
             BlockHash[] wanted = [.. chunk.Where(h => IsExpected(h) && !_volume.BlockStore.Files.Verify(h).IsOk)];

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansFs.Engine.Check;
+using OrleansFs.Engine.Replication;
 using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Model;
 
@@ -94,6 +95,22 @@ public sealed partial class EvictionTests
         await bad.VerifyAsync();
         await EventuallyAsync(() => bad.Volume.ReplicaBlocks.DamagedCount == 0);
         Assert.Equal((FileSize / S, 0L), await bad.VerifyAsync());
+    }
+
+    [Fact]
+    public async Task Damaged_blocks_are_asked_for_in_messages_of_a_bounded_size()
+    {
+        await using var master = await CreateAsync();
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await WriteFileAsync(master, 0);
+        await WriteFileAsync(master, 1);
+        await DrainAsync(master);
+        foreach (byte[] block in Content(0).Chunk(S).Concat(Content(1).Chunk(S)))
+            File.Delete(Directory.GetFiles(Path.Combine(master.Folder, "blocks"), BlockHash.Of(block).ToString(), SearchOption.AllDirectories).Single());
+        Assert.Equal(2 * FileSize / S, (await master.Copy.VerifyAllAsync()).Damaged);
+        Assert.Equal(0, master.Copy.Verification.Report.Unrepaired);
+        Assert.InRange(replica.Link.MostAskedForAtOnce, 1, ReplicationLimits.MessageBytes / S);
     }
 
     [Fact]

@@ -112,6 +112,9 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
 
     public long BlocksAskedFor => Interlocked.Read(ref _fetched);
 
+    /// <summary>Blocks that were asked for in one call, at most.</summary>
+    public int MostAskedForAtOnce { get; private set; }
+
     public long Copies => Interlocked.Read(ref _copies);
 
     public void FailAtRandom(Random random, double rate)
@@ -187,6 +190,8 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
     public ValueTask<FetchReply> FetchAsync(BlockHash[] hashes, CancellationToken cancellation)
     {
         Interlocked.Add(ref _fetched, hashes.Length);
+        lock (_lock)
+            MostAskedForAtOnce = Math.Max(MostAskedForAtOnce, hashes.Length);
         return CallAsync(t => t.FetchAsync(hashes, cancellation));
     }
 
