@@ -48,7 +48,7 @@ public interface IReplicaGrain : IGrainWithStringKey
     ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation);
 
     [Alias("ReadJournal"), ResponseTimeout(Limits.LongCallTimeout)]
-    ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation);
+    ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Guid? branch, Lsn after, CancellationToken cancellation);
 }
 
 /// <summary>

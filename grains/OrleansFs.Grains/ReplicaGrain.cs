@@ -72,9 +72,9 @@ internal sealed class ReplicaGrain : IGrainBase, IReplicaGrain
 
     public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation) => Run(r => r.HoldAsync(volume, epoch, by, cancellation));
 
-    public async ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) =>
+    public async ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Guid? branch, Lsn after, CancellationToken cancellation) =>
         _receiver is { } receiver
-            ? await Task.Run(() => receiver.ReadJournalAsync(held, epoch, after, cancellation).AsTask(), cancellation)
+            ? await Task.Run(() => receiver.ReadJournalAsync(held, epoch, branch, after, cancellation).AsTask(), cancellation)
             : new JournalReply { Outcome = ReplicaOutcome.Refused, Entries = [], Trouble = NoReplica };
 
     private string NoReplica => $"the copy in {GrainKeys.Text(GrainContext)} is no replica";

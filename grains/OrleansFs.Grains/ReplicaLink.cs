@@ -37,7 +37,7 @@ internal sealed class ReplicaLink(IReplicaGrain replica) : IReplicaLink
 
     public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation) => CallAsync(() => replica.HoldAsync(volume, epoch, by, cancellation));
 
-    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(() => replica.ReadJournalAsync(held, epoch, after, cancellation));
+    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Guid? branch, Lsn after, CancellationToken cancellation) => CallAsync(() => replica.ReadJournalAsync(held, epoch, branch, after, cancellation));
 
     /// <summary>An answer that the replica is not to be replicated to.</summary>
     public static ReplicaReply Refused(string trouble) => new() { Outcome = ReplicaOutcome.Refused, Hashes = [], Damaged = [], Trouble = trouble };

@@ -92,6 +92,9 @@ internal sealed partial class MetadataStore
         }
     }
 
+    /// <summary>The branch that the newest mutation is in; null where that was made when there were none.</summary>
+    public Guid? NewestBranch => Branches() is [.., var newest] ? newest.Id : null;
+
     /// <summary>The branches of what is here, oldest first.</summary>
     public IReadOnlyList<Branch> Branches()
     {

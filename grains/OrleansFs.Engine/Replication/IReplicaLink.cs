@@ -48,6 +48,6 @@ public interface IReplicaLink
     /// <summary>Another replica, the one named, is about to become the master in this epoch: for <see cref="ReplicationLimits.HeldFor"/> nothing of an earlier one is taken. Answers with the epoch and position that the replica has; <see cref="ReplicaOutcome.Fenced"/>, with its epoch, where it knows of that one or a later, or is held for it by a third.</summary>
     ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation);
 
-    /// <summary>What this replica has after a position of an epoch, a shipment at most; it is held for that long again.</summary>
-    ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation);
+    /// <summary>What this replica has after a position of an epoch and of a branch of its history, a shipment at most; it is held for that long again. <see cref="ReplicaOutcome.Gap"/> where that is no beginning of what it has.</summary>
+    ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Guid? branch, Lsn after, CancellationToken cancellation);
 }

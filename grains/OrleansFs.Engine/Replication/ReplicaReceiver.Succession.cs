@@ -121,7 +121,7 @@ public sealed partial class ReplicaReceiver
         }
     }
 
-    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation)
+    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Guid? branch, Lsn after, CancellationToken cancellation)
     {
         lock (_holding)
         {
@@ -133,7 +133,9 @@ public sealed partial class ReplicaReceiver
         try
         {
             using var reader = JournalReader.Open(volume.MetadataPath);
-            var rows = EpochHistory.Leads(volume.Metadata.Epochs(), volume.Metadata.Committed, epoch, after) ? reader.Read(after, ReplicationLimits.ShipmentBytes, ReplicationLimits.ShipmentRows) : null;
+            var newest = volume.Metadata.Committed;
+            bool leads = EpochHistory.Leads(volume.Metadata.Epochs(), newest, epoch, after) && EpochHistory.Leads(volume.Metadata.Branches(), newest, branch, after);
+            var rows = leads ? reader.Read(after, ReplicationLimits.ShipmentBytes, ReplicationLimits.ShipmentRows) : null;
             return new(rows is null
                 ? new JournalReply { Outcome = ReplicaOutcome.Gap, Entries = [], Trouble = $"its journal does not lead on from mutation {after} of epoch {epoch}" }
                 : new JournalReply { Outcome = ReplicaOutcome.Ok, Entries = [.. rows.Select(r => new JournalEntry { Lsn = r.Lsn, Count = r.Count, Time = r.Time, Effects = r.Effects })] });
@@ -272,7 +274,7 @@ public sealed partial class ReplicaReceiver
     /// <returns>Whether there was any.</returns>
     private async Task<bool> TakeShipmentAsync(VolumeCopy volume, IReplicaLink other, Epoch epoch, CancellationToken cancellation)
     {
-        var journal = await other.ReadJournalAsync(epoch, volume.Epoch, volume.Metadata.Durable, cancellation).AsTask().WaitAsync(ReplicationLimits.CallTimeout, _time, cancellation);
+        var journal = await other.ReadJournalAsync(epoch, volume.Epoch, volume.Metadata.NewestBranch, volume.Metadata.Durable, cancellation).AsTask().WaitAsync(ReplicationLimits.CallTimeout, _time, cancellation);
         if (journal.Outcome != ReplicaOutcome.Ok)
             throw new ReplicaException(journal.Trouble ?? "it refuses");
         if (journal.Entries.Length == 0)

@@ -113,7 +113,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             _master = hello.Epoch;
             _composes = hello.Composes;
             await volume.Metadata.DurableAsync(cancellation);
-            return Answer(volume, ReplicaOutcome.Ok) with { Branch = volume.Metadata.Branches() is [.., var newest] ? newest.Id : null };
+            return Answer(volume, ReplicaOutcome.Ok) with { Branch = volume.Metadata.NewestBranch };
         }
         catch (Exception e) when (e is BlockStoreException or MetadataException or VolumeException)
         {

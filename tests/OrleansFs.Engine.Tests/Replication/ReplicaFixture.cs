@@ -205,7 +205,7 @@ internal sealed class TestLink(IReplicaLink? target) : IReplicaLink
         return await CallAsync(t => t.HoldAsync(volume, epoch, by, cancellation));
     }
 
-    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => CallAsync(t => t.ReadJournalAsync(held, epoch, after, cancellation));
+    public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Guid? branch, Lsn after, CancellationToken cancellation) => CallAsync(t => t.ReadJournalAsync(held, epoch, branch, after, cancellation));
 
     private async ValueTask<T> CallAsync<T>(Func<IReplicaLink, ValueTask<T>> call)
     {

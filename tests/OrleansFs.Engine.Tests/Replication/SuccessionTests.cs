@@ -264,6 +264,44 @@ public sealed class SuccessionTests
         await session.SyncAllAsync(Cancellation);
     }
 
+    /// <summary>A master that was set back gave one replica another history than the other one has: nothing of that goes on top.</summary>
+    [Fact]
+    public async Task Of_another_branch_of_the_history_nothing_is_taken()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var first = await ReplicaFixture.CreateAsync("first");
+        await using var second = await ReplicaFixture.CreateAsync("second");
+        await WriteAsync(master, "both", 1, 1);
+        await master.Copy.Replication.AttachAsync(second.Name, second.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        await master.Copy.Replication.DetachAsync(second.Name);
+        string earlier = master.CopyAsKilled();
+        await WriteAsync(master, "lost by it", 2, 1);
+        await master.Copy.Replication.AttachAsync(first.Name, first.Link);
+        await EventuallyAsync(() => first.Receiver.Volume is { Epoch.Value: > 0 } && first.Volume.Metadata.Durable == master.Copy.Metadata.Committed);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        await EventuallyAsync(() => first.Volume.Metadata.Durable == master.Copy.Metadata.Committed);
+        await master.Copy.CloseAsync();
+        await using (var back = await VolumeFixture.CreateAsync(S, earlier))
+        {
+            // A transaction each: one of them ends where the first one is.
+            for (int i = 0; i < 40; i++)
+            {
+                Assert.True(back.Copy.Metadata.Create(InodeNumber.Root, System.Text.Encoding.ASCII.GetBytes($"other {i}"), s_file, VolumeFixture.Root).IsOk);
+                Assert.True(back.Copy.Metadata.Commit().IsOk);
+            }
+            Assert.True((await back.Volume.SyncAllAsync(Cancellation)).IsOk);
+            await back.Copy.Replication.AttachAsync(second.Name, second.Link);
+            await EventuallyAsync(() => second.Volume.Metadata.Durable == back.Copy.Metadata.Committed);
+            Assert.True(second.Volume.Metadata.Durable > first.Volume.Metadata.Durable);
+        }
+        using var session = first.OpenSession();
+        string before = await Trees.DescribeAsync(session);
+        await Assert.ThrowsAsync<NotNewestException>(() => first.PromoteAsync(second));
+        Assert.Equal(before, await Trees.DescribeAsync(session));
+        Directory.Delete(earlier, recursive: true);
+    }
+
     /// <summary>Two masters in one epoch would each be believed by the replicas that heard of it first, and nothing would fence either.</summary>
     [Fact]
     public async Task Of_two_promotions_at_the_same_time_one_makes_a_master()
@@ -424,7 +462,7 @@ public sealed class SuccessionTests
     {
         public ValueTask<ReplicaReply> HoldAsync(VolumeId volume, Epoch epoch, CopyName by, CancellationToken cancellation) => target.HoldAsync(volume, epoch, by, cancellation);
 
-        public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Lsn after, CancellationToken cancellation) => throw Away;
+        public ValueTask<JournalReply> ReadJournalAsync(Epoch held, Epoch epoch, Guid? branch, Lsn after, CancellationToken cancellation) => throw Away;
 
         public ValueTask<ReplicaReply> HelloAsync(MasterHello hello, CancellationToken cancellation) => throw Away;
 
