@@ -10,7 +10,7 @@ internal sealed partial class FileData
     [ThreadStatic]
     private static List<int>? t_spare;
 
-    /// <summary>What is written has been promised before: the disk is not asked.</summary>
+    /// <summary>What is written has been promised before: neither the disk is asked, nor what the file has become since.</summary>
     private bool _isReplaying;
 
     /// <summary>Writes all of the data into in-flight blocks. Waits only where the budget is used up, or where the disk seems full.</summary>
@@ -131,7 +131,7 @@ internal sealed partial class FileData
         lock (inode.Gate)
         {
             var attributes = inode.Snapshot();
-            if ((attributes.Flags & InodeFlags.Immutable) != 0 && (flags & WriteFlags.FromPageCache) == 0)
+            if ((attributes.Flags & InodeFlags.Immutable) != 0 && (flags & WriteFlags.FromPageCache) == 0 && !_isReplaying)
                 return Errno.EPERM;
             if ((attributes.Flags & InodeFlags.AppendOnly) != 0 && (flags & WriteFlags.Again) != 0)
                 return Errno.EPERM;

@@ -73,6 +73,25 @@ public sealed class SyncTests
         volume.Copy.Metadata.Release(inode);
     }
 
+    /// <summary>A program writes through a mapping, and then makes the file immutable: the kernel brings the pages after the flag, and they are taken.</summary>
+    [Fact]
+    public async Task What_came_out_of_the_page_cache_and_was_synced_after_a_file_became_immutable_survives_a_kill()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S);
+        var file = await volume.CreateFileAsync("f");
+        byte[] expected = RandomNumberGenerator.GetBytes(5000);
+        await volume.WriteAsync(file, 0, expected);
+        Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+        var guard = new AttributeChange { Mask = AttributeMask.Flags, Flags = InodeFlags.Immutable };
+        Assert.True((await volume.Volume.SetAttributesAsync(file, guard, VolumeFixture.Root, Cancellation)).IsOk);
+        byte[] late = RandomNumberGenerator.GetBytes(100);
+        Assert.True((await volume.Volume.WriteAsync(file, 1000, late, WriteFlags.FromPageCache, Cancellation)).IsOk);
+        late.CopyTo(expected, 1000);
+        await volume.SyncAsync(file);
+        Assert.True(volume.Copy.Metadata.RedoBytes(file) > 0, "nothing was logged, so this proves nothing");
+        await ExpectAfterKillAsync(volume, ("f", expected));
+    }
+
     [Fact]
     public async Task Many_files_synced_at_once_are_all_there()
     {
