@@ -100,7 +100,21 @@ internal sealed partial class FileData
             long shared = Math.Min(length, (long)run.Count * _blockSize);
             lock (target.Gate)
             {
+                // Both may have changed while the source was settled.
                 var attributes = target.Snapshot();
+                if ((attributes.Flags & (InodeFlags.Immutable | InodeFlags.AppendOnly)) != 0)
+                {
+                    released.AddRange(run.Select(b => b.Hash));
+                    return Errno.EPERM;
+                }
+                if (shared % _blockSize != 0 && targetOffset + shared < attributes.Size)
+                {
+                    released.Add(run[^1].Hash);
+                    run.RemoveAt(run.Count - 1);
+                    shared -= shared % _blockSize;
+                    if (run.Count == 0)
+                        return 0L;
+                }
                 var content = ContentOf(target);
                 long end = targetOffset + shared;
                 if (end > attributes.Size)
@@ -131,7 +145,7 @@ internal sealed partial class FileData
         }
     }
 
-    /// <summary>Pins the blocks of a range, as far as they are stored.</summary>
+    /// <summary>Pins the blocks of a range, as far as they are stored. A short one counts where it is the source's last, and is as long as that.</summary>
     /// <param name="source">The file.</param>
     /// <param name="offset">On the boundary of a block.</param>
     /// <param name="length">Of the range.</param>
@@ -147,7 +161,7 @@ internal sealed partial class FileData
                 if (source.Content?.Find(index) is { } slot && (slot.NeedsSeal || slot.Frozen is not null))
                     break;
                 var known = source.Content?.Find(index)?.Base ?? CommittedBase(source, index);
-                if (LengthOf(index, size) < Math.Min(_blockSize, offset + length - index * _blockSize))
+                if (LengthOf(index, size) != Math.Min(_blockSize, offset + length - index * _blockSize))
                     break;
                 if (known.IsHole)
                     run.Add(SealedBlock.Hole);
@@ -155,6 +169,12 @@ internal sealed partial class FileData
                     run.Add(pinned);
                 else
                     break;
+                if (!known.IsHole && run[^1].Length != LengthOf(index, size))
+                {
+                    _sealer.Release(known.Hash);
+                    run.RemoveAt(run.Count - 1);
+                    break;
+                }
             }
         }
     }

@@ -305,6 +305,51 @@ public sealed class ContentTests
         Assert.Equal(data, await volume.ReadAllAsync(target));
     }
 
+    /// <summary>A short last block that is shared becomes the target's last: not where the target has become longer while the source was settled.</summary>
+    [Fact]
+    public async Task What_is_written_to_the_target_of_a_copy_meanwhile_stays()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(time: new PassingTime());
+        byte[] data = RandomNumberGenerator.GetBytes(10 << 10), late = RandomNumberGenerator.GetBytes(4 << 10);
+        var source = await volume.CreateFileAsync("a");
+        var target = await volume.CreateFileAsync("b");
+        await volume.WriteAsync(source, 0, data);
+        await CopyMeanwhileAsync(volume, source, target, data.Length, () => volume.WriteAsync(target, 64 << 10, late));
+        byte[] expected = [.. data, .. new byte[(64 << 10) - data.Length], .. late];
+        Assert.Equal(expected, await volume.ReadAllAsync(target));
+        await volume.ReopenAsync();
+        Assert.Equal(expected, await volume.ReadAllAsync(await volume.FindAsync("b")));
+    }
+
+    [Fact]
+    public async Task What_is_added_to_the_source_of_a_copy_meanwhile_does_not_come_along()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(time: new PassingTime());
+        byte[] data = RandomNumberGenerator.GetBytes(1000);
+        var source = await volume.CreateFileAsync("a");
+        var target = await volume.CreateFileAsync("b");
+        await volume.WriteAsync(source, 0, data);
+        await CopyMeanwhileAsync(volume, source, target, data.Length, () => volume.WriteAsync(source, data.Length, RandomNumberGenerator.GetBytes(500)));
+        Assert.Equal(data, await volume.ReadAllAsync(target));
+        await volume.SetSizeAsync(target, 2000);
+        byte[] read = await volume.ReadAllAsync(target);
+        Assert.Equal([.. data, .. new byte[1000]], read);
+    }
+
+    [Fact]
+    public async Task A_target_that_becomes_immutable_meanwhile_takes_no_copy()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(time: new PassingTime());
+        var source = await volume.CreateFileAsync("a");
+        var target = await volume.CreateFileAsync("b");
+        await volume.WriteAsync(source, 0, RandomNumberGenerator.GetBytes(1000));
+        var guard = new AttributeChange { Mask = AttributeMask.Flags, Flags = InodeFlags.Immutable };
+        var copied = await StartCopyAsync(volume, source, target, 1000,
+            async () => Assert.True((await volume.Volume.SetAttributesAsync(target, guard, VolumeFixture.Root, Cancellation)).IsOk));
+        Assert.Equal(Errno.EPERM, copied.Error);
+        Assert.Equal(0, (await volume.Volume.GetAttributesAsync(target, Cancellation)).Value.Size);
+    }
+
     [Fact]
     public async Task Holes_are_found_and_take_no_space()
     {
@@ -349,6 +394,31 @@ public sealed class ContentTests
         {
             Directory.Delete(killed, recursive: true);
         }
+    }
+
+    /// <summary>Copies all of a file, and does something while the settling of it that comes first waits.</summary>
+    private static async Task CopyMeanwhileAsync(VolumeFixture volume, InodeNumber source, InodeNumber target, long length, Func<Task> meanwhile)
+    {
+        var copied = await StartCopyAsync(volume, source, target, length, meanwhile);
+        Assert.Equal(Errno.None, copied.Error);
+        for (long done = copied.Value; done < length; done += copied.Value)
+        {
+            copied = await volume.Volume.CopyRangeAsync(source, done, target, done, length - done, Cancellation);
+            Assert.True(copied.IsOk && copied.Value > 0);
+        }
+    }
+
+    private static async Task<FsResult<long>> StartCopyAsync(VolumeFixture volume, InodeNumber source, InodeNumber target, long length, Func<Task> meanwhile)
+    {
+        var inode = volume.Copy.Metadata.Acquire(source)!;
+        var gate = inode.Content!.SettleGate;
+        await gate.WaitAsync(Cancellation);
+        var copying = volume.Volume.CopyRangeAsync(source, 0, target, 0, length, Cancellation).AsTask();
+        Assert.False(copying.IsCompleted);
+        await meanwhile();
+        gate.Release();
+        volume.Copy.Metadata.Release(inode);
+        return await copying;
     }
 
     private static async Task Until(Func<Task<bool>> condition)
