@@ -82,6 +82,7 @@ internal sealed partial class BlockFiles
             throw new BlockStoreException(made, $"{LostFolder} cannot be made");
         string text = hash.ToString();
         string from = Path.Combine(_dataFolder, "blocks", text[..2], text);
+        long written = _sync.LastSequence;
         for (int n = 0; ; n++)
         {
             string name = $"{LostFolder}/{text}{(n == 0 ? "" : $".{n}")}";
@@ -101,7 +102,7 @@ internal sealed partial class BlockFiles
                 return null;
             }
             _open.Forget(hash);
-            _sync.Forget(hash);
+            _sync.Forget(hash, written);
             return name;
         }
     }

@@ -149,13 +149,14 @@ internal sealed partial class BlockFiles : IDisposable
     /// <summary>Removes the file. False where there was none. Its folder stays.</summary>
     public bool Delete(BlockHash hash)
     {
+        long written = _sync.LastSequence;
         var name = BlockNames.File(hash, stackalloc byte[BlockNames.MaxPath]);
         var error = _recycled.TryKeep(name) ? Errno.None : LinuxFile.Unlink(_root, name);
         if (error is not (Errno.None or Errno.ENOENT))
             throw new BlockStoreException(error, $"block {hash} cannot be deleted");
         _open.Forget(hash);
         _fresh.Forget(hash);
-        _sync.Forget(hash);
+        _sync.Forget(hash, written);
         return error == Errno.None;
     }
 

@@ -12,7 +12,7 @@ namespace OrleansFs.Engine.Blocks;
 /// 1. <see cref="SyncedSequence"/> never passes a write that is not on disk. A sync that failed tells so only once, and the kernel takes the pages for clean after that (the "fsyncgate" of 2018): a
 ///    later success proves nothing. So every block of a round that failed becomes suspect, and holds the sequence back until it has been written again and that write was synced, or
 ///    until it has been deleted: a block that is missing is missed, one that is believed to be there is not.
-/// 2. Each write is either in <see cref="_unsynced"/>, in the running round, synced, or superseded by a suspect entry of its hash.
+/// 2. Each write is either in <see cref="_unsynced"/>, in the running round, synced, superseded by a suspect entry of its hash, or deleted.
 /// 3. A descriptor is kept open for the newest writes (<see cref="BlockDisk.Kept"/>), so that a round of these can sync each through the descriptor that wrote it, which is the one that gets to hear of an error. A
 ///    descriptor closed before its sync is closed for good: that round syncs the file system through a descriptor open all along, which hears of every error since.
 /// 4. The first round of a run, which finds folders that an earlier run may not have synced, the round after a folder was made, and the one after a failure sync the whole file system.
@@ -103,14 +103,24 @@ internal sealed class BlockSync : IDisposable
     }
 
     /// <summary>A block's name was removed: nothing is to be made durable of it any more.</summary>
-    public void Forget(BlockHash hash)
+    /// <param name="hash">The block.</param>
+    /// <param name="written"><see cref="LastSequence"/> before that. A later write has given it its name again.</param>
+    public void Forget(BlockHash hash, long written)
     {
-        if (Volatile.Read(ref _suspectCount) == 0)
+        if (Volatile.Read(ref _suspectCount) == 0 && SyncedSequence >= written)
             return;
         lock (_gate)
         {
             if (_suspects.Remove(hash))
                 Settle();
+            for (int i = 0; i < _unsynced.Count && _unsynced[i].Sequence <= written; i++)
+            {
+                if (_unsynced[i].Hash == hash)
+                    _unsynced[i] = _unsynced[i] with { IsGone = true };
+            }
+            // The sync thread reads the list of its round.
+            if (_running is { } running)
+                running.Gone[hash] = written;
         }
     }
 
@@ -240,18 +250,25 @@ internal sealed class BlockSync : IDisposable
         lock (_gate)
         {
             _running = null;
-            _ended = round.End;
+            // What a failed round was about, if only names that have gone since, is known to be on disk after one that succeeds.
+            if (result.Error == Errno.None)
+                _ended = round.End;
             _wholeFileSystem |= result.Error != Errno.None;
             foreach (var block in round.Blocks)
             {
                 // A later write of the same hash replaced the file: one entry a hash, the oldest, until the newest is synced.
                 if (result.Error != Errno.None)
-                    _suspects.TryAdd(block.Hash, block.Sequence);
+                {
+                    if (!block.IsGone && !(round.Gone.TryGetValue(block.Hash, out long written) && block.Sequence <= written))
+                        _suspects.TryAdd(block.Hash, block.Sequence);
+                }
                 else if (_suspects.TryGetValue(block.Hash, out long since) && block.Sequence > since)
+                {
                     _suspects.Remove(block.Hash);
+                }
             }
             Settle();
-            if (_suspects.Count > 0)
+            if (_suspects.Count > 0 || result.Error != Errno.None)
                 failure = Failure(long.MaxValue, result);
         }
         if (failure is not null)
@@ -318,6 +335,9 @@ internal sealed class BlockSync : IDisposable
 
         public List<UnsyncedBlock> Blocks { get; private set; } = [];
 
+        /// <summary>Those whose names were removed while it ran, and the newest write before that. Guarded by the gate.</summary>
+        public Dictionary<BlockHash, long> Gone { get; } = [];
+
         /// <summary>Descriptors of all its blocks; otherwise of some, and the file system is to be synced.</summary>
         public IReadOnlyList<int> Descriptors => _descriptors;
 
@@ -350,7 +370,8 @@ internal sealed class BlockSync : IDisposable
 /// <param name="Sequence">Of its write.</param>
 /// <param name="CachedBytes">How much of it lies in the page cache.</param>
 /// <param name="UnnamedFolder">Where it was before it was named.</param>
-internal readonly record struct UnsyncedBlock(BlockHash Hash, long Sequence, int CachedBytes, int UnnamedFolder);
+/// <param name="IsGone">Its name was removed before a round took it: a sync that fails makes nothing suspect.</param>
+internal readonly record struct UnsyncedBlock(BlockHash Hash, long Sequence, int CachedBytes, int UnnamedFolder, bool IsGone = false);
 
 /// <summary>How a sync ended.</summary>
 /// <param name="Error">Its errno.</param>

@@ -207,6 +207,51 @@ public sealed class BlockSyncTests
         Assert.NotEmpty(fixture.TakeLog());
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_block_that_is_deleted_before_its_sync_fails_holds_nothing_back(bool isRunning)
+    {
+        var disk = new TestDisk();
+        using var fixture = new BlockFolderFixture();
+        fixture.OpenWith(disk.Over);
+        var (hash, stored) = fixture.Write(BlockFolderFixture.Content(1, 5000));
+        disk.Failures.Enqueue(Errno.EIO);
+        disk.Gate.Reset();
+        if (!isRunning)
+            fixture.Files.Delete(hash);
+        var syncing = fixture.Files.SyncAsync(stored.WriteSequence, Cancellation).AsTask();
+        await disk.Entered.WaitAsync(Cancellation);
+        if (isRunning)
+            fixture.Files.Delete(hash);
+        disk.Gate.Set();
+        // Who waited for it is told all the same.
+        Assert.Equal(Errno.EIO, (await Assert.ThrowsAsync<BlockSyncException>(() => syncing)).Error);
+        Assert.False(fixture.Files.IsSuspect(hash));
+        fixture.Write([5]);
+        await fixture.Files.SyncAsync(fixture.Files.LastSequence, Cancellation);
+        Assert.Equal(fixture.Files.LastSequence, fixture.Files.SyncedSequence);
+        Assert.NotEmpty(fixture.TakeLog());
+    }
+
+    [Fact]
+    public async Task A_block_that_is_deleted_and_written_again_is_suspect_after_a_sync_that_fails()
+    {
+        var disk = new TestDisk();
+        using var fixture = new BlockFolderFixture();
+        fixture.OpenWith(disk.Over);
+        byte[] content = BlockFolderFixture.Content(1, 5000);
+        var (hash, _) = fixture.Write(content);
+        fixture.Files.Delete(hash);
+        var again = fixture.Files.Write(hash, content);
+        disk.Failures.Enqueue(Errno.EIO);
+        await Assert.ThrowsAsync<BlockSyncException>(async () => await fixture.Files.SyncAsync(again.WriteSequence, Cancellation));
+        Assert.True(fixture.Files.IsSuspect(hash));
+        await fixture.Files.SyncAsync(again.WriteSequence, Cancellation);
+        Assert.False(fixture.Files.IsSuspect(hash));
+        Assert.NotEmpty(fixture.TakeLog());
+    }
+
     [Fact]
     public async Task A_sync_that_keeps_failing_is_told_each_time()
     {
