@@ -13,8 +13,8 @@ namespace OrleansFs.Engine.Check;
 public readonly record struct CollectionReport(long Blocks, long Strays, long Bytes);
 
 /// <summary>
-/// Deletes blocks that nothing refers to, in an order in which nothing can be lost: the row, in a transaction that looks again; the transaction to disk; then the file, under the lock that
-/// whoever stores the same block takes, and only where neither a row nor a pin has come back.
+/// Deletes blocks that nothing refers to, in an order in which nothing can be lost: the row, in a transaction that looks again; the transaction to disk; then the file, and only where neither a row nor a pin has come
+/// back. Row and file each go under the lock that whoever stores the same block takes.
 /// </summary>
 /// <remarks>
 /// What a crash leaves: before the transaction is on disk, a row whose file is still there; after it, a file without a row, which the next sweep deletes. A loss of power cannot
@@ -97,9 +97,12 @@ internal sealed class GarbageCollector(
 
     private bool DeleteRow(BlockHash hash)
     {
-        // Blocks are held under this lock.
-        lock (metadata.Lock)
-            return !holds.Contains(hash) && metadata.DeleteDeadBlock(hash);
+        // Blocks are pinned under the one lock, and held under the other. A pin looked for only when the file goes would come too late for a composed block: all there is of it goes with the row.
+        lock (locks.For(hash))
+        {
+            lock (metadata.Lock)
+                return !pending.Contains(hash) && !holds.Contains(hash) && metadata.DeleteDeadBlock(hash);
+        }
     }
 
     private CollectionReport Sweep(TimeSpan grace, bool dryRun, CollectionReport report, IProgress<CollectionReport>? progress, CancellationToken cancellation)

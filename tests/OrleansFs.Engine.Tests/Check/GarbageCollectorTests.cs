@@ -86,6 +86,28 @@ public sealed class GarbageCollectorTests : IDisposable
         Assert.False(_blocks.Files.Exists(hash));
     }
 
+    /// <summary>A composed block has no file that could be looked at again: all there is of it goes with its row.</summary>
+    [Fact]
+    public async Task A_composed_block_that_a_writer_takes_while_it_is_collected_stays()
+    {
+        var source = StoreFile("live", 1);
+        var hash = StoreFile("dead", 2);
+        Assert.True(Store.Compose(new ComposedRow(hash, 1, [1]), [source], 100));
+        _blocks.Files.Delete(hash);
+        Delete("dead");
+        _collector.Release = (block, _) =>
+        {
+            _pending.Pin(block, default);
+            return new(true);
+        };
+        Assert.Equal(default, await CollectAsync(TimeSpan.Zero));
+        Assert.True(Store.IsComposed(hash));
+        _pending.Unpin(hash);
+        _collector.Release = null;
+        Assert.Equal(1, (await CollectAsync(TimeSpan.Zero)).Blocks);
+        Assert.False(Store.IsComposed(hash));
+    }
+
     [Fact]
     public async Task A_sweep_takes_files_without_a_row_when_they_are_old_and_nothing_else()
     {
