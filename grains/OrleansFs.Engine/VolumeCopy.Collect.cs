@@ -68,7 +68,7 @@ public sealed partial class VolumeCopy
 
     private async Task CollectDeadAsync(CancellationToken cancellation)
     {
-        // Those of a collection under way are not counted any more, and their files may still be there.
+        // Those of a collection under way, or of one that failed, are not counted any more, and their files may still be there.
         if (_metadata.Counters.DeadBlocks > 0 || _collector.IsDeleting)
             await _collector.CollectAsync(TimeSpan.Zero, sweep: false, dryRun: false, progress: null, cancellation);
     }
@@ -83,7 +83,7 @@ public sealed partial class VolumeCopy
             _orphanage.PurgeAgain();
             bool isShort = _space.IsShort;
             bool due = _time.GetElapsedTime(_lastCollection) >= Limits.CollectInterval;
-            if (_metadata.Counters.DeadBlocks == 0 || (!isShort && !due) || FencedBy is not null)
+            if ((_metadata.Counters.DeadBlocks == 0 && !_collector.IsDeleting) || (!isShort && !due) || FencedBy is not null)
                 continue;
             _lastCollection = _time.GetTimestamp();
             await _collector.CollectAsync(isShort ? TimeSpan.Zero : _options.CollectGrace, sweep: false, dryRun: false, progress: null, cancellation);

@@ -27,7 +27,10 @@ internal sealed class GarbageCollector(
     private readonly SemaphoreSlim _one = new(1, 1);
     private bool _isDeleting;
 
-    /// <summary>Rows are gone whose files are still there: their room is to be had by waiting for the collection under way, as the next one does.</summary>
+    /// <summary>Blocks whose rows are deleted, and whose files may still be there. Of whoever has <see cref="_one"/>.</summary>
+    private readonly List<BlockHash> _rowless = [];
+
+    /// <summary>Rows are gone whose files are still there: their room is to be had by a collection, which waits for the one under way, and ends what that could not.</summary>
     public bool IsDeleting => Volatile.Read(ref _isDeleting);
 
     /// <summary>Puts composed blocks that need a block back into files; false where that failed, and the block must stay. Null where there are none.</summary>
@@ -52,7 +55,7 @@ internal sealed class GarbageCollector(
         }
         finally
         {
-            Volatile.Write(ref _isDeleting, false);
+            Volatile.Write(ref _isDeleting, _rowless.Count > 0);
             _one.Release();
         }
     }
@@ -61,36 +64,57 @@ internal sealed class GarbageCollector(
 
     private async Task<CollectionReport> CollectDeadAsync(Timestamp before, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation)
     {
-        var report = default(CollectionReport);
+        // What an earlier one could not end comes first.
+        var report = dryRun ? default : await DeleteFilesAsync(default);
         DeadBlock? after = null;
-        while (true)
+        while (metadata.DeadBlocks(before, Limits.CollectBatch, after) is [.., var last] dead)
         {
-            var dead = metadata.DeadBlocks(before, Limits.CollectBatch, after);
-            if (dead.Count == 0)
-                return report;
-            after = dead[^1];
-            var deleted = new List<BlockHash>();
+            after = last;
             Volatile.Write(ref _isDeleting, !dryRun);
-            // What is composed goes first: then what it is made of need not be released.
-            foreach (var block in dead.OrderBy(b => metadata.IsComposed(b.Hash) ? 0 : 1))
+            try
             {
-                cancellation.ThrowIfCancellationRequested();
-                if (dryRun)
-                    report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + (files.DiskBytes(block.Hash) ?? 0) };
-                else if (!pending.Contains(block.Hash) && !holds.Contains(block.Hash) && await ReleaseAsync(block.Hash, cancellation) && DeleteRow(block.Hash))
-                    deleted.Add(block.Hash);
+                // What is composed goes first: then what it is made of need not be released.
+                foreach (var block in dead.OrderBy(b => metadata.IsComposed(b.Hash) ? 0 : 1))
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    if (dryRun)
+                        report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + (files.DiskBytes(block.Hash) ?? 0) };
+                    else if (!pending.Contains(block.Hash) && !holds.Contains(block.Hash) && await ReleaseAsync(block.Hash, cancellation) && DeleteRow(block.Hash))
+                        _rowless.Add(block.Hash);
+                }
             }
-            if (deleted.Count > 0)
+            finally
             {
-                var durable = await committer.DurableAsync(cancellation);
-                if (!durable.IsOk)
-                    throw new BlockStoreException(durable.Error, "the collection cannot be committed");
-                foreach (var hash in deleted)
-                    report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + DeleteFile(hash) };
+                // Also where it ends here: nothing but a sweep would find these files again.
+                report = await DeleteFilesAsync(report);
             }
-            Volatile.Write(ref _isDeleting, false);
+            Volatile.Write(ref _isDeleting, _rowless.Count > 0);
             progress?.Report(report);
         }
+        return report;
+    }
+
+    /// <summary>Brings to disk that rows are gone, and deletes their files. What fails is left to the next collection.</summary>
+    private async ValueTask<CollectionReport> DeleteFilesAsync(CollectionReport report)
+    {
+        if (_rowless.Count == 0)
+            return report;
+        var durable = await committer.DurableAsync(CancellationToken.None);
+        if (!durable.IsOk)
+            throw new BlockStoreException(durable.Error, "the collection cannot be committed");
+        for (int i = _rowless.Count - 1; i >= 0; i--)
+        {
+            try
+            {
+                report = report with { Blocks = report.Blocks + 1, Bytes = report.Bytes + DeleteFile(_rowless[i]) };
+                _rowless.RemoveAt(i);
+            }
+            catch (BlockStoreException e)
+            {
+                logger.LogWarning(e, "the file of a block that nothing refers to is left for now");
+            }
+        }
+        return report;
     }
 
     private ValueTask<bool> ReleaseAsync(BlockHash hash, CancellationToken cancellation) => Release?.Invoke(hash, cancellation) ?? new(true);

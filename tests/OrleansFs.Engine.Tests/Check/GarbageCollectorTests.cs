@@ -108,6 +108,33 @@ public sealed class GarbageCollectorTests : IDisposable
         Assert.False(Store.IsComposed(hash));
     }
 
+    /// <summary>What ends a collection between the deletion of a row and that of its file leaves the file to the next one.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_collection_that_is_ended_halfway_leaves_no_file_without_a_row(bool isFailure)
+    {
+        BlockHash[] hashes = [.. Enumerable.Range(1, 3).Select(i => StoreFile($"dead{i}", i))];
+        for (int i = 1; i <= 3; i++)
+            Delete($"dead{i}");
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        int asked = 0;
+        _collector.Release = (_, _) =>
+        {
+            if (++asked == 2 && isFailure)
+                throw new BlockStoreException(Errno.EIO, "a composed block cannot be put into a file");
+            if (asked == 2)
+                ended.Cancel();
+            return new(true);
+        };
+        await Assert.ThrowsAnyAsync<Exception>(() => _collector.CollectAsync(TimeSpan.Zero, sweep: false, dryRun: false, null, ended.Token));
+        Assert.True(_collector.IsDeleting || hashes.All(h => Store.TryGetBlock(h, out _) == _blocks.Files.Exists(h)));
+        _collector.Release = null;
+        await CollectAsync(TimeSpan.Zero);
+        Assert.All(hashes, h => Assert.False(Store.TryGetBlock(h, out _)));
+        Assert.All(hashes, h => Assert.False(_blocks.Files.Exists(h)));
+    }
+
     [Fact]
     public async Task A_sweep_takes_files_without_a_row_when_they_are_old_and_nothing_else()
     {
