@@ -42,6 +42,12 @@ internal static class Limits
     /// <summary>For how long no names are given after others have changed some where this mount looks: one change waits in so long.</summary>
     internal static readonly TimeSpan NamesPause = TimeSpan.FromMinutes(5);
 
+    /// <summary>How often an open with O_CREAT that has lost the name twice asks for it again: each time others have to have made it and removed it since.</summary>
+    internal const int CreateAttempts = 16;
+
+    /// <summary>Threads of which it is remembered that an open of theirs has lost a name: far more than lose one within the moment until the kernel has asked again.</summary>
+    internal const int LostCreates = 1024;
+
     /// <summary>The longest name, as everywhere in Linux.</summary>
     internal const uint NameLength = 255;
 }

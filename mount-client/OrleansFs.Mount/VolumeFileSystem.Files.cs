@@ -49,32 +49,6 @@ internal sealed partial class VolumeFileSystem
             await Task.Delay(wait, TimeProvider.System);
     }
 
-    public override ValueTask<FuseResult<CreateReply>> Create(FuseContext context, CreateRequest request)
-    {
-        var asked = Asking(context.Node);
-        var call = _volume.CreateAsync(Translate.Inode(context.Node), request.Name, new NewInode { Mode = request.Mode }, CallerOf(context, request.Umask), Cancellation(context));
-        return call.IsCompletedSuccessfully ? Made(call.Result) : Wait(call);
-
-        // Another session made it between the kernel's look-up and now: then it is opened.
-        ValueTask<FuseResult<CreateReply>> Made(FsResult<Attributes> made) => made.Error == Model.Errno.EEXIST && !request.Flags.Exclusive ? Existing() : new(Opened(asked, made));
-        async ValueTask<FuseResult<CreateReply>> Existing() => Opened(asked, await _volume.LookupAsync(Translate.Inode(context.Node), request.Name, Cancellation(context)));
-        async ValueTask<FuseResult<CreateReply>> Wait(ValueTask<FsResult<Attributes>> pending) => await Made(await pending);
-    }
-
-    public override ValueTask<FuseResult<CreateReply>> TmpFile(FuseContext context, CreateRequest request)
-    {
-        var asked = Asking(NodeId.None);
-        var call = _volume.CreateUnnamedAsync(
-            Translate.Inode(context.Node), new NewInode { Mode = request.Mode }, CallerOf(context, request.Umask), Cancellation(context));
-        return call.IsCompletedSuccessfully ? new(Opened(asked, call.Result)) : Wait(asked, call);
-
-        async ValueTask<FuseResult<CreateReply>> Wait(Asked asked, ValueTask<FsResult<Attributes>> pending) => Opened(asked, await pending);
-    }
-
-    private FuseResult<CreateReply> Opened(Asked asked, FsResult<Attributes> made) => made.TryGet(out var attributes, out var error)
-        ? new CreateReply(Entry(asked, attributes), new OpenReply(default, OpenReplyFlags.KeepCache))
-        : Translate.Error(error);
-
     public override ValueTask<FuseResult<int>> Read(FuseContext context, ReadRequest request, Memory<byte> destination)
     {
         NotePages(context.Node);

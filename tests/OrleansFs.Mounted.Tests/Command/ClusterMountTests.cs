@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using OrleansFs.Model;
 using OrleansFs.Mounted.Tests.Mounts;
+using OrleansFs.Mounted.Tests.Posix;
 using Xunit;
 
 namespace OrleansFs.Mounted.Tests.Command;
@@ -56,6 +58,59 @@ public sealed class ClusterMountTests(MountPool mounts) : IAsyncLifetime
         string three = await MountAsync("three", "--cluster", Conn);
         var outcome = await OrleansFsCommand.RunAsync(new ProcessStartInfo("python3", [Path.Combine(AppContext.BaseDirectory, "Programs", "names.py"), two, one, three]));
         Assert.True(outcome.ExitCode == 0, outcome.All);
+    }
+
+    /// <summary>The kernel believes for a moment that there is no such name, and so makes the file: what another mount has moved there meanwhile is opened as any other file.</summary>
+    [Theory]
+    [InlineData(0u, Errno.None, "short")]
+    [InlineData(1000u, Errno.EACCES, "what was there before")]
+    public async Task What_another_mount_moves_to_a_name_is_not_opened_as_made(uint user, Errno expected, string content)
+    {
+        string one = await MountAsync("one", "--data", $"{_folder}/data", "--name", "laptop", "--cluster", Conn);
+        string two = await MountAsync("two", "--cluster", Conn);
+        string three = await MountAsync("three", "--cluster", Conn);
+        Directory.CreateDirectory($"{one}/d");
+        Sys.Chmod($"{one}/d", 0x1FF);
+        await File.WriteAllTextAsync($"{one}/d/big", "what was there before", Cancellation);
+        Sys.Chmod($"{one}/d/big", 0x180);
+        for (int i = 0; i < 2; i++)
+            Assert.Equal(Errno.ENOENT, Sys.Stat($"{two}/d/f", out _));
+        var moving = Task.Run(() => Sys.Rename($"{one}/d/big", $"{one}/d/f"), Cancellation);
+        while (!Sys.List($"{three}/d").Contains("f"))
+            await Task.Yield();
+        Assert.Equal(expected, AsUser.Run(user, user, () => Shorten($"{two}/d/f")));
+        Assert.Equal(Errno.None, await moving);
+        Assert.Equal(content, await File.ReadAllTextAsync($"{one}/d/f", Cancellation));
+    }
+
+    private static Errno Shorten(string path)
+    {
+        var error = Sys.Open(path, Sys.O_RDWR | Sys.O_CREAT | Sys.O_TRUNC, 0x1A4, out var fd);
+        using (fd)
+            return error == Errno.None ? fd.Write(0, "short"u8) : error;
+    }
+
+    [Fact]
+    public async Task A_name_that_mounts_make_remove_and_replace_at_once_can_always_be_opened()
+    {
+        string one = await MountAsync("one", "--data", $"{_folder}/data", "--name", "laptop", "--cluster", Conn);
+        string two = await MountAsync("two", "--cluster", Conn);
+        await Task.WhenAll(new[] { one, one, two, two }.Select((at, i) => Task.Factory.StartNew(() => Churn(at, i), TaskCreationOptions.LongRunning)));
+    }
+
+    private static void Churn(string at, int seed)
+    {
+        var random = new Random(seed);
+        for (int i = 0; i < 200; i++)
+        {
+            var error = random.Next(4) switch
+            {
+                0 => Sys.Unlink($"{at}/f") is var gone and not Errno.ENOENT ? gone : Errno.None,
+                1 => Sys.Create($"{at}/{seed}") is var made and not Errno.None ? made : Sys.Rename($"{at}/{seed}", $"{at}/f"),
+                _ => Shorten($"{at}/f"),
+            };
+            Assert.True(error == Errno.None, $"thread {seed}, step {i}: {error}");
+        }
     }
 
     [Fact]
