@@ -107,6 +107,9 @@ internal static class Limits
     /// <summary>Least that is kept free, bytes, on a small disk.</summary>
     public const long MinDiskReserve = 4L << 20;
 
+    /// <summary>How often a file is looked at anew where blocks that were to be read of it have been collected meanwhile. Each time all of them have to be written over and collected within one read.</summary>
+    public const int ReadAttempts = 4;
+
     /// <summary>Orphans that wait for their purge in memory; more are found again in meta.db.</summary>
     public const int PurgeQueue = 65536;
 

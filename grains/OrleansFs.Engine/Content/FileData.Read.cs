@@ -42,16 +42,65 @@ internal sealed partial class FileData
             var piece = pieces[i];
             var reading = _blocks.ReadAsync(piece.Block, piece.BlockOffset, destination.Slice(piece.Destination, piece.Length), cancellation, isAlone: pieces.Count == 1);
             if (!reading.IsCompletedSuccessfully)
-                return FinishReadAsync(number, reading, [.. pieces[i..]], destination, length, cancellation);
+                return FinishReadAsync(number, offset, reading, i, [.. pieces], destination, length, cancellation);
             error = Fill(number, piece, reading.Result, destination.Span);
             if (error != Errno.None)
-                return new(error);
+                return ReadAgainAsync(number, offset, [.. pieces], destination, cancellation);
         }
         return new(length);
     }
 
-    private async ValueTask<FsResult<int>> FinishReadAsync(InodeNumber number, ValueTask<BlockReadResult> first, Piece[] pieces, Memory<byte> destination, int length,
+    private async ValueTask<FsResult<int>> FinishReadAsync(InodeNumber number, long offset, ValueTask<BlockReadResult> reading, int at, Piece[] pieces, Memory<byte> destination, int length,
         CancellationToken cancellation)
+    {
+        var error = await ReadPiecesAsync(number, reading, pieces[at..], destination, cancellation);
+        if (error == Errno.EIO)
+            return await ReadAgainAsync(number, offset, pieces, destination, cancellation);
+        return error == Errno.None ? length : error;
+    }
+
+    /// <summary>Nothing keeps a block between the look at the file and the reading of it: where another has its place by now, or none, it was rightly collected, and the file is looked at anew.</summary>
+    /// <param name="number">The file.</param>
+    /// <param name="offset">Of the range.</param>
+    /// <param name="missed">What was to be read of it, and cannot be.</param>
+    /// <param name="destination">As for <see cref="ReadAsync"/>.</param>
+    /// <param name="cancellation">Ends it.</param>
+    private async ValueTask<FsResult<int>> ReadAgainAsync(InodeNumber number, long offset, Piece[] missed, Memory<byte> destination, CancellationToken cancellation)
+    {
+        for (int attempt = 0; attempt < Limits.ReadAttempts; attempt++)
+        {
+            var found = RequireRegular(_metadata.Acquire(number));
+            if (!found.TryGet(out var inode, out var error))
+                return error;
+            var pieces = new List<Piece>();
+            int length;
+            try
+            {
+                length = ReadOnly ? ResolveReplicated(inode, offset, destination.Span, pieces) : Resolve(inode, offset, destination.Span, pieces);
+            }
+            catch (MetadataException e)
+            {
+                LogNoManifest(number, e.Message);
+                return e.Error;
+            }
+            finally
+            {
+                _metadata.Release(inode);
+            }
+            if (pieces.Count == 0)
+                return length;
+            if (pieces.SequenceEqual(missed))
+                return Errno.EIO;
+            missed = [.. pieces];
+            var first = _blocks.ReadAsync(missed[0].Block, missed[0].BlockOffset, destination.Slice(missed[0].Destination, missed[0].Length), cancellation);
+            error = await ReadPiecesAsync(number, first, missed, destination, cancellation);
+            if (error != Errno.EIO)
+                return error == Errno.None ? length : error;
+        }
+        return Errno.EIO;
+    }
+
+    private async ValueTask<Errno> ReadPiecesAsync(InodeNumber number, ValueTask<BlockReadResult> first, Piece[] pieces, Memory<byte> destination, CancellationToken cancellation)
     {
         // All at once: the disk is asked for the next blocks while the first is on its way. The destination is in use until the last of them has ended, whatever the others came to.
         var reads = new Task<BlockReadResult>[pieces.Length];
@@ -78,7 +127,7 @@ internal sealed partial class FileData
         }
         if (failure is not null)
             ExceptionDispatchInfo.Throw(failure);
-        return error == Errno.None ? length : error;
+        return error;
     }
 
     private Errno Fill(InodeNumber number, Piece piece, BlockReadResult read, Span<byte> destination)

@@ -284,6 +284,34 @@ public sealed class ContentTests
         Assert.Equal(kept, await volume.ReadAllAsync(keep));
     }
 
+    /// <summary>A read looks at the file, and then reads blocks, which nothing keeps in between.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task A_block_that_is_written_over_and_collected_while_it_is_read_is_had_from_the_file_as_it_is_then(int blocks)
+    {
+        await using var volume = await VolumeFixture.CreateAsync(time: new PassingTime());
+        byte[] before = RandomNumberGenerator.GetBytes(blocks * S), after = RandomNumberGenerator.GetBytes(blocks * S);
+        var file = await volume.CreateFileAsync("f");
+        await volume.WriteAsync(file, 0, before);
+        Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+        int reads = 0;
+        volume.Copy.BlockStore.Used = _ =>
+        {
+            if (Interlocked.Increment(ref reads) == 1)
+                Task.Run(ReplaceAsync, Cancellation).Wait(Cancellation);
+        };
+        Assert.Equal(after, await volume.ReadAllAsync(file));
+        Assert.False(File.Exists(PathOf(volume, before.AsSpan(0, S))));
+
+        async Task ReplaceAsync()
+        {
+            await volume.WriteAsync(file, 0, after);
+            Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+            Assert.Equal(blocks, (await volume.Copy.CollectAsync(TimeSpan.Zero, dryRun: false, null, Cancellation)).Blocks);
+        }
+    }
+
     [Fact]
     public async Task Copying_a_range_shares_blocks()
     {
@@ -394,6 +422,12 @@ public sealed class ContentTests
         {
             Directory.Delete(killed, recursive: true);
         }
+    }
+
+    private static string PathOf(VolumeFixture volume, ReadOnlySpan<byte> content)
+    {
+        string name = BlockHash.Of(content).ToString();
+        return Path.Combine(volume.Folder, "blocks", name[..2], name);
     }
 
     /// <summary>Copies all of a file, and does something while the settling of it that comes first waits.</summary>
