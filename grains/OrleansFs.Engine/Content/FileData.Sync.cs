@@ -90,6 +90,11 @@ internal sealed partial class FileData
                 if (!result.IsOk && first == Errno.None)
                     first = result.Error;
             }
+            catch (MetadataException e)
+            {
+                _unsettled.Tell($"inode {inode.Number} cannot be settled, its content stays in memory", e);
+                first = first == Errno.None ? e.Error : first;
+            }
             finally
             {
                 inode.Unpin();

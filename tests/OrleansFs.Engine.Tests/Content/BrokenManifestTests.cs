@@ -20,7 +20,7 @@ public sealed class BrokenManifestTests
         var whole = await volume.CreateFileAsync("whole");
         await volume.WriteAsync(whole, 0, Pattern(2, 4 * S));
         await volume.Copy.CloseAsync();
-        byte[] page = await ExchangeAsync(volume.Folder, new byte[PageSize]);
+        byte[] page = await ExchangeAsync(volume.Folder, "manifest", new byte[PageSize]);
         try
         {
             await volume.ReopenAsync();
@@ -44,7 +44,7 @@ public sealed class BrokenManifestTests
         finally
         {
             await volume.Copy.CloseAsync();
-            await ExchangeAsync(volume.Folder, page);
+            await ExchangeAsync(volume.Folder, "manifest", page);
         }
         await volume.ReopenAsync();
         Assert.Equal(1_000_000_000, (await volume.Volume.GetAttributesAsync(file, Cancellation)).Value.ModifyTime.Nanoseconds);
@@ -52,15 +52,42 @@ public sealed class BrokenManifestTests
         Assert.Equal(Pattern(2, 4 * S), await volume.ReadAllAsync(whole));
     }
 
-    /// <summary>Puts a page in place of that which has the lists of blocks of all files.</summary>
+    [Fact]
+    public async Task A_file_that_cannot_be_settled_keeps_no_other_from_being_there_after_a_close()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S, time: new PassingTime());
+        var file = await volume.CreateFileAsync("broken");
+        await volume.WriteAsync(file, 0, Pattern(1, S));
+        var other = await volume.CreateFileAsync("other");
+        await volume.Copy.CloseAsync();
+        byte[] page = await ExchangeAsync(volume.Folder, "block", new byte[PageSize]);
+        try
+        {
+            await volume.ReopenAsync();
+            // The first asks whether its block is known. The second has none: it is all zeros.
+            await volume.WriteAsync(file, 0, Pattern(2, S));
+            await volume.WriteAsync(other, 0, new byte[100]);
+            await Assert.ThrowsAsync<VolumeException>(volume.Copy.CloseAsync);
+        }
+        finally
+        {
+            await ExchangeAsync(volume.Folder, "block", page);
+        }
+        await volume.ReopenAsync();
+        Assert.Equal(Pattern(1, S), await volume.ReadAllAsync(file));
+        Assert.Equal(100, (await volume.Volume.GetAttributesAsync(other, Cancellation)).Value.Size);
+    }
+
+    /// <summary>Puts a page in place of the root of a table, which is all of it where it is small.</summary>
     /// <returns>What it was.</returns>
-    private static async Task<byte[]> ExchangeAsync(string folder, byte[] page)
+    private static async Task<byte[]> ExchangeAsync(string folder, string table, byte[] page)
     {
         string database = Path.Combine(folder, "meta.db");
         await using var connection = new SqliteConnection($"Data Source={database};Mode=ReadOnly;Pooling=False");
         await connection.OpenAsync(Cancellation);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT rootpage FROM sqlite_schema WHERE name = 'manifest'";
+        command.CommandText = "SELECT rootpage FROM sqlite_schema WHERE name = $table";
+        command.Parameters.AddWithValue("$table", table);
         long number = (long)(await command.ExecuteScalarAsync(Cancellation))!;
         await connection.CloseAsync();
         using var file = File.OpenHandle(database, FileMode.Open, FileAccess.ReadWrite);
