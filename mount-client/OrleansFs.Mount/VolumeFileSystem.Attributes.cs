@@ -19,9 +19,13 @@ internal sealed partial class VolumeFileSystem
         var call = _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
         return call.IsCompletedSuccessfully ? new(Reply(call.Result)) : Wait(call);
 
-        FuseResult<StatXReply> Reply(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error)
-            ? Translate.Extended(attributes, _preferredIO, AttributesHold(attributes.Inode, isFirst: false))
-            : Translate.Error(error);
+        FuseResult<StatXReply> Reply(FsResult<Attributes> result)
+        {
+            if (!result.TryGet(out var attributes, out var error))
+                return Translate.Error(error);
+            NotePrivileges(attributes);
+            return Translate.Extended(attributes, _preferredIO, AttributesHold(attributes.Inode, isFirst: false));
+        }
         async ValueTask<FuseResult<StatXReply>> Wait(ValueTask<FsResult<Attributes>> pending) => Reply(await pending);
     }
 

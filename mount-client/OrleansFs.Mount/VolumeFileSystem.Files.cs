@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using OrleansFs.Fuse;
 using OrleansFs.Model;
 using Errno = OrleansFs.Fuse.Errno;
@@ -14,6 +15,9 @@ internal sealed partial class VolumeFileSystem
 
     /// <summary>Who appends to an append-only file: each write comes as the program made it, past the page cache, which would cut writes at pages and join them.</summary>
     private static readonly OpenReply s_records = new(new FileHandle(1), OpenReplyFlags.DirectIO);
+
+    /// <summary>Files of which the kernel has been shown a set-user-ID or set-group-ID bit. What it knows is noted, not what the volume knows: to ask that may take a message for each write.</summary>
+    private readonly ConcurrentDictionary<NodeId, byte> _privileged = new();
 
     /// <summary>What the kernel decides at an open from the flags of an inode in its own file systems (fs/namei.c, may_open and inode_permission) is decided here: a FUSE inode has no flags.</summary>
     public override ValueTask<FuseResult<OpenReply>> Open(FuseContext context, OpenRequest request)
@@ -74,44 +78,51 @@ internal sealed partial class VolumeFileSystem
 
     private ValueTask<FuseResult<int>> WriteToVolume(FuseContext context, WriteRequest request)
     {
-        if ((request.WriteFlags & Fuse.WriteFlags.KillSuidGid) != 0 && HasPrivileges(context.Node))
-            return WriteWithout();
+        if ((request.WriteFlags & Fuse.WriteFlags.KillSuidGid) != 0 && _privileged.ContainsKey(context.Node))
+            return WriteWithout(context, request);
         var call = _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context));
         return call.IsCompletedSuccessfully ? new(Written(call.Result, request.Data.Length)) : Wait(call, request.Data.Length);
 
-        static FuseResult<int> Written(FsResult<long> result, int length) => result.IsOk ? length : Translate.Error(result.Error);
         static async ValueTask<FuseResult<int>> Wait(ValueTask<FsResult<long>> pending, int length) => Written(await pending, length);
-
-        async ValueTask<FuseResult<int>> WriteWithout()
-        {
-            var error = await GiveUpPrivilegesAsync(context);
-            return error != Errno.None
-                ? error
-                : Written(await _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context)), request.Data.Length);
-        }
     }
 
-    /// <summary>Whether a file has a set-user-ID or set-group-ID bit, as far as that can be told at once.</summary>
-    private bool HasPrivileges(NodeId node)
+    private static FuseResult<int> Written(FsResult<long> result, int length) => result.IsOk ? length : Translate.Error(result.Error);
+
+    private async ValueTask<FuseResult<int>> WriteWithout(FuseContext context, WriteRequest request)
     {
-        var call = _volume.GetAttributesAsync(Translate.Inode(node), CancellationToken.None);
-        return !call.IsCompletedSuccessfully || call.Result is { IsOk: true, Value: { IsDirectory: false } attributes } && (attributes.Mode & (Mode.S_ISUID | Mode.S_ISGID)) != 0;
+        var error = await GiveUpPrivilegesAsync(context);
+        return error != Errno.None
+            ? error
+            : Written(await _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context)), request.Data.Length);
     }
 
-    /// <summary>Clears what a change by an ordinary user must clear, and tells the kernel, which under FUSE_HANDLE_KILLPRIV_V2 leaves it to us and keeps showing the old mode.</summary>
+    /// <summary>The kernel is told that a file has a set-user-ID or set-group-ID bit.</summary>
+    private void NotePrivileges(in Attributes attributes)
+    {
+        if ((attributes.Mode & (Mode.S_ISUID | Mode.S_ISGID)) != 0 && !attributes.IsDirectory)
+            _privileged[Translate.Node(attributes.Inode)] = 0;
+    }
+
+    /// <summary>
+    /// Clears what a change by an ordinary user must clear, and tells the kernel, which under FUSE_HANDLE_KILLPRIV_V2 leaves it to us and keeps showing the old mode. A write does it by itself in the volume, together with the write: it is only for
+    /// what the kernel has been shown.
+    /// </summary>
     private async ValueTask<Errno> GiveUpPrivilegesAsync(FuseContext context)
     {
+        _privileged.TryRemove(context.Node, out _);
         var known = await _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
         if (!known.TryGet(out var attributes, out var unknown))
             return Translate.Error(unknown);
-        // As setattr_should_drop_sgid of the kernel. Of the caller's groups only the first is told: one who is in the file's group by another loses the bit too.
-        bool keepsGroup = (attributes.Mode & Mode.S_IXGRP) == 0 && context.Gid == attributes.Gid;
-        uint mode = attributes.Mode & ~(keepsGroup ? Mode.S_ISUID : Mode.S_ISUID | Mode.S_ISGID);
-        var change = new AttributeChange { Mask = AttributeMask.KillPrivileges | AttributeMask.Mode, Mode = mode };
+        if (attributes.IsDirectory || (attributes.Mode & (Mode.S_ISUID | Mode.S_ISGID)) == 0)
+            return Errno.None;
+        var change = new AttributeChange { Mask = AttributeMask.KillPrivileges };
+        // As setattr_should_drop_sgid of the kernel: the volume, which does not know the caller's groups, leaves the bit where the group may not execute. Of them only the first is told: one who is in the file's group by another loses the bit too.
+        if ((attributes.Mode & (Mode.S_ISGID | Mode.S_IXGRP)) == Mode.S_ISGID && context.Gid != attributes.Gid)
+            change = new AttributeChange { Mask = AttributeMask.KillPrivileges | AttributeMask.Mode, Mode = attributes.Mode & ~(Mode.S_ISUID | Mode.S_ISGID) };
         var result = await _volume.SetAttributesAsync(Translate.Inode(context.Node), change, CallerOf(context, 0), Cancellation(context));
         if (!result.IsOk)
             return Translate.Error(result.Error);
-        Notifier?.TryInvalidateInode(context.Node, offset: -1);
+        Notifier?.InvalidateAttributes(context.Node);
         return Errno.None;
     }
 
@@ -148,7 +159,7 @@ internal sealed partial class VolumeFileSystem
     public override ValueTask<FuseResult> FAllocate(FuseContext context, FAllocateRequest request) =>
         (request.Mode & ~KnownAllocation) != 0
             ? new(FuseResult.Fail(Errno.EOPNOTSUPP))
-            : context.Uid != 0 && HasPrivileges(context.Node)
+            : context.Uid != 0
                 ? AllocateWithout(context, request)
                 : Done(_volume.AllocateAsync(Translate.Inode(context.Node), (AllocateMode)request.Mode, request.Offset, request.Length, Cancellation(context)));
 

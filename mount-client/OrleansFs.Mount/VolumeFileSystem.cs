@@ -89,6 +89,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
             _fresh.TryRemove(forget.Node, out _);
             _names.Forget(forget.Node);
             ForgetPages(forget.Node);
+            _privileged.TryRemove(forget.Node, out _);
             _outdated.TryRemove(forget.Node, out _);
             _volume.Forget(Translate.Inode(forget.Node));
         }
@@ -103,6 +104,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
     {
         var node = Translate.Node(attributes.Inode);
         bool isFirst = _known.Add(node);
+        NotePrivileges(attributes);
         EntryReply entry = default;
         entry.Node = node;
         entry.EntryTimeout = NameHolds(asked);
@@ -127,9 +129,13 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
         async ValueTask<FuseResult<EntryReply>> Wait(Asked asked, ValueTask<FsResult<Attributes>> pending) => Entry(asked, await pending);
     }
 
-    private FuseResult<AttrReply> Attr(FsResult<Attributes> result) => result.TryGet(out var attributes, out var error)
-        ? new AttrReply { AttrTimeout = AttributesHold(attributes.Inode, isFirst: false), Attr = Translate.Attributes(attributes, _preferredIO) }
-        : Translate.Error(error);
+    private FuseResult<AttrReply> Attr(FsResult<Attributes> result)
+    {
+        if (!result.TryGet(out var attributes, out var error))
+            return Translate.Error(error);
+        NotePrivileges(attributes);
+        return new AttrReply { AttrTimeout = AttributesHold(attributes.Inode, isFirst: false), Attr = Translate.Attributes(attributes, _preferredIO) };
+    }
 
     private ValueTask<FuseResult<AttrReply>> Attr(ValueTask<FsResult<Attributes>> call)
     {

@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using OrleansFs.Model;
 using OrleansFs.Mounted.Tests.Command;
 using OrleansFs.Mounted.Tests.Mounts;
+using OrleansFs.Mounted.Tests.Posix;
 using Xunit;
 
 namespace OrleansFs.Mounted.Tests;
@@ -50,6 +52,24 @@ public sealed class FlagTests(MountPool mounts)
         chattr -i file closed; chattr -a log grows
         echo more >> file; echo over > log; touch closed/new; rm -r closed grows file log; test "$(ls)" = "$(printf 'error\nother')"
         """;
+
+    /// <summary>A write by who may not keep set-user-ID bits is a change of the mode only where there is one.</summary>
+    [Theory, OnEveryMount]
+    public async Task A_user_appends_to_a_log_again_and_again(string kind)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/chattr"), "chattr is not installed");
+        string at = await mounts.EnterAsync(kind);
+        Sys.Create($"{at}/log");
+        Sys.Chmod($"{at}/log", 0x1B6);
+        await RunAsync("cd $1; chattr +a log", at);
+        Assert.Equal(Errno.None, AsUser.Run(1000, 1000, () =>
+        {
+            using var fd = Sys.Open($"{at}/log", Sys.O_WRONLY | Sys.O_APPEND);
+            return fd.Append("one "u8) is var first and not Errno.None ? first : fd.Append("two"u8);
+        }));
+        Assert.Equal("one two", await File.ReadAllTextAsync($"{at}/log", TestContext.Current.CancellationToken));
+        await RunAsync("cd $1; chattr -a log", at);
+    }
 
     [Theory, OnEveryMount]
     public async Task Flags_hold(string kind)

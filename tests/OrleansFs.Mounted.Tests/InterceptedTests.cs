@@ -41,6 +41,45 @@ public sealed class InterceptedTests(MountPool mounts)
         Assert.Contains(Shorten($"{at}/f"), new[] { Errno.EISDIR, Errno.ESTALE });
     }
 
+    /// <summary>Attributes that take a message are not asked for with each write by a user, let alone changed.</summary>
+    [Fact]
+    public async Task A_write_by_a_user_changes_no_attributes()
+    {
+        int changes = 0, questions = 0;
+        bool isSlow = false;
+        var volume = new MemoryTestVolume();
+        IVolumeAccess session = null!;
+        await using var mount = await MountAsync(volume, (call, arguments) =>
+        {
+            if (!Volatile.Read(ref isSlow))
+                return null;
+            if (call == "SetAttributesAsync")
+                Interlocked.Increment(ref changes);
+            if (call != "GetAttributesAsync")
+                return null;
+            Interlocked.Increment(ref questions);
+            return new ValueTask<FsResult<Attributes>>(LaterAsync((InodeNumber)arguments[0]!));
+        }, opened => session = opened);
+        Sys.Create($"{mount.MountPoint}/f");
+        Sys.Chown($"{mount.MountPoint}/f", User, User);
+        Assert.Equal(Errno.None, AsUser.Run(User, User, () =>
+        {
+            using var fd = Sys.Open($"{mount.MountPoint}/f", Sys.O_WRONLY);
+            Volatile.Write(ref isSlow, true);
+            var error = fd.Write(0, "a"u8) is var first and not Errno.None ? first : fd.Write(1, "b"u8);
+            Volatile.Write(ref isSlow, false);
+            return error;
+        }));
+        Assert.Equal((0, 0), (changes, questions));
+        Assert.Equal("ab", await File.ReadAllTextAsync($"{mount.MountPoint}/f", TestContext.Current.CancellationToken));
+
+        async Task<FsResult<Attributes>> LaterAsync(InodeNumber inode)
+        {
+            await Task.Yield();
+            return await session.GetAttributesAsync(inode, CancellationToken.None);
+        }
+    }
+
     private static object Missing => new ValueTask<FsResult<Attributes>>(Errno.ENOENT);
 
     private static bool IsOfF(object?[] arguments) => ((ReadOnlyMemory<byte>)arguments[1]!).Span.SequenceEqual("f"u8);
@@ -52,11 +91,19 @@ public sealed class InterceptedTests(MountPool mounts)
             return error == Errno.None ? fd.Write(0, "short"u8) : error;
     }
 
-    private Task<MountedVolume> MountAsync(Func<string, object?[], object?> answer)
+    private Task<MountedVolume> MountAsync(Func<string, object?[], object?> answer) => MountAsync(new MemoryTestVolume(), answer, _ => { });
+
+    private Task<MountedVolume> MountAsync(MemoryTestVolume volume, Func<string, object?[], object?> answer, Action<IVolumeAccess> opened)
     {
         Assert.SkipWhen(!File.Exists("/dev/fuse"), "there is no /dev/fuse here");
-        var volume = new MemoryTestVolume();
         var options = new VolumeMountOptions { Policy = MountPolicy.SharedSession, AllowOther = true };
-        return MountedVolume.MountAsync(mounts.Scratch("mnt"), holder => InterceptedVolume.Of(volume.OpenSession(holder), answer), options, NullLogger.Instance);
+        return MountedVolume.MountAsync(mounts.Scratch("mnt"), Open, options, NullLogger.Instance);
+
+        IVolumeAccess Open(ICacheHolder holder)
+        {
+            var session = volume.OpenSession(holder);
+            opened(session);
+            return InterceptedVolume.Of(session, answer);
+        }
     }
 }
