@@ -101,9 +101,8 @@ public sealed partial class GrainVolumeAccess
     public async ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation)
     {
         await _session.WaitForWritesAsync(source);
-        if (await _session.SettleAsync(target) is var failed and not Errno.None)
-            return failed;
-        var result = await _session.ChangeAsync((request, token) => _session.File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token), cancellation);
+        await _session.WaitForWritesAsync(target);
+        var result = await _session.CopyRangeAsync(source, sourceOffset, target, targetOffset, length, cancellation);
         Cache.Changed(target);
         return result.IsOk && await _session.SyncHereAsync(target) is { IsOk: false, Error: var error } ? error : result;
     }

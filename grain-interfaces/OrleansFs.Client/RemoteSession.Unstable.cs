@@ -188,8 +188,35 @@ internal sealed partial class RemoteSession
         return result;
     }
 
-    /// <summary>What the copy has of a file is on its disk. Gathered writes are the caller's to settle.</summary>
-    public ValueTask<FsResult> SyncHereAsync(InodeNumber inode) => AskAsync((ticket, token) => File(inode).SyncHereAsync(ticket, token), CancellationToken.None);
+    /// <summary>Copies a range of a file, and has the other brought to disk. Gathered writes are the caller's to settle.</summary>
+    public async ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            SessionTicket copied = default, synced = default;
+            var result = await ChangeAsync((request, token) =>
+            {
+                copied = request.Ticket;
+                return File(source).CopyRangeAsync(request, sourceOffset, target, targetOffset, length, token);
+            }, cancellation);
+            if (!result.IsOk)
+                return result;
+            // What is kept of the file by now is older than the copy: made again without it, it would go over it.
+            long? newest = _unstable.Newest;
+            var here = await AskAsync((ticket, token) =>
+            {
+                synced = ticket;
+                return File(target).SyncHereAsync(ticket, token);
+            }, CancellationToken.None);
+            if (!here.IsOk)
+                return here.Error;
+            if (newest is { } upTo)
+                Drop(upTo, target);
+            // Else the session was attached anew in between, maybe to a run that knows nothing of it. Nobody was answered: what others have done meanwhile was done before it.
+            if (synced == copied)
+                return result;
+        }
+    }
 
     /// <summary>syncfs: everything kept is on disk.</summary>
     public async ValueTask<FsResult> SyncAllAsync(CancellationToken cancellation)

@@ -88,11 +88,44 @@ public sealed class WrittenAgainTests : IDisposable
         await silo.DisposeAsync();
     }
 
+    /// <summary>copy_file_range is on disk when it is answered, and what was written before it is older.</summary>
+    [Theory]
+    [InlineData("truncation")]
+    [InlineData("write")]
+    [InlineData("hole")]
+    public async Task What_a_copied_range_has_replaced_does_not_come_back(string before)
+    {
+        var silo = await SiloProcess.StartAsync(_folder["data"]);
+        await using var connection = await ConnectAsync();
+        await using var mount = await MountAsync(connection, gathers: true);
+        var (source, target) = (await CreateAsync(mount, "source"), await CreateAsync(mount, "target"));
+        await WriteAsync(mount, source, "what was copied");
+        await WriteAsync(mount, target, "as it was before all that");
+        Assert.True((await mount.SyncAllAsync(Cancellation)).IsOk);
+        if (before == "truncation")
+            Assert.True((await mount.SetAttributesAsync(target, new AttributeChange { Mask = AttributeMask.Size, Size = 0 }, default, Cancellation)).IsOk);
+        else if (before == "write")
+            await WriteAsync(mount, target, "written");
+        else
+            Assert.True((await mount.AllocateAsync(target, AllocateMode.PunchHole | AllocateMode.KeepSize, 0, 10, Cancellation)).IsOk);
+        Assert.Equal(15, (await mount.CopyRangeAsync(source, 0, target, 0, 15, Cancellation)).Value);
+        string copied = await ReadAsync(mount, target);
+        Assert.StartsWith("what was copied", copied, StringComparison.Ordinal);
+        await silo.KillAsync();
+        silo = await SiloProcess.StartAsync(_folder["data"]);
+        Assert.Equal(copied, await ReadAsync(mount, target));
+        _log.AssertQuiet("cannot be reached", "answers again");
+        await silo.DisposeAsync();
+    }
+
     public void Dispose()
     {
         _log.Dispose();
         _folder.Dispose();
     }
+
+    private static async Task<InodeNumber> CreateAsync(GrainVolumeAccess mount, string name) =>
+        (await mount.CreateAsync(InodeNumber.Root, Encoding.UTF8.GetBytes(name), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Value.Inode;
 
     private static async Task WriteAsync(GrainVolumeAccess mount, InodeNumber file, string text)
     {
