@@ -154,12 +154,12 @@ internal sealed class FileGrain : IGrainBase, IFileGrain
         return session;
     }
 
-    /// <summary>Content is changed: answered when no other session holds to what was before.</summary>
+    /// <summary>Content is changed: answered when no other session holds to what was before. Also where that failed, for a part of it may have been done.</summary>
     private async ValueTask<TResult> RecalledAsync<TResult>(ChangeRequest request, InodeNumber changed, ValueTask<TResult> call)
         where TResult : struct, IFsResult<TResult>
     {
         var result = await call;
-        if (result.Error == Errno.None)
+        if (!ClientSession.ChangedNothing(result.Error))
             await _sessions.Leases.RecallAsync(_sessions.Find(request.Ticket)?.Leases, [changed]);
         return result;
     }

@@ -226,6 +226,10 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
             await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
             await kept;
             return result;
+            {
+                // Cut off, and not brought to disk.
+                if (content is { } doubtful && !ClientSession.ChangedNothing(result.Error))
+                    await _sessions.Leases.RecallAsync(session.Leases, [doubtful]);
         }
     }
 

@@ -43,7 +43,7 @@ internal sealed class RecordGrain : IGrainBase, IRecordGrain
     private async ValueTask<FsResult<RecordInfo>> RecalledAsync(ChangeRequest request, ValueTask<FsResult<RecordInfo>> call)
     {
         var result = await call;
-        if (result.IsOk)
+        if (!ClientSession.ChangedNothing(result.Error))
             await _sessions.Leases.RecallAsync(_sessions.Find(request.Ticket)?.Leases, [_inode]);
         return result;
     }

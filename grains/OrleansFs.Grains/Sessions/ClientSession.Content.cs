@@ -26,6 +26,9 @@ internal sealed partial class ClientSession
         return await Access.SyncHereAsync(inode, CancellationToken.None) is { IsOk: false, Error: var error } ? TResult.Failed(error) : result;
     }
 
+    /// <summary>Whether content that was to be changed is as it was: it was refused before anything of it was done. After any other error a part may have been done, or all.</summary>
+    public static bool ChangedNothing(Errno error) => error is Errno.ENOTCONN or Errno.EBUSY or Errno.ESTALE;
+
     private async ValueTask<bool> WasGuardedAsync(InodeNumber inode) =>
         (await Access.GetAttributesAsync(inode, CancellationToken.None)).TryGet(out var attributes, out _) && (attributes.Flags & InodeFlags.WasGuarded) != 0;
 }

@@ -103,6 +103,26 @@ public sealed class LeaseTests : IAsyncLifetime
         Assert.Equal(Errno.ENOENT, (await LookupAsync(other, "a")).Error);
     }
 
+    /// <summary>Of writes that went in one message, the first may have been made and the second not.</summary>
+    [Fact]
+    public async Task What_a_change_has_done_before_it_failed_is_seen_by_others()
+    {
+        var kernel = new Told();
+        _silo.Host.OpenBeside(kernel);
+        var other = await _silo.MountAsync(_connection);
+        await using var mine = await GrainVolumeAccess.AttachAsync(_connection, _silo.Copy, new Holder(), new RemoteVolumeOptions { Client = "test", WriteBehind = true }, Cancellation);
+        var made = (await CreateAsync(mine, "a")).Value.Inode;
+        kernel.Known.Add(made);
+        Assert.Equal(0, (await LookupAsync(other, "a")).Value.Size);
+        Assert.True(IsCached(other, "a"));
+        kernel.Dropped.Clear();
+        Assert.True((await mine.WriteAsync(made, 0, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+        Assert.True((await mine.WriteAsync(made, long.MaxValue - 10, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+        Assert.Equal(Errno.EFBIG, (await mine.FlushAsync(made, 1, Cancellation)).Error);
+        Assert.Equal(100, (await LookupAsync(other, "a")).Value.Size);
+        Assert.Contains(made, kernel.Dropped);
+    }
+
     /// <summary>In one directory, at the same time: whatever one session was answered, another finds when it looks afterwards.</summary>
     [Fact]
     public async Task What_a_session_made_where_it_had_asked_nothing_it_does_not_take_for_known()
