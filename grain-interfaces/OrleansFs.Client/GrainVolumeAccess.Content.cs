@@ -55,8 +55,7 @@ public sealed partial class GrainVolumeAccess
 
     private async ValueTask<FsResult<long>> WriteAllAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
-        if (await _session.SettleAsync(inode) is var failed and not Errno.None)
-            return failed;
+        await _session.WaitForWritesAsync(inode);
         if ((flags & WriteFlags.Record) != 0 && await WriteRecordAsync(inode, data, cancellation) is var recorded && recorded.Error != Errno.EPERM)
             return recorded;
         long position = offset;
@@ -83,8 +82,7 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation)
     {
-        if (await _session.SettleAsync(inode) is var failed and not Errno.None)
-            return failed;
+        await _session.WaitForWritesAsync(inode);
         var result = await _session.ReshapeAsync(
             new UnstableChange(0, inode, UnstableKind.Allocate, offset, length, null, mode), (request, token) => _session.File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
         Cache.Changed(inode);
@@ -104,13 +102,13 @@ public sealed partial class GrainVolumeAccess
         await _session.WaitForWritesAsync(target);
         var result = await _session.CopyRangeAsync(source, sourceOffset, target, targetOffset, length, cancellation);
         Cache.Changed(target);
-        return result.IsOk && await _session.SyncHereAsync(target) is { IsOk: false, Error: var error } ? error : result;
+        return result;
     }
 
     public async ValueTask<FsResult> FlushAsync(InodeNumber inode, ulong lockOwner, CancellationToken cancellation)
     {
         // Close-to-open: who opens the file from now on sees what was written.
-        var written = await _session.SettleAsync(inode);
+        var written = _session.Behind is { } behind ? await behind.SettleForCloseAsync(inode, lockOwner) : Errno.None;
         // The copy is told of its locks in any case; a close fails for what was written, and for nothing else.
         await _session.CloseLocksAsync(inode, lockOwner, cancellation);
         return written;

@@ -82,8 +82,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     public async ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation)
     {
         // What is written now would have its time after the one that is set here, or its end behind the new one.
-        if (await _session.SettleAsync(inode) is var failed and not Errno.None)
-            return failed;
+        await _session.WaitForWritesAsync(inode);
         if ((change.Mask & AttributeMask.Flags) != 0)
             _session.Behind?.Doubt([inode]);
         long begun = Cache.Begin();

@@ -66,6 +66,12 @@ internal static class Limits
     /// <summary>Files of which it is remembered that something was lost.</summary>
     public const int LostFiles = 4096;
 
+    /// <summary>How long closes of a file tell that a write of it failed, after the first that did, where nobody syncs the file: long enough for who had it open with that one.</summary>
+    public static readonly TimeSpan FailureTold = TimeSpan.FromMinutes(10);
+
+    /// <summary>Processes that are told so at most.</summary>
+    public const int FailureClosers = 256;
+
     /// <summary>How long a write is gathered at least before it is sent, and half of how long at most: how late another mount sees what was written to a file that is still open.</summary>
     public static readonly TimeSpan WriteDelay = TimeSpan.FromMilliseconds(15);
 

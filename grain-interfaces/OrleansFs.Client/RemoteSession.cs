@@ -75,15 +75,8 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     public TimeProvider Time => _time;
 
-    /// <summary>Completes when what was written to a file has been answered by the copy; with what failed of it, which is told once.</summary>
-    public ValueTask<Errno> SettleAsync(InodeNumber inode) => Behind?.SettleAsync(inode, take: true) ?? new(Errno.None);
-
     /// <summary>Completes when what was written to a file has been answered by the copy, or has failed.</summary>
-    public async ValueTask WaitForWritesAsync(InodeNumber inode)
-    {
-        if (Behind is { } behind)
-            await behind.SettleAsync(inode, take: false);
-    }
+    public ValueTask WaitForWritesAsync(InodeNumber inode) => Behind?.SettleAsync(inode) ?? default;
 
     private SessionTicket Ticket => _attachment.Ticket;
 
@@ -119,9 +112,10 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     /// <summary>This session made the inode without a name: the copy is told when the mount forgets it.</summary>
     public void Hold(InodeNumber inode) => _orphans.Hold(inode);
 
-    /// <summary>The mount no longer knows the inode. Matters only where it has no name.</summary>
+    /// <summary>The mount no longer knows the inode. Matters where it has no name, or a write of it failed.</summary>
     public void Forget(InodeNumber inode)
     {
+        Behind?.Forget(inode);
         if (_orphans.Forget(inode) >= Limits.ForgetBatch && _wake.CurrentCount == 0)
             _wake.Release();
     }

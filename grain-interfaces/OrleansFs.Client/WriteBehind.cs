@@ -9,9 +9,11 @@ namespace OrleansFs.Client;
 /// <remarks>
 /// Invariants:
 /// 1. Writes of one file reach the copy in their order, as far as that can be told from the outside: one that overlaps with another, or appends, waits for it.
-/// 2. <see cref="SettleAsync(InodeNumber, bool)"/> completes when everything that was written to the file before the call has been answered by the copy. Whatever shows or changes the file for this session comes after it; so do a
+/// 2. <see cref="SettleAsync(InodeNumber)"/> completes when everything that was written to the file before the call has been answered by the copy. Whatever shows or changes the file for this session comes after it; so do a
 ///    close, a lock and a sync. So what was written is seen by who opens the file after the close.
-/// 3. A failure is told once, to the next write, close or sync of that file, as with NFS.
+/// 3. A failure is told to the next sync of that file, and until then to each process that closes it, once: who wrote it cannot be told from who only read it. Nothing else takes it, and no later success undoes it. It ends with
+///    that sync, or when the mount forgets the file; for closes also <see cref="Limits.FailureTold"/> after the first of them, so that a file which nobody syncs is not closed with an error for ever.
+///    (Linux keeps for each descriptor what it has been told, errseq_t; here nobody says which descriptor it is.) The next write of the file waits for its own answer, so a full disk is told to who still writes.
 /// 4. Nothing is gathered of a file before a write of it was answered by the copy, or it was made by this session, and not after it may have become immutable or append-only: such a file refuses the write, not the close.
 /// 5. The bytes that are gathered are part of the bound on what the session keeps (<see cref="Limits.UnstableBytes"/>).
 /// </remarks>
@@ -30,7 +32,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
     public bool Has(InodeNumber inode)
     {
         lock (_lock)
-            return _files.ContainsKey(inode);
+            return _files.TryGetValue(inode, out var file) && file.IsMoving;
     }
 
     /// <summary>Whether nothing is on its way.</summary>
@@ -79,7 +81,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
     }
 
     /// <summary>Takes a write. Waits only for room.</summary>
-    /// <returns>The offset; of an append 0, for where it goes is not known yet. Or why an earlier write of the file failed.</returns>
+    /// <returns>The offset; of an append 0, for where it goes is not known yet.</returns>
     public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
         if (!await session.TryReserveAsync(data.Length, cancellation))
@@ -88,12 +90,6 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         lock (_lock)
         {
             var file = Of(inode);
-            if (file.TakeError() is { } error)
-            {
-                session.Unreserve(data.Length);
-                Drop(inode, file);
-                return error;
-            }
             if (file.Gathering is { } full && !full.Fits(data.Length, flags))
                 Send(inode, file);
             file.Gathering ??= new WriteBatch(session.Memory, flags, data.Length, session.Time.GetTimestamp());
@@ -106,19 +102,26 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         return isAppend ? 0 : offset;
     }
 
-    /// <summary>Completes when all that was written to a file has been answered by the copy.</summary>
-    /// <param name="inode">The file.</param>
-    /// <param name="take">Whether what failed is told now, and not again. Else the answer is always none.</param>
-    public ValueTask<Errno> SettleAsync(InodeNumber inode, bool take)
+    /// <summary>Completes when all that was written to a file has been answered by the copy, or has failed.</summary>
+    public ValueTask SettleAsync(InodeNumber inode)
     {
         lock (_lock)
         {
             if (!_files.TryGetValue(inode, out var file))
-                return new(Errno.None);
+                return default;
             if (file.Gathering is not null)
                 Send(inode, file);
-            return new(SettleAsync(inode, file, take));
+            return new(file.Done);
         }
+    }
+
+    /// <summary>The same for a close.</summary>
+    /// <returns>What failed, where this process was not told yet.</returns>
+    public async ValueTask<Errno> SettleForCloseAsync(InodeNumber inode, ulong owner)
+    {
+        await SettleAsync(inode);
+        lock (_lock)
+            return _files.TryGetValue(inode, out var file) ? file.TellClose(owner, session.Time) : Errno.None;
     }
 
     /// <summary>The same for a sync. A batch that nothing of the file is under way before takes the wish along, which spares a message: then the file is on disk.</summary>
@@ -126,7 +129,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
     {
         WriteBatch? last = null;
         var go = new TaskCompletionSource();
-        ValueTask<Errno> settled;
+        ValueTask settled;
         lock (_lock)
         {
             if (_files.TryGetValue(inode, out var file) && file is { Gathering: { IsAppend: false } batch, IsSending: false })
@@ -135,11 +138,31 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
                 batch.WantsSync = true;
                 Send(inode, file, go.Task);
             }
-            settled = SettleAsync(inode, take: true);
+            settled = SettleAsync(inode);
         }
         // Its caller waits for it and for nothing else, so it is sent in this thread.
         go.SetResult();
-        return (await settled, last is { IsSynced: true });
+        await settled;
+        lock (_lock)
+        {
+            var written = Errno.None;
+            if (_files.TryGetValue(inode, out var told))
+            {
+                written = told.TakeError();
+                Drop(inode, told);
+            }
+            return (written, last is { IsSynced: true });
+        }
+    }
+
+    /// <summary>The mount does not know a file any more: nobody has it open who could be told of a failure.</summary>
+    public void Forget(InodeNumber inode)
+    {
+        lock (_lock)
+        {
+            if (_files.TryGetValue(inode, out var file) && !file.IsMoving)
+                _files.Remove(inode);
+        }
     }
 
     /// <summary>The same for all files. What fails is told to those who ask for the file.</summary>
@@ -160,22 +183,6 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
 
     /// <summary>When nothing is on its way any more, and nothing comes.</summary>
     public void Dispose() => _sending.Dispose();
-
-    private async Task<Errno> SettleAsync(InodeNumber inode, FileWrites file, bool take)
-    {
-        Task done;
-        lock (_lock)
-            done = file.Done;
-        await done;
-        if (!take)
-            return Errno.None;
-        lock (_lock)
-        {
-            var error = file.TakeError() ?? Errno.None;
-            Drop(inode, file);
-            return error;
-        }
-    }
 
     private FileWrites Of(InodeNumber inode)
     {
@@ -260,6 +267,8 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         {
             // A failure that nobody may ever ask for is remembered for so many files and no more.
             file.Remove(batch, _files.Count <= Limits.LostFiles ? error : Errno.None);
+            if (error != Errno.None)
+                _taking.Remove(inode);
             Drop(inode, file);
         }
     }
@@ -291,7 +300,9 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
     private sealed class FileWrites
     {
         private readonly List<(WriteBatch Batch, Task Task)> _underWay = [];
+        private readonly HashSet<ulong> _told = [];
         private Errno _error;
+        private long? _toldSince;
 
         public WriteBatch? Gathering { get; set; }
 
@@ -316,17 +327,27 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         public void Remove(WriteBatch batch, Errno error)
         {
             _underWay.RemoveAll(u => u.Batch == batch);
+            if (error == Errno.None)
+                return;
             if (_error == Errno.None)
                 _error = error;
+            _told.Clear();
+            _toldSince = null;
         }
 
-        public Errno? TakeError()
+        public Errno TakeError()
         {
-            if (_error == Errno.None)
-                return null;
             var error = _error;
             _error = Errno.None;
             return error;
+        }
+
+        public Errno TellClose(ulong owner, TimeProvider time)
+        {
+            if (_error == Errno.None)
+                return _error;
+            _toldSince ??= time.GetTimestamp();
+            return time.GetElapsedTime(_toldSince.Value) < Limits.FailureTold && _told.Count < Limits.FailureClosers && _told.Add(owner) ? _error : Errno.None;
         }
     }
 }
