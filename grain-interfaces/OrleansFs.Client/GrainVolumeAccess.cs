@@ -163,6 +163,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         var reply = await _session.ChangeAsync((request, token) => _session.Names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
         if (replaced is { } gone)
             Cache.Changed(gone);
+        // What has moved is told of with its attributes.
+        Renamed(reply, directory, newDirectory, moved is { } told && reply.Inode?.Inode == told ? told : null);
         bool isMove = reply.Error == Errno.None && flags is (RenameFlags.None or RenameFlags.NoReplace) && moved is not null;
         if (isMove)
             Cache.NameMoved(begun, new(directory, sent, reply.Directory), new(newDirectory, sentNew, newDirectory == directory ? reply.Directory : reply.NewDirectory), moved!.Value);
@@ -277,6 +279,22 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         return attributes;
     }
 
+    /// <summary>A name is gone, or something else has it. What had it may be known by another.</summary>
+    /// <param name="reply">Tells what has changed.</param>
+    /// <param name="except">Of which the reply tells more.</param>
+    private void Renamed(NameReply reply, params ReadOnlySpan<InodeNumber?> except)
+    {
+        if (reply.Error != Errno.None)
+            return;
+        if (reply.Changed is null)
+            Cache.Reset();
+        foreach (var inode in reply.Changed ?? [])
+        {
+            if (!except.Contains(inode))
+                Cache.Changed(inode);
+        }
+    }
+
     private async ValueTask<FsResult> RemovedAsync(
         InodeNumber directory, ReadOnlyMemory<byte> name, Func<ChangeRequest, CancellationToken, ValueTask<NameReply>> remove, CancellationToken cancellation,
         bool isDirectory = false)
@@ -284,6 +302,7 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         long begun = Cache.Begin();
         var gone = Cache.Named(directory, name.Span);
         var reply = await _session.ChangeAsync(remove, cancellation);
+        Renamed(reply, directory);
         if (gone is { } inode)
         {
             if (isDirectory && reply.Error == Errno.None)

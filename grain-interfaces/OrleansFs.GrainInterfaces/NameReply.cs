@@ -21,5 +21,8 @@ public readonly record struct NameReply : IFsResult<NameReply>
     /// <summary>Of a move to another directory, that one.</summary>
     [Id(3)] public Attributes? NewDirectory { get; init; }
 
+    /// <summary>All inodes that are others now: also what had a name which it has lost, and may have more. Null where that is not known any more: the change was made before.</summary>
+    [Id(4)] public InodeNumber[]? Changed { get; init; }
+
     static NameReply IFsResult<NameReply>.Failed(Errno error) => new() { Error = error };
 }

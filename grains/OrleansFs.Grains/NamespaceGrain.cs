@@ -64,17 +64,19 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
         NamedAsync(request, directory, OnceHeld(request, (s, access) => Naming(s, directory, access).LinkAsync(inode, directory, name, cancellation), cancellation), cancellation);
 
     public ValueTask<NameReply> UnlinkAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        RemovedAsync(request, directory, Once(request, (s, access) => Naming(s, directory, access).UnlinkAsync(directory, name, cancellation)), cancellation);
+        RemovedAsync(request, directory, (s, access) => Naming(s, directory, access).UnlinkAsync(directory, name, cancellation), cancellation);
 
     public ValueTask<NameReply> RemoveDirectoryAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation) =>
-        RemovedAsync(request, directory, Once(request, (s, access) => Naming(s, directory, access).RemoveDirectoryAsync(directory, name, cancellation)), cancellation);
+        RemovedAsync(request, directory, (s, access) => Naming(s, directory, access).RemoveDirectoryAsync(directory, name, cancellation), cancellation);
 
     public async ValueTask<NameReply> RenameAsync(ChangeRequest request, InodeNumber directory, ReadOnlyMemory<byte> name, InodeNumber newDirectory, ReadOnlyMemory<byte> newName,
         RenameFlags flags, Caller caller, CancellationToken cancellation)
     {
+        InodeNumber[]? changed = null;
         var result = await Once(
             request,
-            (s, access) => _sessions.Writes.RunAsync(() => Naming(s, newDirectory, Naming(s, directory, access)).RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation));
+            (s, access) => _sessions.Writes.RunAsync(() => Naming(s, newDirectory, Naming(s, directory, access)).RenameAsync(directory, name, newDirectory, newName, flags, caller, cancellation), cancellation),
+            changed: inodes => changed = inodes);
         if (!result.IsOk || Find(request.Ticket) is not { Leases: not null } session)
             return new NameReply { Error = result.Error };
         var moved = await session.LookupAsync(_sessions.Leases, newDirectory, newName, cancellation);
@@ -83,6 +85,7 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
             Inode = moved.IsOk ? moved.Value : null,
             Directory = await LeasedAsync(request.Ticket, directory, cancellation),
             NewDirectory = newDirectory == directory ? null : await LeasedAsync(request.Ticket, newDirectory, cancellation),
+            Changed = changed,
         };
     }
 
@@ -162,10 +165,11 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
             : new NameReply { Error = error };
     }
 
-    private async ValueTask<NameReply> RemovedAsync(ChangeRequest request, InodeNumber directory, ValueTask<FsResult> change, CancellationToken cancellation)
+    private async ValueTask<NameReply> RemovedAsync(ChangeRequest request, InodeNumber directory, Func<ClientSession, IVolumeAccess, ValueTask<FsResult>> remove, CancellationToken cancellation)
     {
-        var result = await change;
-        return result.IsOk ? new NameReply { Directory = await LeasedAsync(request.Ticket, directory, cancellation) } : new NameReply { Error = result.Error };
+        InodeNumber[]? changed = null;
+        var result = await Once(request, remove, changed: inodes => changed = inodes);
+        return result.IsOk ? new NameReply { Directory = await LeasedAsync(request.Ticket, directory, cancellation), Changed = changed } : new NameReply { Error = result.Error };
     }
 
     /// <summary>Makes a copy of a file. One that is there under the name was begun before, and cut short.</summary>
@@ -211,7 +215,8 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
     /// <remarks>
     /// Answered when it is kept: what a client was told of names and attributes is there when this process was killed and started again, and so is the answer itself (<see cref="IVolumeCopy.Sessions"/>). (Content the client keeps itself until it is on disk.)
     /// </remarks>
-    private ValueTask<TResult> Once<TResult>(ChangeRequest request, Func<ClientSession, IVolumeAccess, ValueTask<TResult>> operation, InodeNumber? content = null)
+    private ValueTask<TResult> Once<TResult>(
+        ChangeRequest request, Func<ClientSession, IVolumeAccess, ValueTask<TResult>> operation, InodeNumber? content = null, Action<InodeNumber[]>? changed = null)
         where TResult : struct, IFsResult<TResult>
     {
         return _isOfThisVolume ? _sessions.RunOnceAsync(request, Kept) : new(TResult.Failed(Unknown));
@@ -221,15 +226,17 @@ internal sealed class NamespaceGrain : IGrainBase, INamespaceGrain
             var record = new ChangeRecord(new ReplyKey(request.Ticket.Session.Value, request.Slot, request.Sequence));
             var result = await operation(session, session.Once(record));
             if (result.Error != Errno.None)
-                return result;
-            var kept = _sessions.KeepAsync();
-            await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
-            await kept;
-            return result;
             {
                 // Cut off, and not brought to disk.
                 if (content is { } doubtful && !ClientSession.ChangedNothing(result.Error))
                     await _sessions.Leases.RecallAsync(session.Leases, [doubtful]);
+                return result;
+            }
+            changed?.Invoke([.. record.Inodes]);
+            var kept = _sessions.KeepAsync();
+            await _sessions.Leases.RecallAsync(session.Leases, content is { } file ? [file] : record.Inodes);
+            await kept;
+            return result;
         }
     }
 

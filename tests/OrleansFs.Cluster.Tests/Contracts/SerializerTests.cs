@@ -158,6 +158,7 @@ public sealed class SerializerTests : IDisposable
         new DirectoryPage { Rows = [new DirectoryRow(1, InodeNumber.Root, 4, 9)], Names = "a"u8.ToArray(), Attributes = [Some], IsLast = true },
         new DirectoryPage { Rows = [], Names = [], Attributes = null, IsLast = false },
         new BytesReply { Bytes = new ReadOnlyMemory<byte>([1, 2, 3, 4], 1, 2) }, (BytesReply)Errno.ERANGE, (ContentReply)Errno.EIO, new NameReply { Error = Errno.EEXIST }, new NameReply { Inode = Some, Directory = Some, NewDirectory = Some },
+        new NameReply { Directory = Some, Changed = [InodeNumber.Root] },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = null, WeakChecksum = ulong.MaxValue, Residency = BlockResidency.Missing, IsPinned = true },
         new BlockInfo { Hash = Hash, Length = 1, ReferenceCount = 2, LastUse = new Timestamp(4), WeakChecksum = 0, Residency = BlockResidency.Local, IsPinned = false },
         BlockResidency.Evicted, new CopyAwayException(Nas), Verified, VerificationAction.Stop,

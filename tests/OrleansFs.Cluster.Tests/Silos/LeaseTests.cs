@@ -123,6 +123,32 @@ public sealed class LeaseTests : IAsyncLifetime
         Assert.Contains(made, kernel.Dropped);
     }
 
+    /// <summary>What has another name that is known, and loses one that is not, is another inode than it was.</summary>
+    [Theory]
+    [InlineData("unlink")]
+    [InlineData("rename over it")]
+    [InlineData("rename of it")]
+    public async Task What_loses_a_name_that_was_not_known_is_known_to_have_changed(string how)
+    {
+        var (mine, other) = (await _silo.MountAsync(_connection), await _silo.MountAsync(_connection));
+        var d = (await other.CreateAsync(InodeNumber.Root, Bytes("d"), new NewInode { Mode = Mode.S_IFDIR | 0x1ED }, s_me, Cancellation)).Value.Inode;
+        var file = (await other.CreateAsync(d, Bytes("x"), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_me, Cancellation)).Value.Inode;
+        await other.CreateAsync(d, Bytes("y"), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, s_me, Cancellation);
+        Assert.True((await other.LinkAsync(file, InodeNumber.Root, Bytes("z"), Cancellation)).IsOk);
+        var before = (await LookupAsync(mine, "z")).Value;
+        Assert.Equal(2u, before.LinkCount);
+        Assert.True(IsCached(mine, "z"));
+        Assert.True((how switch
+        {
+            "unlink" => await mine.UnlinkAsync(d, Bytes("x"), Cancellation),
+            "rename of it" => await mine.RenameAsync(d, Bytes("x"), d, Bytes("w"), RenameFlags.None, s_me, Cancellation),
+            _ => await mine.RenameAsync(d, Bytes("y"), d, Bytes("x"), RenameFlags.None, s_me, Cancellation),
+        }).IsOk);
+        var after = (await mine.GetAttributesAsync(file, Cancellation)).Value;
+        Assert.Equal(how == "rename of it" ? 2u : 1u, after.LinkCount);
+        Assert.True(after.ChangeTime > before.ChangeTime);
+    }
+
     /// <summary>In one directory, at the same time: whatever one session was answered, another finds when it looks afterwards.</summary>
     [Fact]
     public async Task What_a_session_made_where_it_had_asked_nothing_it_does_not_take_for_known()
