@@ -81,6 +81,9 @@ public sealed class VolumeExport : IInodeHolder
 
     private readonly Dictionary<InodeNumber, string> _directories = new() { [InodeNumber.Root] = "/" };
 
+    /// <summary>Directories of the tree, by path.</summary>
+    private readonly Dictionary<string, Attributes> _modes = [];
+
     private string? PathOf(InodeNumber directory) => _directories.GetValueOrDefault(directory);
 
     private void ReadChanges()
@@ -126,6 +129,7 @@ public sealed class VolumeExport : IInodeHolder
                 if (Mode.IsDirectory(entry.Attributes.Mode))
                 {
                     _directories[entry.Attributes.Inode] = child;
+                    _modes[child] = entry.Attributes;
                     waiting.Push(entry.Attributes.Inode);
                 }
                 if (all || isNamed || (_inodes.Contains(entry.Attributes.Inode) && !Mode.IsDirectory(entry.Attributes.Mode)))
@@ -137,22 +141,22 @@ public sealed class VolumeExport : IInodeHolder
     [UnsupportedOSPlatform("windows")]
     private async Task CopyAsync(Attributes attributes, string path, CancellationToken cancellation)
     {
-        string target = Path.Combine(_target, FilesFolder) + path;
+        string target = TargetOf(path);
         try
         {
             if (Mode.IsDirectory(attributes.Mode))
             {
-                Directory.CreateDirectory(target);
+                MakeDirectory(attributes, target);
                 _others++;
             }
             else if (Mode.IsRegular(attributes.Mode))
             {
-                Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+                MakeParents(path);
                 await CopyContentAsync(attributes, target, cancellation);
             }
             else if ((attributes.Mode & Mode.S_IFMT) == Mode.S_IFLNK)
             {
-                Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+                MakeParents(path);
                 var link = await _session.ReadLinkAsync(attributes.Inode, cancellation);
                 File.CreateSymbolicLink(target, link.TryGet(out var text, out _) ? Encoding.UTF8.GetString(text.Span) : "");
                 _others++;
@@ -170,10 +174,36 @@ public sealed class VolumeExport : IInodeHolder
         }
     }
 
+    /// <summary>What a file or directory may have of its mode: without its owner, nothing by which who runs a program becomes somebody else.</summary>
+    private static UnixFileMode ModeOf(Attributes attributes) => (UnixFileMode)(attributes.Mode & 0x1FF);
+
+    private string TargetOf(string path) => Path.Combine(_target, FilesFolder) + path;
+
+    /// <summary>Makes the directories above a path that are not there yet: those in which nothing else is copied out.</summary>
+    [UnsupportedOSPlatform("windows")]
+    private void MakeParents(string path)
+    {
+        for (int end = path.IndexOf('/', 1); end > 0; end = path.IndexOf('/', end + 1))
+        {
+            if (!Directory.Exists(TargetOf(path[..end])))
+                MakeDirectory(_modes[path[..end]], TargetOf(path[..end]));
+        }
+    }
+
+    [UnsupportedOSPlatform("windows")]
+    private static void MakeDirectory(Attributes attributes, string target)
+    {
+        // Who exports writes into it, whatever its mode was.
+        const UnixFileMode Own = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(target, Own);
+        File.SetUnixFileMode(target, ModeOf(attributes) | Own);
+    }
+
     [UnsupportedOSPlatform("windows")]
     private async Task CopyContentAsync(Attributes attributes, string target, CancellationToken cancellation)
     {
-        await using (var file = new FileStream(target, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0 }))
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+        await using (var file = new FileStream(target, options))
         {
             try
             {
@@ -209,7 +239,7 @@ public sealed class VolumeExport : IInodeHolder
             at += length;
         }
         RandomAccess.SetLength(file.SafeFileHandle, attributes.Size);
-        File.SetUnixFileMode(file.SafeFileHandle, (UnixFileMode)(attributes.Mode & 0xFFF));
+        File.SetUnixFileMode(file.SafeFileHandle, ModeOf(attributes));
         file.Flush(flushToDisk: true);
     }
 
