@@ -51,6 +51,9 @@ internal sealed partial class RemoteSession : IAsyncDisposable
         _observed = Grains.CreateObjectReference<ISessionObserver>(_observer);
     }
 
+    /// <summary>The mount.</summary>
+    public ICacheHolder Holder => _holder;
+
     public IGrainFactory Grains { get; }
 
     public SessionId Id { get; }

@@ -263,6 +263,9 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
             _sending.Release();
         }
         session.Cache.Changed(inode);
+        // The mount's pages have what was refused. Before anybody is told of it: who opens the file after the close sees what it has.
+        if (error != Errno.None)
+            _ = session.Holder.InvalidateAsync([inode], areChanged: false).AsTask();
         lock (_lock)
         {
             // A failure that nobody may ever ask for is remembered for so many files and no more.

@@ -113,6 +113,45 @@ public sealed class ClusterMountTests(MountPool mounts) : IAsyncLifetime
         }
     }
 
+    /// <summary>The kernel has what was written, and was answered that it is; the copy has no room for it.</summary>
+    [Fact]
+    public async Task What_was_refused_at_the_close_is_not_read_afterwards()
+    {
+        string one = await MountAsync("one", "--data", $"{_folder}/data", "--name", "laptop", "--cluster", Conn, "--cache-size", "8MiB", "--cache-wait", "1s");
+        string two = await MountAsync("two", "--cluster", Conn);
+        var random = new Random(1);
+        byte[] written = new byte[128 << 10];
+        Assert.Equal(Errno.None, Overwrite($"{two}/f", written));
+        Assert.Equal(written, await File.ReadAllBytesAsync($"{two}/f", Cancellation));
+        foreach (int size in new[] { 1 << 20, 128 << 10 })
+        {
+            byte[] filling = new byte[size];
+            var filled = Errno.None;
+            for (int i = 0; i < 64 && filled == Errno.None; i++)
+            {
+                random.NextBytes(filling);
+                filled = Overwrite($"{one}/{size}-{i}", filling);
+            }
+            Assert.Equal(Errno.ENOSPC, filled);
+        }
+        var refused = Errno.None;
+        for (int i = 0; i < 64 && refused == Errno.None; i++)
+        {
+            Assert.Equal(await File.ReadAllBytesAsync($"{one}/f", Cancellation), await File.ReadAllBytesAsync($"{two}/f", Cancellation));
+            random.NextBytes(written);
+            refused = Overwrite($"{two}/f", written);
+        }
+        Assert.Equal(Errno.ENOSPC, refused);
+        Assert.Equal(await File.ReadAllBytesAsync($"{one}/f", Cancellation), await File.ReadAllBytesAsync($"{two}/f", Cancellation));
+    }
+
+    private static Errno Overwrite(string path, byte[] data)
+    {
+        using var fd = Sys.Open(path, Sys.O_RDWR | Sys.O_CREAT);
+        var written = fd.Write(0, data);
+        return fd.Close() is var closed and not Errno.None ? closed : written;
+    }
+
     [Fact]
     public async Task A_silo_without_a_mount_serves_mounts_by_the_name_of_its_copy()
     {
