@@ -7,7 +7,8 @@ public sealed partial class GrainVolumeAccess
 {
     public async ValueTask<FsResult<int>> ReadAsync(InodeNumber inode, long offset, Memory<byte> destination, ReadFlags flags, CancellationToken cancellation)
     {
-        await _session.WaitForWritesAsync(inode);
+        if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+            return left;
         int done = 0;
         do
         {
@@ -55,7 +56,8 @@ public sealed partial class GrainVolumeAccess
 
     private async ValueTask<FsResult<long>> WriteAllAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
-        await _session.WaitForWritesAsync(inode);
+        if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+            return left;
         if ((flags & WriteFlags.Record) != 0 && await WriteRecordAsync(inode, data, cancellation) is var recorded && recorded.Error != Errno.EPERM)
             return recorded;
         long position = offset;
@@ -82,7 +84,8 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult> AllocateAsync(InodeNumber inode, AllocateMode mode, long offset, long length, CancellationToken cancellation)
     {
-        await _session.WaitForWritesAsync(inode);
+        if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+            return left;
         var result = await _session.ReshapeAsync(
             new UnstableChange(0, inode, UnstableKind.Allocate, offset, length, null, mode), (request, token) => _session.File(inode).AllocateAsync(request, mode, offset, length, token), cancellation);
         Cache.Changed(inode);
@@ -91,15 +94,18 @@ public sealed partial class GrainVolumeAccess
 
     public async ValueTask<FsResult<long>> SeekAsync(InodeNumber inode, long offset, SeekKind kind, CancellationToken cancellation)
     {
-        await _session.WaitForWritesAsync(inode);
+        if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+            return left;
         return await _session.AskAsync((ticket, token) => _session.File(inode).SeekAsync(ticket, offset, kind, token), cancellation);
     }
 
     /// <remarks>Made again later it could copy something else, so it is not kept as a write is, but brought to disk.</remarks>
     public async ValueTask<FsResult<long>> CopyRangeAsync(InodeNumber source, long sourceOffset, InodeNumber target, long targetOffset, long length, CancellationToken cancellation)
     {
-        await _session.WaitForWritesAsync(source);
-        await _session.WaitForWritesAsync(target);
+        if (await _session.WaitForWritesAsync(source, cancellation) is var left and not Errno.None)
+            return left;
+        if (await _session.WaitForWritesAsync(target, cancellation) is var alsoLeft and not Errno.None)
+            return alsoLeft;
         var result = await _session.CopyRangeAsync(source, sourceOffset, target, targetOffset, length, cancellation);
         Cache.Changed(target);
         return result;
@@ -123,7 +129,8 @@ public sealed partial class GrainVolumeAccess
     public async ValueTask<FsResult> SetLockAsync(InodeNumber inode, FileLock wanted, bool wait, CancellationToken cancellation)
     {
         // What was written under a lock is seen by who has it next.
-        await _session.WaitForWritesAsync(inode);
+        if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+            return left;
         return await _session.SetLockAsync(inode, wanted, wait, cancellation);
     }
 

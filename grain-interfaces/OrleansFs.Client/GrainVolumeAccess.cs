@@ -70,7 +70,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
         async ValueTask<FsResult<Attributes>> Ask()
         {
-            await _session.WaitForWritesAsync(inode);
+            if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+                return left;
             long begun = Cache.Begin();
             var result = await _session.AskAsync((ticket, token) => _session.Names.GetAttributesAsync(ticket, inode, token), cancellation);
             if (result.IsOk)
@@ -82,7 +83,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
     public async ValueTask<FsResult<Attributes>> SetAttributesAsync(InodeNumber inode, AttributeChange change, Caller caller, CancellationToken cancellation)
     {
         // What is written now would have its time after the one that is set here, or its end behind the new one.
-        await _session.WaitForWritesAsync(inode);
+        if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+            return left;
         if ((change.Mask & AttributeMask.Flags) != 0)
             _session.Behind?.Doubt([inode]);
         long begun = Cache.Begin();
@@ -156,10 +158,9 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
         long begun = Cache.Begin();
         var (moved, replaced) = (Cache.Named(directory, sent.Span), Cache.Named(newDirectory, sentNew.Span));
         // A file that takes the place of another is there with its content.
-        if (moved is { } settled && (flags & RenameFlags.Exchange) == 0)
-            await _session.WaitForWritesAsync(settled);
-        else if (_session.Behind is { } behind)
-            await behind.SettleAllAsync();
+        var waiting = moved is { } settled && (flags & RenameFlags.Exchange) == 0 ? _session.WaitForWritesAsync(settled, cancellation) : _session.WaitForWritesAsync(cancellation);
+        if (await waiting is var left and not Errno.None)
+            return left;
         var reply = await _session.ChangeAsync((request, token) => _session.Names.RenameAsync(request, directory, sent, newDirectory, sentNew, flags, caller, token), cancellation);
         if (replaced is { } gone)
             Cache.Changed(gone);
@@ -182,8 +183,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
 
     public async ValueTask<FsResult> ReadDirectoryAsync(InodeNumber directory, long cookie, IDirectorySink sink, bool withAttributes, ReadFlags flags, CancellationToken cancellation)
     {
-        if (withAttributes && _session.Behind is { } behind)
-            await behind.SettleAllAsync();
+        if (withAttributes && await _session.WaitForWritesAsync(cancellation) is var left and not Errno.None)
+            return left;
         while (true)
         {
             long from = cookie;
@@ -219,7 +220,8 @@ public sealed partial class GrainVolumeAccess : IVolumeAccess, ICachedAccess, IA
             return Errno.ENODATA;
         var sent = Copied(name);
         // Some tell of the content.
-        await _session.WaitForWritesAsync(inode);
+        if (await _session.WaitForWritesAsync(inode, cancellation) is var left and not Errno.None)
+            return left;
         return (await _session.AskAsync((ticket, token) => _session.Names.GetXattrAsync(ticket, inode, sent, token), cancellation)).ToResult();
     }
 

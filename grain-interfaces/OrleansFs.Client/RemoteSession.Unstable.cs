@@ -174,7 +174,16 @@ internal sealed partial class RemoteSession
     public async ValueTask<FsResult> SyncAsync(InodeNumber inode, bool dataOnly, CancellationToken cancellation)
     {
         long? newest = _unstable.Newest;
-        var (written, isSynced) = Behind is { } behind ? await behind.SettleForSyncAsync(inode) : (Errno.None, false);
+        var (written, isSynced) = (Errno.None, false);
+        try
+        {
+            if (Behind is { } behind)
+                (written, isSynced) = await behind.SettleForSyncAsync(inode, cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            return Errno.EINTR;
+        }
         if (!isSynced)
             newest = _unstable.Newest;
         var result = isSynced ? FsResult.Ok : await AskAsync((ticket, token) => File(inode).SyncAsync(ticket, dataOnly, token), cancellation);

@@ -79,7 +79,29 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     public TimeProvider Time => _time;
 
     /// <summary>Completes when what was written to a file has been answered by the copy, or has failed.</summary>
-    public ValueTask WaitForWritesAsync(InodeNumber inode) => Behind?.SettleAsync(inode) ?? default;
+    /// <returns><c>EINTR</c> where the caller does not wait for that.</returns>
+    public ValueTask<Errno> WaitForWritesAsync(InodeNumber inode, CancellationToken cancellation) => WaitAsync(Behind?.SettleAsync(inode) ?? default, cancellation);
+
+    /// <summary>The same for all files.</summary>
+    public ValueTask<Errno> WaitForWritesAsync(CancellationToken cancellation) => WaitAsync(Behind?.SettleAllAsync() ?? default, cancellation);
+
+    private static ValueTask<Errno> WaitAsync(ValueTask settled, CancellationToken cancellation)
+    {
+        return settled.IsCompletedSuccessfully ? new(Errno.None) : Wait();
+
+        async ValueTask<Errno> Wait()
+        {
+            try
+            {
+                await settled.AsTask().WaitAsync(cancellation);
+                return Errno.None;
+            }
+            catch (OperationCanceledException)
+            {
+                return Errno.EINTR;
+            }
+        }
+    }
 
     private SessionTicket Ticket => _attachment.Ticket;
 

@@ -125,7 +125,7 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
     }
 
     /// <summary>The same for a sync. A batch that nothing of the file is under way before takes the wish along, which spares a message: then the file is on disk.</summary>
-    public async ValueTask<(Errno Written, bool IsSynced)> SettleForSyncAsync(InodeNumber inode)
+    public async ValueTask<(Errno Written, bool IsSynced)> SettleForSyncAsync(InodeNumber inode, CancellationToken cancellation)
     {
         WriteBatch? last = null;
         var go = new TaskCompletionSource();
@@ -142,7 +142,8 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
         }
         // Its caller waits for it and for nothing else, so it is sent in this thread.
         go.SetResult();
-        await settled;
+        // Who does not wait for it is told nothing of what failed.
+        await settled.AsTask().WaitAsync(cancellation);
         lock (_lock)
         {
             var written = Errno.None;

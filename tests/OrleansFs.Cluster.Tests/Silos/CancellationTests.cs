@@ -141,6 +141,35 @@ public sealed class CancellationTests : IAsyncLifetime
         _log.AssertQuiet("cannot be reached", "answers again", "could not be reached", "was not told that the session ends");
     }
 
+    /// <summary>What asks for a file waits for what was written to it, and no longer than its caller does.</summary>
+    [Fact]
+    public async Task Who_waits_for_gathered_writes_can_be_interrupted()
+    {
+        var options = new VolumeConnectionOptions { Cluster = GrainInterfaces.ClusterConnection.Parse($"sqlite:{_folder.Path}/cluster.db"), Loggers = _log.Factory };
+        await using var connection = await VolumeConnection.ConnectAsync(options, Cancellation);
+        await using var mount = await GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), new Holder(), new RemoteVolumeOptions { Client = "test", WriteBehind = true }, Cancellation);
+        var file = (await mount.CreateAsync(InodeNumber.Root, "file"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Value.Inode;
+        await _silo.FreezeAsync();
+        Assert.True((await mount.WriteAsync(file, 0, new byte[100], WriteFlags.None, Cancellation)).IsOk);
+        var token = new CancellationToken(canceled: true);
+        Task<Errno>[] interrupted =
+        [
+            ErrorOf(mount.GetAttributesAsync(file, token)), ErrorOf(mount.ReadAsync(file, 0, new byte[10], token)), ErrorOf(mount.SeekAsync(file, 0, SeekKind.Data, token)), Error(mount.SyncAsync(file, false, token)),
+            Error(mount.ReadDirectoryAsync(InodeNumber.Root, 0, new Nobody(), withAttributes: true, token)), Error(mount.SetLockAsync(file, new FileLock { Kind = LockKind.Write, Owner = 1 }, false, token)),
+            Error(mount.RenameAsync(InodeNumber.Root, "x"u8.ToArray(), InodeNumber.Root, "y"u8.ToArray(), RenameFlags.None, default, token)),
+        ];
+        Assert.All(await Task.WhenAll(interrupted).WaitAsync(s_soon, Cancellation), e => Assert.Equal(Errno.EINTR, e));
+        await _silo.ThawAsync();
+        Assert.Equal(100, (await mount.GetAttributesAsync(file, Cancellation)).Value.Size);
+
+        static async Task<Errno> Error(ValueTask<FsResult> call) => (await call).Error;
+    }
+
+    private sealed class Nobody : IDirectorySink
+    {
+        public bool TryAdd(ReadOnlySpan<byte> name, InodeNumber inode, byte type, long cookie, Attributes? attributes) => true;
+    }
+
     private Task<VolumeClient> ConnectAsync(TimeSpan patience) => VolumeClient.ConnectAsync(
         $"sqlite:{_folder.Path}/cluster.db", new VolumeClientOptions { ConnectTimeout = TimeSpan.FromMinutes(1), Patience = patience, Loggers = _log.Factory }, Cancellation);
 
