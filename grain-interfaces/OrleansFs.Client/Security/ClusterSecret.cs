@@ -1,6 +1,4 @@
 using System.Data.Common;
-using Microsoft.Data.Sqlite;
-using Npgsql;
 using OrleansFs.GrainInterfaces;
 
 namespace OrleansFs.Client.Security;
@@ -29,10 +27,7 @@ public sealed class ClusterSecret
     {
         try
         {
-            await using DbConnection connection = cluster.Database == ClusterDatabase.Sqlite
-                ? new SqliteConnection(cluster.ConnectionString)
-                : new NpgsqlConnection(cluster.ConnectionString);
-            await connection.OpenAsync(cancellation);
+            await using var connection = await cluster.OpenAsync(cancellation);
             await using var command = connection.CreateCommand();
             command.CommandText = "SELECT Secret FROM OrleansFsSecret";
             return await command.ExecuteScalarAsync(cancellation) is byte[] { Length: Size } key

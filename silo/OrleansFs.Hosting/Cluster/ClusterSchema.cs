@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Globalization;
 using Microsoft.Data.Sqlite;
 using Npgsql;
+using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 
 namespace OrleansFs.Hosting.Cluster;
@@ -67,8 +68,7 @@ internal static class ClusterSchema
 
     private static async Task PreparePostgreSqlAsync(ClusterConnection cluster, CancellationToken cancellation)
     {
-        await using var connection = new NpgsqlConnection(cluster.ConnectionString);
-        await connection.OpenAsync(cancellation);
+        await using var connection = (NpgsqlConnection)await cluster.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         Run(connection, string.Create(CultureInfo.InvariantCulture, $"SELECT pg_advisory_xact_lock({AdvisoryLock})"));
         Run(connection, "CREATE TABLE IF NOT EXISTS OrleansFsSchema (Version integer NOT NULL)");

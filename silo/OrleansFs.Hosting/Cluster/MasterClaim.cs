@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Globalization;
 using Microsoft.Data.Sqlite;
 using Npgsql;
+using OrleansFs.Client.Security;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Model;
 
@@ -93,7 +94,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         try
         {
-            await using var connection = await OpenAsync(cluster, cancellation);
+            await using var connection = await cluster.OpenAsync(cancellation);
             return await StartAfterAsync(connection, null, clusterId, volume, own, cancellation);
         }
         catch (Exception e) when (e is DbException or TimeoutException)
@@ -108,7 +109,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         try
         {
-            await using var connection = await OpenAsync(cluster, cancellation);
+            await using var connection = await cluster.OpenAsync(cancellation);
             return await ReadAsync(connection, null, clusterId, volume, cancellation);
         }
         catch (Exception e) when (e is DbException or TimeoutException)
@@ -123,7 +124,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         try
         {
-            await using var connection = await OpenAsync(cluster, cancellation);
+            await using var connection = await cluster.OpenAsync(cancellation);
             await using var command = Command(
                 connection, null, "SELECT Copy, Epoch, EpochStart, Folder FROM OrleansFsMaster WHERE ClusterId = @cluster AND Volume <> @volume ORDER BY Copy", ("cluster", clusterId), ("volume", volume.ToString()));
             await using var row = await command.ExecuteReaderAsync(cancellation);
@@ -143,7 +144,7 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     {
         try
         {
-            await using var connection = await OpenAsync(cluster, cancellation);
+            await using var connection = await cluster.OpenAsync(cancellation);
             await using DbTransaction transaction = connection is SqliteConnection sqlite ? sqlite.BeginTransaction(deferred: false) : await connection.BeginTransactionAsync(cancellation);
             if (connection is NpgsqlConnection)
                 await RunAsync(connection, transaction, "LOCK TABLE OrleansFsMaster IN EXCLUSIVE MODE", cancellation);
@@ -164,21 +165,6 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
             connection, transaction, "SELECT min(EpochStart) FROM OrleansFsEpoch WHERE ClusterId = @cluster AND Volume = @volume AND Epoch > @own",
             ("cluster", clusterId), ("volume", volume.ToString()), ("own", own.Value));
         return await command.ExecuteScalarAsync(cancellation) is { } value and not DBNull ? new Lsn(Convert.ToInt64(value, CultureInfo.InvariantCulture)) : null;
-    }
-
-    private static async Task<DbConnection> OpenAsync(ClusterConnection cluster, CancellationToken cancellation)
-    {
-        DbConnection connection = cluster.Database == ClusterDatabase.Sqlite ? new SqliteConnection(cluster.ConnectionString) : new NpgsqlConnection(cluster.ConnectionString);
-        try
-        {
-            await connection.OpenAsync(cancellation);
-            return connection;
-        }
-        catch
-        {
-            await connection.DisposeAsync();
-            throw;
-        }
     }
 
     private void Check(MasterClaim holder, Lsn? startAfter)
