@@ -20,6 +20,9 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
     private readonly ConcurrentDictionary<InodeNumber, byte> _underWay = new();
     private readonly Lock _purging = new();
     private IEnumerator<KeyValuePair<InodeNumber, byte>>? _round;
+
+    /// <summary>Among the held are some for which the queue had no room.</summary>
+    private bool _isMoreHeld;
     private readonly Channel<InodeNumber> _purges = Channel.CreateBounded<InodeNumber>(Limits.PurgeQueue);
 
     /// <summary>Whether no end of a session counts now: another copy goes on, or is about to, with the sessions and with what they have open.</summary>
@@ -80,11 +83,13 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
         }
     }
 
-    /// <summary>Purges an orphan soon, or at once where the queue is full.</summary>
+    /// <summary>Purges an orphan soon. Where the queue is full it stays among the held, of which those that nobody holds are queued when it has become empty. Never at once: who calls may have the metadata lock, and a purge takes the gate of a file.</summary>
     public void Queue(InodeNumber inode)
     {
-        if (!_purges.Writer.TryWrite(inode))
-            Purge(inode, CancellationToken.None);
+        if (_purges.Writer.TryWrite(inode))
+            return;
+        _held.TryAdd(inode, 0);
+        Volatile.Write(ref _isMoreHeld, true);
     }
 
     /// <summary>Purges what is queued, until cancelled.</summary>
@@ -107,6 +112,15 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
     {
         for (int failed = _failed.Count; failed > 0 && _failed.TryDequeue(out var inode); failed--)
             Queue(inode);
+        QueueMore();
+    }
+
+    private void QueueMore()
+    {
+        if (_purges.Reader.Count > 0 || KeepsAll?.Invoke() == true || !Interlocked.Exchange(ref _isMoreHeld, false))
+            return;
+        foreach (var held in _held.Keys)
+            Forget(held);
     }
 
     private bool PurgeOne(CancellationToken cancellation)
@@ -117,6 +131,7 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
             if (!_purges.Reader.TryRead(out var inode))
                 return false;
             Purge(inode, cancellation);
+            QueueMore();
             return true;
         }
     }

@@ -129,6 +129,8 @@ public sealed class SuccessionTests : IDisposable
         await using var replica = await RunningReplica.StartAsync(_folder["r"], "nas", cluster);
         var volume = master.Host.Volume;
         var (id, name, blockSize) = (volume.Id, volume.Name, volume.BlockSize);
+        using (var there = volume.OpenSession(new Holder()))
+            Assert.Equal(Errno.None, (await there.CreateAsync(InodeNumber.Root, "file"u8.ToArray(), s_file, s_root, Cancellation)).Error);
         await DrainAsync(replica);
         await master.DisposeAsync();
         await using var fresh = await RunningReplica.StartAsync(_folder["f"], "fresh", cluster);
