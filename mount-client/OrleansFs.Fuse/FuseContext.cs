@@ -28,7 +28,7 @@ public readonly struct FuseContext : IEquatable<FuseContext>
     public RequestExtensions Extensions => _call.Extensions;
 
     /// <summary>
-    /// Cancelled when the caller is interrupted by a signal, or when the mount goes away. Made on first use: a handler that never waits pays nothing.
+    /// Cancelled when the caller is being killed by a signal, or when the mount goes away; a wait for a lock by any signal that the caller gets. Made on first use: a handler that never waits pays nothing.
     /// A cancelled handler may finish its work or answer <see cref="Errno.EINTR"/>; the library never answers in its place.
     /// </summary>
     public CancellationToken CancellationToken => _call.CancellationToken;

@@ -21,6 +21,9 @@ internal static class Limits
     /// <summary>Interrupts kept for a request that has not registered yet: far more than can be on the way between two threads.</summary>
     internal const int MaxEarlyInterrupts = 1024;
 
+    /// <summary>How often it is looked whether the caller of a request, once signalled, is being killed: not felt by who presses Ctrl-C, and a read of a small file.</summary>
+    internal static readonly TimeSpan SignalledLook = TimeSpan.FromMilliseconds(100);
+
     /// <summary>Request buffers kept for reuse on /dev/fuse, each up to 1 MiB resident: what busy readers need without giving memory back and forth.</summary>
     internal const int MaxSpareRequests = 32;
 

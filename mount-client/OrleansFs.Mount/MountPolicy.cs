@@ -60,7 +60,7 @@ public sealed record MountPolicy
     /// <summary>flock(2) and fcntl(2) locks are settled in the kernel, between the programs of this machine.</summary>
     public bool KernelLocks { get; init; }
 
-    /// <summary>An interrupted program's call is cancelled in the volume. Off where every call is short: the means to cancel cost an allocation a request.</summary>
+    /// <summary>The call of a program that is being killed, and an interrupted wait for a lock, is cancelled in the volume. Off where every call is short: the means to cancel cost an allocation a request.</summary>
     public bool Cancellable { get; init; }
 
     /// <summary>What is asked of the kernel.</summary>

@@ -62,7 +62,7 @@ internal abstract unsafe class Request : CallState
                 CancellationTokenSource made = new();
                 source = Interlocked.CompareExchange(ref _cancellation, made, null) ?? made;
                 if (ReferenceEquals(source, made))
-                    _engine.Interrupts.Register(Unique, made);
+                    _engine.Interrupts.Register(Unique, made, Pid, byAnySignal: Opcode == FuseOpcode.FUSE_SETLKW);
             }
             return source.Token;
         }

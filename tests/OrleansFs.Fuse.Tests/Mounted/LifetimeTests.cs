@@ -29,6 +29,28 @@ public sealed class LifetimeTests
         Assert.InRange(mount.Mount.Statistics.Interrupts, 1, 3); // what a dying process still asks for is interrupted too
     }
 
+    /// <summary>As on a disk: who has a handler for a signal has its answer, and may be killed all the same.</summary>
+    [Theory]
+    [MemberData(nameof(Transports))]
+    public async Task A_signal_that_a_program_handles_cancels_nothing_and_one_that_kills_it_does(FuseTransport transport)
+    {
+        const string Reader = "import os, signal, sys; signal.signal(signal.SIGUSR1, lambda *_: None); fd = os.open(sys.argv[1], os.O_RDONLY); print('open', flush=True); os.read(fd, 10)";
+        await using MemoryMount mount = await MemoryMount.StartAsync(transport);
+        string path = mount.Path(MemoryFileSystem.WaitingName);
+        await File.WriteAllTextAsync(path, "", TestContext.Current.CancellationToken);
+        using Process python = Process.Start(new ProcessStartInfo("python3", ["-c", Reader, path]) { RedirectStandardOutput = true })!;
+        Assert.True(await mount.FileSystem.Waiting.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        Assert.Equal(0, Posix.Kill(python.Id, Posix.SIGUSR1));
+        while (mount.Mount.Statistics.Interrupts == 0)
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        Assert.False(await mount.FileSystem.Cancelled.WaitAsync(TimeSpan.FromMilliseconds(300), TestContext.Current.CancellationToken));
+        // The kernel tells of the first signal only.
+        Assert.Equal(0, Posix.Kill(python.Id, Posix.SIGTERM));
+        Assert.True(await mount.FileSystem.Cancelled.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        await python.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(s_patience, TestContext.Current.CancellationToken);
+        Assert.Equal(128 + Posix.SIGTERM, python.ExitCode);
+    }
+
     [Theory]
     [MemberData(nameof(Transports))]
     public async Task A_read_that_completes_later_is_answered_from_there(FuseTransport transport)

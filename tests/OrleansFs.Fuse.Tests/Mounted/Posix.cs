@@ -16,6 +16,8 @@ internal static unsafe partial class Posix
     internal const int O_EXCL = 0x80;
     internal const int O_DIRECTORY = 0x10000;
     internal const int O_TMPFILE = 0x400000 | O_DIRECTORY;
+    internal const int SIGUSR1 = 10;
+    internal const int SIGTERM = 15;
     internal const int LOCK_SH = 1;
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
@@ -140,6 +142,9 @@ internal static unsafe partial class Posix
     private static byte[] Bytes0(string text) => Terminated(Bytes(text));
 
     private static byte[] Terminated(byte[] text) => [.. text, 0];
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    internal static partial int Kill(int pid, int signal);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     internal static partial int Close(int fd);

@@ -129,8 +129,8 @@ public sealed class PartsTests
             table.Interrupt(unique);
         using CancellationTokenSource forgotten = new();
         using CancellationTokenSource remembered = new();
-        table.Register(1, forgotten);
-        table.Register(2000, remembered);
+        table.Register(1, forgotten, caller: 0, byAnySignal: true);
+        table.Register(2000, remembered, caller: 0, byAnySignal: true);
         Assert.False(forgotten.IsCancellationRequested);
         Assert.True(remembered.IsCancellationRequested);
     }

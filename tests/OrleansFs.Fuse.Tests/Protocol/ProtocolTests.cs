@@ -170,7 +170,8 @@ public sealed class ProtocolTests
         };
         TestLog log = new();
         ProtocolEngine engine = Started(fileSystem, FuseCapabilities.None, log);
-        using BufferRequest request = new(engine, Message(FuseOpcode.FUSE_LOOKUP, 0, "a\0"u8));
+        // No process has this number: whoever asked is gone.
+        using BufferRequest request = new(engine, Message(FuseOpcode.FUSE_LOOKUP, 0, "a\0"u8, pid: int.MaxValue));
         using BufferRequest interrupt = new(engine, Message(FuseOpcode.FUSE_INTERRUPT, 8, default, unique: 78, op: 77));
         if (interruptFirst)
             engine.Dispatch(interrupt, new long[OpcodeTable.Size]);
@@ -238,10 +239,10 @@ public sealed class ProtocolTests
     }
 
     /// <summary>A request on node 5 whose fixed part begins with <paramref name="op"/> and is zero from there.</summary>
-    internal static byte[] Message(FuseOpcode opcode, int opSize, ReadOnlySpan<byte> payload, ulong unique = 77, ulong op = 0)
+    internal static byte[] Message(FuseOpcode opcode, int opSize, ReadOnlySpan<byte> payload, ulong unique = 77, ulong op = 0, uint pid = 0)
     {
         byte[] bytes = new byte[InHeader.Size + opSize + payload.Length];
-        InHeader header = new() { len = (uint)bytes.Length, opcode = (uint)opcode, unique = unique, nodeid = 5 };
+        InHeader header = new() { len = (uint)bytes.Length, opcode = (uint)opcode, unique = unique, nodeid = 5, pid = pid };
         MemoryMarshal.Write(bytes, header);
         if (opSize >= sizeof(ulong))
             MemoryMarshal.Write(bytes.AsSpan(InHeader.Size), op);
