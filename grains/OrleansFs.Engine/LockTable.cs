@@ -13,13 +13,18 @@ internal sealed class LockTable
     private readonly Lock _lock = new();
     private readonly Dictionary<InodeNumber, FileLocks> _files = [];
 
-    /// <summary>Of the locks in the way of a wanted one the first in the file, or one of kind Unlock: who asks walks from one to the next behind it.</summary>
+    /// <summary>
+    /// Of the locks in the way of a wanted one the first in the file, or one of kind Unlock: who asks walks from one to the next behind it. That of another session, which may
+    /// be on another machine, has no process id here.
+    /// </summary>
     public FileLock Get(Guid session, InodeNumber inode, FileLock wanted)
     {
         lock (_lock)
         {
             var blocker = _files.TryGetValue(inode, out var file) ? file.Held.Where(h => h.Blocks(session, wanted)).MinBy(h => h.Lock.Start) : null;
-            return blocker?.Lock ?? wanted with { Kind = LockKind.Unlock };
+            return blocker is null ? wanted with { Kind = LockKind.Unlock }
+                : blocker.Session == session ? blocker.Lock
+                : blocker.Lock with { Pid = 0 };
         }
     }
 

@@ -90,7 +90,7 @@ internal sealed partial class VolumeFileSystem
 
     private async ValueTask<FuseResult<int>> WriteWithout(FuseContext context, WriteRequest request)
     {
-        var error = await GiveUpPrivilegesAsync(context);
+        var error = await GiveUpPrivilegesAsync(context, context.Node);
         return error != Errno.None
             ? error
             : Written(await _volume.WriteAsync(Translate.Inode(context.Node), request.Offset, request.Data, HowToWrite(request), Cancellation(context)), request.Data.Length);
@@ -107,10 +107,10 @@ internal sealed partial class VolumeFileSystem
     /// Clears what a change by an ordinary user must clear, and tells the kernel, which under FUSE_HANDLE_KILLPRIV_V2 leaves it to us and keeps showing the old mode. A write does it by itself in the volume, together with the write: it is only for
     /// what the kernel has been shown.
     /// </summary>
-    private async ValueTask<Errno> GiveUpPrivilegesAsync(FuseContext context)
+    private async ValueTask<Errno> GiveUpPrivilegesAsync(FuseContext context, NodeId node)
     {
-        _privileged.TryRemove(context.Node, out _);
-        var known = await _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context));
+        _privileged.TryRemove(node, out _);
+        var known = await _volume.GetAttributesAsync(Translate.Inode(node), Cancellation(context));
         if (!known.TryGet(out var attributes, out var unknown))
             return Translate.Error(unknown);
         if (attributes.IsDirectory || (attributes.Mode & (Mode.S_ISUID | Mode.S_ISGID)) == 0)
@@ -119,10 +119,10 @@ internal sealed partial class VolumeFileSystem
         // As setattr_should_drop_sgid of the kernel: the volume, which does not know the caller's groups, leaves the bit where the group may not execute. Of them only the first is told: one who is in the file's group by another loses the bit too.
         if ((attributes.Mode & (Mode.S_ISGID | Mode.S_IXGRP)) == Mode.S_ISGID && context.Gid != attributes.Gid)
             change = new AttributeChange { Mask = AttributeMask.KillPrivileges | AttributeMask.Mode, Mode = attributes.Mode & ~(Mode.S_ISUID | Mode.S_ISGID) };
-        var result = await _volume.SetAttributesAsync(Translate.Inode(context.Node), change, CallerOf(context, 0), Cancellation(context));
+        var result = await _volume.SetAttributesAsync(Translate.Inode(node), change, CallerOf(context, 0), Cancellation(context));
         if (!result.IsOk)
             return Translate.Error(result.Error);
-        Notifier?.InvalidateAttributes(context.Node);
+        Notifier?.InvalidateAttributes(node);
         return Errno.None;
     }
 
@@ -165,7 +165,7 @@ internal sealed partial class VolumeFileSystem
 
     private async ValueTask<FuseResult> AllocateWithout(FuseContext context, FAllocateRequest request)
     {
-        var error = await GiveUpPrivilegesAsync(context);
+        var error = await GiveUpPrivilegesAsync(context, context.Node);
         return error != Errno.None
             ? FuseResult.Fail(error)
             : await Done(_volume.AllocateAsync(Translate.Inode(context.Node), (AllocateMode)request.Mode, request.Offset, request.Length, Cancellation(context)));
@@ -193,10 +193,18 @@ internal sealed partial class VolumeFileSystem
     }
 
     public override ValueTask<FuseResult<long>> CopyFileRange(FuseContext context, CopyFileRangeRequest request) =>
-        request.Flags != 0
-            ? new(Errno.EINVAL)
-            : Value(_volume.CopyRangeAsync(
-                Translate.Inode(context.Node), request.Offset, Translate.Inode(request.TargetNode), request.TargetOffset, request.Length, Cancellation(context)));
+        request.Flags != 0 ? new(Errno.EINVAL)
+        : context.Uid != 0 ? CopyWithout(context, request)
+        : Value(Copy(context, request));
+
+    private ValueTask<FsResult<long>> Copy(FuseContext context, CopyFileRangeRequest request) =>
+        _volume.CopyRangeAsync(Translate.Inode(context.Node), request.Offset, Translate.Inode(request.TargetNode), request.TargetOffset, request.Length, Cancellation(context));
+
+    private async ValueTask<FuseResult<long>> CopyWithout(FuseContext context, CopyFileRangeRequest request)
+    {
+        var error = await GiveUpPrivilegesAsync(context, request.TargetNode);
+        return error != Errno.None ? error : await Value(Copy(context, request));
+    }
 
     public override ValueTask<FuseResult<Fuse.FileLock>> GetLk(FuseContext context, LockRequest request)
     {

@@ -67,6 +67,18 @@ public sealed class LockTableTests
         Assert.Equal(LockKind.Read, table.Get(session, s_file, Range(LockKind.Write, 6)).Kind);
     }
 
+    /// <summary>The process of another machine is none here.</summary>
+    [Fact]
+    public async Task Only_a_lock_of_the_same_session_is_told_with_its_process()
+    {
+        var table = new LockTable();
+        var session = Guid.NewGuid();
+        Assert.True((await table.SetAsync(session, s_file, Range(LockKind.Write, 1) with { Pid = 5 }, false, Cancellation)).IsOk);
+        Assert.Equal(5u, table.Get(session, s_file, Range(LockKind.Read, 2)).Pid);
+        var told = table.Get(Guid.NewGuid(), s_file, Range(LockKind.Read, 1));
+        Assert.Equal((LockKind.Write, 0u), (told.Kind, told.Pid));
+    }
+
     private static FileLock Whole(LockKind kind, ulong owner) => new() { Kind = kind, Start = 0, End = long.MaxValue, Owner = owner, WholeFile = true };
 
     private static FileLock Range(LockKind kind, ulong owner) => new() { Kind = kind, Start = 0, End = 99, Owner = owner };

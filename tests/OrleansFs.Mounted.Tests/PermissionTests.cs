@@ -64,6 +64,33 @@ public sealed class PermissionTests(MountPool mounts)
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
     }
 
+    /// <summary>As for write(2): else who may write to a program of root's would have its rights.</summary>
+    [Theory, OnEveryMount]
+    public async Task A_change_of_the_content_by_another_user_takes_set_user_and_group_ID(string kind)
+    {
+        const int Block = 128 << 10;
+        string at = await mounts.EnterAsync(kind);
+        await File.WriteAllBytesAsync($"{at}/from", new byte[2 * Block], TestContext.Current.CancellationToken);
+        Sys.Chmod($"{at}/from", 0x1B6);
+        foreach (var (name, change) in new (string, Func<FileDescriptor, FileDescriptor, Errno>)[]
+        {
+            ("write", (from, to) => to.Write(0, new byte[10])),
+            ("allocate", (from, to) => to.Allocate(0, 0, 3 * Block)),
+            ("copy a block", (from, to) => from.CopyTo(0, to, Block, Block, out _)),
+            ("copy bytes", (from, to) => from.CopyTo(100, to, 1, 1000, out _)),
+        })
+        {
+            string path = $"{at}/{name}";
+            await File.WriteAllBytesAsync(path, new byte[2 * Block], TestContext.Current.CancellationToken);
+            Sys.Chmod(path, 0xDFF);
+            using var from = Sys.Open($"{at}/from", Sys.O_RDWR);
+            using var to = AsUser.Run(User, User, () => Sys.Open(path, Sys.O_RDWR));
+            Assert.Equal(Mode.S_ISUID | Mode.S_ISGID, Sys.Stat(path).Mode & (Mode.S_ISUID | Mode.S_ISGID));
+            Assert.Equal(Errno.None, AsUser.Run(User, User, () => change(from, to)));
+            Assert.Equal((name, 0u), (name, Sys.Stat(path).Mode & (Mode.S_ISUID | Mode.S_ISGID)));
+        }
+    }
+
     private static void Fill(string at)
     {
         foreach (var (name, mode) in new (string, uint)[] { ("public", 0x1FF), ("sticky", 0x3FF), ("closed", 0x1C0), ("listed", 0x1E4), ("passed", 0x1C9), ("public/root", 0x1ED) })
