@@ -23,7 +23,7 @@ internal sealed partial class VolumeFileSystem
         var inode = Translate.Inode(context.Node);
         if (inode.IsOfMount)
             return new(s_kept);
-        var reply = _policy.IsTold ? OpenTold(context.Node) : _opened;
+        var reply = _policy.IsTold ? OpenTold(context.Node) : Numbered(_opened);
         return (reply.Flags & OpenReplyFlags.KeepCache) != 0 && !flags.NoAccessTime && _paged.ContainsKey(context.Node) && IsAccessDue(inode) ? MarkAccessed() : new(reply);
 
         ValueTask<FuseResult<OpenReply>> MarkAccessed()

@@ -83,7 +83,7 @@ internal sealed partial class VolumeFileSystem
             if (!result.TryGet(out there, out var error))
                 return Translate.Error(error);
         }
-        return new CreateReply(Entry(asked, there), _policy.IsTold ? OpenTold(Translate.Node(there.Inode)) : _opened);
+        return new CreateReply(Entry(asked, there), _policy.IsTold ? OpenTold(Translate.Node(there.Inode)) : Numbered(_opened));
     }
 
     public override ValueTask<FuseResult<CreateReply>> TmpFile(FuseContext context, CreateRequest request)
@@ -97,6 +97,6 @@ internal sealed partial class VolumeFileSystem
     }
 
     private FuseResult<CreateReply> Opened(Asked asked, FsResult<Attributes> made) => made.TryGet(out var attributes, out var error)
-        ? new CreateReply(Entry(asked, attributes), new OpenReply(default, OpenReplyFlags.KeepCache))
+        ? new CreateReply(Entry(asked, attributes), Numbered(s_kept))
         : Translate.Error(error);
 }

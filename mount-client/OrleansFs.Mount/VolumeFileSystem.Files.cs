@@ -5,7 +5,7 @@ using Errno = OrleansFs.Fuse.Errno;
 
 namespace OrleansFs.Mount;
 
-/// <summary>Content: open, read, write, allocate, copy, sync, lock. No operation needs a handle: the node says all, so the handle is always 0.</summary>
+/// <summary>Content: open, read, write, allocate, copy, sync. The node says all, but who appends records, and whose locks go with an open file.</summary>
 internal sealed partial class VolumeFileSystem
 {
     private const FAllocateMode KnownAllocation = FAllocateMode.KeepSize | FAllocateMode.PunchHole | FAllocateMode.ZeroRange;
@@ -14,7 +14,10 @@ internal sealed partial class VolumeFileSystem
     private static readonly OpenReply s_kept = new(default, OpenReplyFlags.KeepCache);
 
     /// <summary>Who appends to an append-only file: each write comes as the program made it, past the page cache, which would cut writes at pages and join them.</summary>
-    private static readonly OpenReply s_records = new(new FileHandle(1), OpenReplyFlags.DirectIO);
+    private static readonly OpenReply s_records = new(new FileHandle(RecordsHandle), OpenReplyFlags.DirectIO);
+
+    /// <summary>The bit of a handle that says so.</summary>
+    private const ulong RecordsHandle = 1;
 
     /// <summary>Files of which the kernel has been shown a set-user-ID or set-group-ID bit. What it knows is noted, not what the volume knows: to ask that may take a message for each write.</summary>
     private readonly ConcurrentDictionary<NodeId, byte> _privileged = new();
@@ -30,9 +33,9 @@ internal sealed partial class VolumeFileSystem
         FuseResult<OpenReply> Allowed(FsResult<Attributes> result, OpenFlags flags, NodeId node) =>
             !result.TryGet(out var attributes, out var error) ? Translate.Error(error)
             : (attributes.Flags & InodeFlags.Immutable) != 0 || ((attributes.Flags & InodeFlags.AppendOnly) != 0 && !flags.Append) ? Errno.EPERM
-            : (attributes.Flags & InodeFlags.AppendOnly) != 0 && attributes.IsRegular ? s_records
+            : (attributes.Flags & InodeFlags.AppendOnly) != 0 && attributes.IsRegular ? Numbered(s_records)
             : _policy.IsTold ? OpenTold(node)
-            : _opened;
+            : Numbered(_opened);
         async ValueTask<FuseResult<OpenReply>> Wait(ValueTask<FsResult<Attributes>> pending, OpenFlags flags, NodeId node) => Allowed(await pending, flags, node);
     }
 
@@ -40,10 +43,7 @@ internal sealed partial class VolumeFileSystem
     {
         if (_outdated.ContainsKey(context.Node))
             _ = PruneClosedAsync(context.Node);
-        if ((request.ReleaseFlags & ReleaseFlags.UnlockFlock) == 0)
-            return new(FuseResult.Success);
-        var unlock = new Model.FileLock { Kind = LockKind.Unlock, End = long.MaxValue, Owner = request.LockOwner, WholeFile = true };
-        return Done(_volume.SetLockAsync(Translate.Inode(context.Node), unlock, wait: false, CancellationToken.None));
+        return _policy.KernelLocks ? new(FuseResult.Success) : ReleaseLocks(context.Node, request);
     }
 
     /// <summary>Asks the kernel to forget a file once it is closed. RELEASE is sent while the program that closes it still holds the name, by which a request that comes at once is in vain: it is made again until FORGET shows that it was not.</summary>
@@ -135,18 +135,13 @@ internal sealed partial class VolumeFileSystem
         if ((request.WriteFlags & Fuse.WriteFlags.KillSuidGid) != 0)
             flags |= Model.WriteFlags.KillPrivileges;
         // Alone, the kernel knows the end of the file and gives the right offset. Among others only the volume does.
-        bool isRecord = request.Handle == s_records.Handle && !cached;
+        bool isRecord = (request.Handle.Value & RecordsHandle) != 0 && !cached;
         if (isRecord || (request.Flags.Append && !cached && !_policy.WritebackCache))
             flags |= Model.WriteFlags.Append;
         if (isRecord)
             flags |= Model.WriteFlags.Record;
         return flags;
     }
-
-    public override ValueTask<FuseResult> Flush(FuseContext context, FlushRequest request) =>
-        _policy.KernelLocks
-            ? new(FuseResult.Fail(Errno.ENOSYS))
-            : Done(_volume.FlushAsync(Translate.Inode(context.Node), request.LockOwner, Cancellation(context)));
 
     public override ValueTask<FuseResult> FSync(FuseContext context, FSyncRequest request) =>
         Done(_volume.SyncAsync(Translate.Inode(context.Node), request.DataOnly, Cancellation(context)));
@@ -205,31 +200,4 @@ internal sealed partial class VolumeFileSystem
         var error = await GiveUpPrivilegesAsync(context, request.TargetNode);
         return error != Errno.None ? error : await Value(Copy(context, request));
     }
-
-    public override ValueTask<FuseResult<Fuse.FileLock>> GetLk(FuseContext context, LockRequest request)
-    {
-        return Ask();
-
-        async ValueTask<FuseResult<Fuse.FileLock>> Ask()
-        {
-            var result = await _volume.GetLockAsync(Translate.Inode(context.Node), LockOf(request), context.CancellationToken);
-            return result.TryGet(out var held, out var error)
-                ? new Fuse.FileLock(held.Start, held.End, (LockType)held.Kind, held.Pid)
-                : Translate.Error(error);
-        }
-    }
-
-    /// <summary>The one call that may wait for as long as another program likes: always cancellable.</summary>
-    public override ValueTask<FuseResult> SetLk(FuseContext context, LockRequest request) =>
-        Done(_volume.SetLockAsync(Translate.Inode(context.Node), LockOf(request), request.Wait, context.CancellationToken));
-
-    private static Model.FileLock LockOf(LockRequest request) => new()
-    {
-        Kind = (LockKind)request.Lock.Type,
-        Start = request.Lock.Start,
-        End = request.Lock.End,
-        Pid = request.Lock.Pid,
-        Owner = request.Owner,
-        WholeFile = request.IsFlock,
-    };
 }

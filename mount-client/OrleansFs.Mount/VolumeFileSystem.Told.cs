@@ -100,8 +100,8 @@ internal sealed partial class VolumeFileSystem
     {
         long generation = Volatile.Read(ref _generation);
         if (_fresh.TryGetValue(node, out long opened) && opened == generation)
-            return new OpenReply(default, OpenReplyFlags.KeepCache);
+            return Numbered(s_kept);
         _fresh[node] = generation;
-        return new OpenReply(default);
+        return Numbered(default);
     }
 }

@@ -1,6 +1,8 @@
 /*
- * locks FILE: fcntl(2) locks between processes: ranges, conflicts, splitting, waiting, deadlock, and their end at close(2) and exit(2).
+ * locks FILE: fcntl(2) locks between processes: ranges, conflicts, splitting, waiting, deadlock, and their end at close(2) and exit(2); those of open files, and
+ * their end at the last close(2).
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,6 +57,54 @@ static int in_the_way(const char *path, long from, short type, long start, long 
     }
     waitpid(child, &status, 0);
     return WEXITSTATUS(status);
+}
+
+/* A lock of an open file that is closed: nobody has it any more, if not at once. */
+static int retried(const char *path)
+{
+    int fd = open(path, O_RDWR), error = EAGAIN;
+    for (int tries = 0; tries < 100 && error == EAGAIN; tries++) {
+        error = set(fd, F_OFD_SETLK, F_WRLCK, 0, 0);
+        if (error == EAGAIN)
+            usleep(50000);
+    }
+    close(fd);
+    return error;
+}
+
+static void of_open_files(const char *path)
+{
+    int status, one = open(path, O_RDWR), two = open(path, O_RDWR);
+    expect(set(one, F_OFD_SETLK, F_WRLCK, 0, 0), 0, "an open file takes all");
+    expect(set(two, F_OFD_SETLK, F_RDLCK, 0, 1), EAGAIN, "another open file of the same process shares 0");
+    expect(other(path, F_RDLCK, 0, 1), EAGAIN, "another process shares 0");
+    /* Neither the close of another descriptor nor that of one of several. */
+    close(two);
+    close(dup(one));
+    expect(other(path, F_RDLCK, 0, 1), EAGAIN, "another process shares 0 after these closes");
+    int pipes[2];
+    if (pipe(pipes))
+        exit(1);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        close(pipes[1]);
+        _exit(read(pipes[0], &byte, 1));
+    }
+    close(one);
+    expect(other(path, F_WRLCK, 0, 0), EAGAIN, "another process takes all while a child has the open file");
+    close(pipes[0]);
+    close(pipes[1]);
+    waitpid(child, &status, 0);
+    expect(retried(path), 0, "an open file takes all after the last close");
+    expect(retried(path), 0, "and after that one's");
+    one = open(path, O_RDWR);
+    expect(set(one, F_OFD_SETLK, F_WRLCK, 0, 10), 0, "an open file takes 0-9");
+    expect(set(one, F_OFD_SETLK, F_UNLCK, 0, 5), 0, "it gives up 0-4");
+    expect(other(path, F_WRLCK, 0, 5), 0, "another takes 0-4");
+    expect(other(path, F_WRLCK, 5, 1), EAGAIN, "another takes 5");
+    close(one);
+    expect(retried(path), 0, "an open file takes all after this");
 }
 
 int main(int argc, char **argv)
@@ -116,6 +166,7 @@ int main(int argc, char **argv)
     waitpid(child, &status, 0);
     expect(WEXITSTATUS(status), 0, "who waited gets the lock");
     expect(other(path, F_WRLCK, 0, 0), 0, "exit gives up locks");
+    of_open_files(path);
     if (failures == 0)
         puts("ok");
     return failures != 0;
