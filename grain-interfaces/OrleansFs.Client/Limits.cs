@@ -60,6 +60,9 @@ internal static class Limits
     /// <summary>Bytes kept at which a sync is asked for: early enough that writers go on while it is done.</summary>
     public static readonly long UnstableSyncAt = Math.Min(48L << 20, UnstableBytes / 2);
 
+    /// <summary>How long a write waits until something of what is kept has been brought to disk: some times what all of it takes on the slowest disk. Where nothing can be, it is told at once.</summary>
+    public static readonly TimeSpan RoomWait = TimeSpan.FromMinutes(5);
+
     /// <summary>Appends under way at a time, each to another file: as many as there are slots for changes, nearly.</summary>
     public const int AppendStripes = 128;
 

@@ -27,10 +27,10 @@ internal sealed partial class RemoteSession
         int length = data.Length;
         var buffer = Memory.Rent(length);
         data.CopyTo(buffer.Memory);
-        if (!await TryReserveAsync(length, cancellation))
+        if (await ReserveAsync(length, cancellation) is var full and not Errno.None)
         {
             Memory.Return(buffer, isLent: false);
-            return Errno.EINTR;
+            return full;
         }
         try
         {
@@ -260,20 +260,27 @@ internal sealed partial class RemoteSession
             _stabilize.Release();
     }
 
-    public async ValueTask<bool> TryReserveAsync(int length, CancellationToken cancellation)
+    /// <summary>Takes room for a write; where all of it is taken, when something has been brought to disk.</summary>
+    /// <returns>EINTR when cancelled; why nothing can be brought to disk, where that is so; EIO after <see cref="Limits.RoomWait"/>.</returns>
+    public async ValueTask<Errno> ReserveAsync(int length, CancellationToken cancellation)
     {
         try
         {
             while (_unstable.TryReserve(length) is { } room)
             {
                 RequestSync();
-                await room.WaitAsync(cancellation);
+                if (await room.WaitAsync(Limits.RoomWait, _time, cancellation) is var refused and not Errno.None)
+                    return refused;
             }
-            return true;
+            return Errno.None;
         }
         catch (OperationCanceledException)
         {
-            return false;
+            return Errno.EINTR;
+        }
+        catch (TimeoutException)
+        {
+            return Errno.EIO;
         }
     }
 
@@ -298,6 +305,7 @@ internal sealed partial class RemoteSession
             catch (Exception e)
             {
                 LogSyncFailed(_logger, e);
+                _unstable.Refuse(Errno.EIO);
             }
         }
         // The end of the session: what was written is left on disk. A copy that is away cannot be waited for.
@@ -314,12 +322,25 @@ internal sealed partial class RemoteSession
     /// <returns>Files of which something is kept that cannot be brought to disk; null where it is not known.</returns>
     private async Task<IReadOnlyList<InodeNumber>?> StabilizeOnceAsync()
     {
+        long dropped = _unstable.Dropped;
         var all = await SyncAllAsync(_ended.Token);
         if (all.IsOk)
         {
             _refusedSyncs = 0;
             return [];
         }
+        var refused = await StabilizeEachAsync();
+        // Who waits for room would wait for as long as that lasts.
+        if (_unstable.Dropped == dropped)
+            _unstable.Refuse(all.Error);
+        if (refused is not null && refused.Count != _refusedSyncs)
+            LogSyncRefused(_logger, Copy.Copy, refused.Count, all.Error);
+        _refusedSyncs = refused?.Count ?? _refusedSyncs;
+        return refused;
+    }
+
+    private async Task<IReadOnlyList<InodeNumber>?> StabilizeEachAsync()
+    {
         var refused = new List<InodeNumber>();
         foreach (var inode in _unstable.Files())
         {
@@ -333,9 +354,6 @@ internal sealed partial class RemoteSession
             else if (newest is { } upTo)
                 Drop(upTo, inode);
         }
-        if (refused.Count != _refusedSyncs)
-            LogSyncRefused(_logger, Copy.Copy, refused.Count, all.Error);
-        _refusedSyncs = refused.Count;
         return _ended.IsCancellationRequested || Volatile.Read(ref _isAway) != 0 ? null : refused;
     }
 

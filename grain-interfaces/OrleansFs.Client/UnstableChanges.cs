@@ -57,7 +57,8 @@ internal sealed class UnstableChanges(ContentMemory memory)
     private long _sequence;
     private long _reserved;
     private long _bytes;
-    private TaskCompletionSource _room = New();
+    private TaskCompletionSource<Errno> _room = New();
+    private long _dropped;
 
     /// <summary>Bytes kept.</summary>
     public long Bytes
@@ -79,8 +80,18 @@ internal sealed class UnstableChanges(ContentMemory memory)
         }
     }
 
-    /// <summary>Takes room for a write, or says what to wait for.</summary>
-    public Task? TryReserve(int length)
+    /// <summary>Bytes that were brought to disk, ever.</summary>
+    public long Dropped
+    {
+        get
+        {
+            lock (_lock)
+                return _dropped;
+        }
+    }
+
+    /// <summary>Takes room for a write, or says what to wait for: an errno where there is none to be had.</summary>
+    public Task<Errno>? TryReserve(int length)
     {
         lock (_lock)
         {
@@ -90,6 +101,13 @@ internal sealed class UnstableChanges(ContentMemory memory)
             _reserved += length;
             return null;
         }
+    }
+
+    /// <summary>Nothing can be brought to disk: who waits for room is told why.</summary>
+    public void Refuse(Errno error)
+    {
+        lock (_lock)
+            Tell(error);
     }
 
     public void Unreserve(int length)
@@ -154,6 +172,7 @@ internal sealed class UnstableChanges(ContentMemory memory)
                 if (inode is null || node.Value.Inode == inode)
                 {
                     _bytes -= node.Value.Bytes;
+                    _dropped += node.Value.Bytes;
                     if (node.Value.Buffer is { } buffer)
                         memory.Return(buffer, node.Value.IsLent);
                     _kept.Remove(node);
@@ -242,11 +261,13 @@ internal sealed class UnstableChanges(ContentMemory memory)
             return _lost.Remove(inode);
     }
 
-    private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private static TaskCompletionSource<Errno> New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private void MakeRoom()
+    private void MakeRoom() => Tell(Errno.None);
+
+    private void Tell(Errno error)
     {
-        _room.TrySetResult();
+        _room.TrySetResult(error);
         _room = New();
     }
 }

@@ -84,8 +84,8 @@ internal sealed class WriteBehind(RemoteSession session) : IDisposable
     /// <returns>The offset; of an append 0, for where it goes is not known yet.</returns>
     public async ValueTask<FsResult<long>> WriteAsync(InodeNumber inode, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellation)
     {
-        if (!await session.TryReserveAsync(data.Length, cancellation))
-            return Errno.EINTR;
+        if (await session.ReserveAsync(data.Length, cancellation) is var refused and not Errno.None)
+            return refused;
         bool isAppend = (flags & WriteFlags.Append) != 0;
         lock (_lock)
         {

@@ -271,6 +271,33 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
     [InlineData(true)]
     public async Task A_file_that_cannot_be_brought_to_disk_stops_no_other(bool isAttachedAnew)
     {
+        var stuck = await CreateStuckAsync();
+        if (isAttachedAnew)
+        {
+            var door = _connection.Grains.GetGrain<ISessionGrain>(new SessionKey(_volume.SessionId, _silo.Copy).ToString());
+            Assert.True((await door.AttachAsync(new SessionStart { Client = "the same", Contract = Contract.Id }, Cancellation)).IsOk);
+        }
+
+        var other = await CreateAsync("other");
+        Assert.Equal(Errno.None, await FillAsync(other, 2 * Client.Limits.UnstableBytes));
+        await RemoveAsync(stuck);
+    }
+
+    /// <summary>And where nothing of it can be, who writes is told, and does not wait for what may never come.</summary>
+    [Fact]
+    public async Task Where_nothing_can_be_brought_to_disk_writers_are_refused()
+    {
+        var stuck = await CreateStuckAsync();
+        var other = await CreateAsync("other");
+        Assert.Equal(Errno.EIO, await FillAsync(stuck, 2 * Client.Limits.UnstableBytes));
+        Assert.Equal(Errno.EIO, await FillAsync(other, 4 << 20));
+        await RemoveAsync(stuck);
+        Assert.Equal(Errno.None, await FillAsync(other, 4 << 20));
+    }
+
+    /// <summary>A file of which a part of a block is written whose rest is gone.</summary>
+    private async Task<InodeNumber> CreateStuckAsync()
+    {
         byte[] data = new byte[1 << 20];
         new Random(1).NextBytes(data);
         var stuck = await CreateAsync("stuck");
@@ -281,24 +308,35 @@ public sealed class RemoteVolumeTests : IAsyncLifetime
         Directory.CreateDirectory(_folder["data/blocks"]);
         await InitializeAsync();
         _expected = ["cannot be read", "cannot be settled", "cannot bring everything to disk"];
-        // A part of a block whose rest is gone.
         Assert.True((await _volume.WriteAsync(stuck, 100, "abc"u8.ToArray(), WriteFlags.None, Cancellation)).IsOk);
         Assert.Equal(Errno.EIO, (await _volume.SyncAllAsync(Cancellation)).Error);
-        if (isAttachedAnew)
-        {
-            var door = _connection.Grains.GetGrain<ISessionGrain>(new SessionKey(_volume.SessionId, _silo.Copy).ToString());
-            Assert.True((await door.AttachAsync(new SessionStart { Client = "the same", Contract = Contract.Id }, Cancellation)).IsOk);
-        }
+        return stuck;
+    }
 
-        var other = await CreateAsync("other");
-        for (long written = 0; written < 2 * Client.Limits.UnstableBytes; written += data.Length)
-        {
-            data[0]++;
-            Assert.True((await _volume.WriteAsync(other, written % (16 << 20), data, WriteFlags.None, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), Cancellation)).IsOk);
-        }
+    private async Task RemoveAsync(InodeNumber stuck)
+    {
         Assert.True((await _volume.UnlinkAsync(InodeNumber.Root, Name("stuck"), Cancellation)).IsOk);
         _volume.Forget(stuck);
-        Assert.True((await _volume.SyncAllAsync(Cancellation)).IsOk);
+        // What is forgotten goes in the background.
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
+        while (!(await _volume.SyncAllAsync(patience.Token)).IsOk)
+            await Task.Delay(50, patience.Token);
+    }
+
+    /// <summary>Writes the same some megabytes, from the second on, until so many bytes are written or it is refused.</summary>
+    private async Task<Errno> FillAsync(InodeNumber file, long bytes)
+    {
+        byte[] data = new byte[1 << 20];
+        new Random(2).NextBytes(data);
+        for (long written = 0; written < bytes; written += data.Length)
+        {
+            data[0]++;
+            var result = await _volume.WriteAsync(file, data.Length + (written % (16 << 20)), data, WriteFlags.None, Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+            if (!result.IsOk)
+                return result.Error;
+        }
+        return Errno.None;
     }
 
     [Fact]
