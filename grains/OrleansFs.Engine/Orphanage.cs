@@ -164,8 +164,6 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
         {
             _underWay.TryRemove(number, out _);
         }
-        foreach (var detached in metadata.TakeDetached())
-            Queue(detached);
     }
 
     private void PurgeUnheld(InodeNumber number, CancellationToken cancellation)

@@ -46,6 +46,8 @@ public sealed partial class VolumeCopy
             {
                 var settled = await _files.SettleAllAsync(_ => true, cancellation);
                 _settlingFailed = settled.IsOk ? null : _time.GetTimestamp();
+                // What was cut off large files.
+                _orphanage.PurgeQueued();
                 await CollectDeadAsync(cancellation);
             }
         }

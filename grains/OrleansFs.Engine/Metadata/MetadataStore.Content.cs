@@ -6,8 +6,12 @@ namespace OrleansFs.Engine.Metadata;
 /// <content>Changing the content of a file: manifest, reference counts, size and modify time in one mutation.</content>
 internal sealed partial class MetadataStore
 {
+    /// <summary>Orphans that the commit under way has made.</summary>
     private readonly List<InodeNumber> _detached = [];
     private readonly List<ManifestBlock> _run = [];
+
+    /// <summary>Told of an orphan that the store has made itself, out of a large truncation or punch, with the lock held: must only take note. It is to be given to <see cref="PurgeStep"/>.</summary>
+    public Action<InodeNumber>? Detached { get; set; }
 
     /// <summary>The highest <see cref="ManifestBlock.WriteSequence"/> that the open transaction refers to. Read with <see cref="Lock"/> held.</summary>
     public long RequiredBlockSequence { get; private set; }
@@ -24,7 +28,7 @@ internal sealed partial class MetadataStore
                 return error;
             if (inode.IsGone)
                 return Errno.ESTALE;
-            int detached = _detached.Count;
+            _detached.Clear();
             try
             {
                 var now = Clock.Now();
@@ -41,24 +45,14 @@ internal sealed partial class MetadataStore
                 RequiredBlockSequence = required;
                 ContentCommitted(inode, commit, manifest, allocated);
                 Done();
-                return FsResult.Ok;
             }
             catch (Exception e)
             {
-                _detached.RemoveRange(detached, _detached.Count - detached);
                 return Undo(e);
             }
-        }
-    }
-
-    /// <summary>Orphans that the store made itself, out of large truncations and punches: give each to <see cref="PurgeStep"/>.</summary>
-    public IReadOnlyList<InodeNumber> TakeDetached()
-    {
-        lock (Lock)
-        {
-            InodeNumber[] taken = [.. _detached];
-            _detached.Clear();
-            return taken;
+            foreach (var orphan in _detached)
+                Detached?.Invoke(orphan);
+            return FsResult.Ok;
         }
     }
 

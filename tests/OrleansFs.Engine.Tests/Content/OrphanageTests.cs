@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansFs.Model;
 using Xunit;
@@ -31,6 +32,32 @@ public sealed class OrphanageTests
         volume.Copy.Metadata.Release(inode);
         orphanage.PurgeQueued();
         Assert.Null(volume.Copy.Metadata.Acquire(file));
+    }
+
+    /// <summary>It is an orphan that the store made itself, which nobody ever lets go of.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_cut_out_of_a_large_file_is_given_back_while_nothing_else_is_deleted(bool punched)
+    {
+        const int Size = 8 << 20;
+        await using var volume = await VolumeFixture.CreateAsync(4096);
+        var file = await volume.CreateFileAsync("large");
+        await volume.WriteAsync(file, 0, RandomNumberGenerator.GetBytes(Size));
+        await volume.SyncAsync(file);
+        if (punched)
+            Assert.True((await volume.Volume.AllocateAsync(file, AllocateMode.PunchHole | AllocateMode.KeepSize, 0, Size, Cancellation)).IsOk);
+        else
+            await volume.SetSizeAsync(file, 0);
+        await volume.SyncAsync(file);
+        await EventuallyAsync(() => volume.Copy.Metadata.Counters is { Orphans: 0, ReferencedBytes: 0 });
+    }
+
+    private static async Task EventuallyAsync(Func<bool> condition)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!condition())
+            await Task.Delay(20, patience.Token);
     }
 
     private sealed class Program : IInodeHolder

@@ -125,12 +125,13 @@ public sealed class ContentCommitTests : IDisposable
         for (int i = 0; i < Blocks; i += 10000)
             Commit(inode, (long)Blocks * S, [.. Enumerable.Range(i, Math.Min(10000, Blocks - i)).Select(k => Block(k, $"b{k % 100}", S, 1))]);
         long end = punchCount == 0 ? Blocks : from + punchCount;
+        var detached = new List<InodeNumber>();
+        Store.Detached = detached.Add;
         Store.CommitContent(inode, punchCount == 0
             ? new ContentCommit { Size = (long)from * S, ModifyTime = default, TruncateToBlocks = from }
             : new ContentCommit { Size = (long)Blocks * S, ModifyTime = default, Punched = [(from, punchCount)] });
         CheckHole(inode, from, end, Blocks);
         _volume.Commit();
-        var detached = Store.TakeDetached();
         Assert.Equal(end - from > MetadataLimits.DropSegments * MetadataLimits.SegmentBlocks ? 1 : 0, detached.Count);
         Assert.Equal(detached, Store.Orphans());
         foreach (var orphan in detached)

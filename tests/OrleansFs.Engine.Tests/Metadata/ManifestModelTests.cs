@@ -61,10 +61,12 @@ public sealed class ManifestModelTests
         foreach (var block in blocks)
             model[block.Index] = block.Hash;
         var inode = store.Acquire(number)!;
+        var detached = new List<InodeNumber>();
+        store.Detached = detached.Add;
         Assert.True(store.CommitContent(inode, new ContentCommit { Size = (long)Blocks * S, ModifyTime = default, TruncateToBlocks = truncate, Punched = punched, Blocks = blocks }).IsOk);
         store.Release(inode);
         // What was too much for one mutation counts until it is purged.
-        foreach (var orphan in store.TakeDetached())
+        foreach (var orphan in detached)
         {
             while (!store.PurgeStep(orphan, 1))
             {
