@@ -168,15 +168,26 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
 
     private void PurgeUnheld(InodeNumber number, CancellationToken cancellation)
     {
-        if (metadata.Acquire(number) is { } inode)
+        if (metadata.Acquire(number) is not { } inode)
+            return;
+        try
         {
-            bool hasName = inode.Snapshot().LinkCount > 0;
-            if (!hasName)
-                files.Discard(inode);
-            metadata.Release(inode);
-            if (hasName)
+            if (inode.Snapshot().LinkCount > 0)
                 return;
+            files.Discard(inode);
+            PurgeUnnamed(number, cancellation);
+            // What has come in between: from here on nothing can.
+            if (inode.IsGone)
+                files.Discard(inode);
         }
+        finally
+        {
+            metadata.Release(inode);
+        }
+    }
+
+    private void PurgeUnnamed(InodeNumber number, CancellationToken cancellation)
+    {
         var result = metadata.PurgeOrphan(number, Limits.PurgeSegments);
         if (result.Error == Errno.EAGAIN)
         {

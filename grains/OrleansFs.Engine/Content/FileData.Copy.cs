@@ -119,10 +119,10 @@ internal sealed partial class FileData
                 long end = targetOffset + shared;
                 if (end > attributes.Size)
                     FillUpLastBlock(target, content, attributes.Size, end);
-                if (!TryMarkDirty(target, content))
+                if (!TryMarkDirty(target, content, out var refused))
                 {
                     released.AddRange(run.Select(b => b.Hash));
-                    return Errno.EROFS;
+                    return refused;
                 }
                 for (int i = 0; i < run.Count; i++)
                     released.Add(content.Replace(targetOffset / _blockSize + i, run[i]));

@@ -68,7 +68,14 @@ internal sealed partial class FileData
                         return null;
                     // What lay over a layer whose seal had failed before is newer than that layer, and belongs to the same state of the file: it is sealed in another round.
                     if (!changed && !frozen.LeavesNewer)
-                        return CommitSettled(inode, content, frozen, alongside, released);
+                    {
+                        var result = CommitSettled(inode, content, frozen, alongside, released);
+                        if (result.Error != Errno.ESTALE || !inode.IsGone)
+                            return result;
+                        // Changed when its purge was under way already.
+                        Drop(inode, released);
+                        return null;
+                    }
                     if (round % Limits.SettleRounds == Limits.SettleRounds - 1)
                         _logger.LogWarning("inode {Inode}: truncations have interrupted its settling {Rounds} times", inode.Number, round + 1);
                 }

@@ -30,8 +30,8 @@ internal sealed partial class FileData
                 LogNoManifest(inode.Number, e.Message);
                 return e.Error;
             }
-            if (!TryMarkDirty(inode, content))
-                return Errno.EROFS;
+            if (!TryMarkDirty(inode, content, out var refused))
+                return refused;
             if (size < attributes.Size)
                 Cut(content, size, released);
             content.MarkStructure();
@@ -72,9 +72,9 @@ internal sealed partial class FileData
             }
             while (punch || zero)
             {
-                int missing = TryClear(inode, offset, length);
-                if (missing < 0)
-                    return Errno.EROFS;
+                int missing = TryClear(inode, offset, length, out var refused);
+                if (refused != Errno.None)
+                    return refused;
                 if (missing == 0)
                     break;
                 SignalPressure();
@@ -112,8 +112,8 @@ internal sealed partial class FileData
                 return FsResult.Ok;
             var content = ContentOf(inode);
             FillUpLastBlock(inode, content, old, size);
-            if (!TryMarkDirty(inode, content))
-                return Errno.EROFS;
+            if (!TryMarkDirty(inode, content, out var refused))
+                return refused;
             content.MarkStructure();
             SetSize(inode, size, 0);
             return FsResult.Ok;
@@ -143,9 +143,10 @@ internal sealed partial class FileData
     }
 
     /// <summary>Makes a range read as zeros within the size: whole blocks become holes, the ends are cleared in memory.</summary>
-    /// <returns>0, or how many pages it takes where they are not to be had now, or -1 where changes are refused: nothing has changed then.</returns>
-    private int TryClear(Inode inode, long offset, long length)
+    /// <returns>0, or how many pages it takes where they are not to be had now. Nothing has changed then, nor where it is refused.</returns>
+    private int TryClear(Inode inode, long offset, long length, out Errno refused)
     {
+        refused = Errno.None;
         var released = new List<BlockHash>();
         lock (inode.Gate)
         {
@@ -165,8 +166,8 @@ internal sealed partial class FileData
             var tail = SlotToClear(inode, content, tailStart, end);
             int pages = (head is null ? 0 : PagesOf(headEnd - offset)) + (tail is null ? 0 : PagesOf(end - tailStart));
             Span<int> rented = pages <= 512 ? stackalloc int[pages] : new int[pages];
-            if (!TryMarkDirty(inode, content))
-                return -1;
+            if (!TryMarkDirty(inode, content, out refused))
+                return 0;
             if (!_pool.TryRent(rented))
                 return pages;
             spare.AddRange(rented);

@@ -66,20 +66,25 @@ internal sealed partial class FileData
     {
         var released = new List<BlockHash>();
         lock (inode.Gate)
-        {
-            if (inode.Content is { } content)
-            {
-                bool dirty = !content.IsClean;
-                content.Discard(released);
-                inode.Content = null;
-                if (dirty)
-                {
-                    _dirty.Remove(inode);
-                    inode.Unpin();
-                }
-            }
-        }
+            Drop(inode, released);
         _sealer.Release(released);
+    }
+
+    /// <summary>The same with the gate held.</summary>
+    /// <param name="inode">The file.</param>
+    /// <param name="released">Receives the hashes whose pins end.</param>
+    private void Drop(Inode inode, List<BlockHash> released)
+    {
+        if (inode.Content is not { } content)
+            return;
+        bool dirty = !content.IsClean;
+        content.Discard(released);
+        inode.Content = null;
+        if (dirty)
+        {
+            _dirty.Remove(inode);
+            inode.Unpin();
+        }
     }
 
     private bool UnderPressure => InFlightBytes > InFlightLimit / 100 * Limits.PressurePercent;

@@ -156,8 +156,8 @@ internal sealed partial class FileData
                 if (end > attributes.Size)
                     FillUpLastBlock(inode, content, attributes.Size, end);
                 MakeSlots(inode, content, at, end);
-                if (!TryMarkDirty(inode, content))
-                    return Errno.EROFS;
+                if (!TryMarkDirty(inode, content, out var refused))
+                    return refused;
                 if ((flags & WriteFlags.KillPrivileges) != 0 && _metadata.ApplyAttributes(inode, new AttributeChange { Mask = AttributeMask.KillPrivileges }, default) is { IsOk: false, Error: var kept })
                     return kept;
                 if (isRecord && end > attributes.Size && Record(inode, Math.Max(at, attributes.Size), end, append) is var unrecorded and not Errno.None)

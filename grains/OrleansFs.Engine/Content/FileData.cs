@@ -119,15 +119,22 @@ internal sealed partial class FileData : IDisposable
     }
 
     /// <summary>Marks the file dirty for a change from outside. Call with the gate held, before the change.</summary>
-    /// <returns>False where changes are refused by now. That is looked at when whoever settles everything finds the file: a change is settled with the rest, or is not made.</returns>
-    private bool TryMarkDirty(Inode inode, FileContent content)
+    /// <param name="inode">The file.</param>
+    /// <param name="content">Of it.</param>
+    /// <param name="refused">EROFS where changes are refused by now. That is looked at when whoever settles everything finds the file: a change is settled with the rest, or is not made. ESTALE where it has been purged: nothing could settle it.</param>
+    /// <returns>False where it is refused.</returns>
+    private bool TryMarkDirty(Inode inode, FileContent content, out Errno refused)
     {
+        refused = inode.IsGone ? Errno.ESTALE : Errno.None;
+        if (refused != Errno.None)
+            return false;
         bool isFirst = content.IsClean;
         MarkDirty(inode, content);
         if (_isReplaying || !RefusesChanges())
             return true;
         if (isFirst)
             MarkClean(inode);
+        refused = Errno.EROFS;
         return false;
     }
 

@@ -53,6 +53,27 @@ public sealed class OrphanageTests
         await EventuallyAsync(() => volume.Copy.Metadata.Counters is { Orphans: 0, ReferencedBytes: 0 });
     }
 
+    /// <summary>As one of another process that waited for room, whose session ended meanwhile. Nothing could ever settle it.</summary>
+    [Fact]
+    public async Task A_change_that_comes_when_its_file_is_purged_is_refused_and_holds_up_nothing()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(4096);
+        var program = new Program { OutlivesProcess = true };
+        using var session = volume.Copy.OpenSession(program);
+        var file = await volume.CreateFileAsync("file");
+        await volume.WriteAsync(file, 0, new byte[100]);
+        var inode = volume.Copy.Metadata.Acquire(file)!;
+        Assert.True((await session.UnlinkAsync(InodeNumber.Root, "file"u8.ToArray(), Cancellation)).IsOk);
+        program.IsOpen = false;
+        session.Forget(file);
+        await EventuallyAsync(() => volume.Copy.Metadata.Counters.Orphans == 0);
+
+        Assert.Equal(Errno.ESTALE, volume.Copy.Files.Truncate(inode, 5).Error);
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(0, volume.Copy.Files.Dirty.Count);
+        volume.Copy.Metadata.Release(inode);
+    }
+
     private static async Task EventuallyAsync(Func<bool> condition)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
@@ -62,6 +83,10 @@ public sealed class OrphanageTests
 
     private sealed class Program : IInodeHolder
     {
-        public bool Holds(InodeNumber inode) => true;
+        public bool IsOpen { get; set; } = true;
+
+        public bool OutlivesProcess { get; init; }
+
+        public bool Holds(InodeNumber inode) => IsOpen;
     }
 }
