@@ -177,10 +177,7 @@ internal sealed partial class FileData
                 Recorded?.Invoke(inode.Number);
             // Where an append went is said before any of it can be committed: the gate is held.
             if (record?.Reply is { } key && (flags & WriteFlags.Append) != 0)
-            {
-                lock (_metadata.Lock)
-                    _metadata.KeepReply(key, ReplyValue.Of(at));
-            }
+                _metadata.KeepReply(inode, key, ReplyValue.Of(at));
             return at;
         }
     }

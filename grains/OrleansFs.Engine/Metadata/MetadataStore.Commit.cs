@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 using OrleansFs.Model;
@@ -127,7 +128,10 @@ internal sealed partial class MetadataStore
         ApplyState(state);
         // What is this copy's own is no mutation, and makes no row.
         if (PendingMutations == 0)
+        {
+            Debug.Assert(_effects.Journaled == 0, "what replicas are to be told of is part of no mutation");
             return (_journalBytes, at);
+        }
         if (!_hasBranch)
             BeginBranch();
         _effects.PutState(state);

@@ -10,20 +10,41 @@ internal sealed partial class MetadataStore
 {
     private ChangeRecord? _record;
 
+    /// <summary>Keeps the reply to a change of content, which is in memory yet. A mutation of the file: who has that synced, and each replica that gets it, has the reply too. Call with the file's gate held since before the change.</summary>
+    public void KeepReply(Inode inode, in ReplyKey key, byte[] value)
+    {
+        lock (Lock)
+        {
+            if (TryKeepReply(key, value))
+            {
+                Volatile.Write(ref inode.Changed, _tail + 1);
+                Done();
+            }
+        }
+    }
+
     /// <summary>Keeps the reply to the change that was just made. Called with the lock held since before the change, so that no commit comes in between.</summary>
-    public void KeepReply(in ReplyKey key, byte[] value)
+    private void KeepReply(in ReplyKey key, byte[] value)
+    {
+        // It is journaled with the change; where that changed nothing it is a mutation itself.
+        if (TryKeepReply(key, value) && PendingMutations == 0)
+            Done();
+    }
+
+    private bool TryKeepReply(in ReplyKey key, byte[] value)
     {
         if (Enter() is not Errno.None)
-            return; // The change itself is in no better place: IsReady says why.
+            return false; // The change itself is in no better place: IsReady says why.
         try
         {
             ApplyPutReply(key, value);
             _effects.PutReply(key, value);
-            DoneLocal();
+            return true;
         }
         catch (Exception e)
         {
             Undo(e);
+            return false;
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using OrleansFs.Engine.Content;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Engine.Tests.Metadata;
 using OrleansFs.Model;
 
@@ -53,6 +54,32 @@ public sealed class SyncTests
             if (step % 6 == 5)
                 await ExpectAfterKillAsync(volume, (name, expected));
         }
+    }
+
+    /// <summary>Who is not answered any more asks again: with the bytes and without the reply they would be appended twice.</summary>
+    [Fact]
+    public async Task The_reply_of_an_append_survives_a_kill_with_its_bytes()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S);
+        var file = await volume.CreateFileAsync("log");
+        var session = Guid.NewGuid();
+        Assert.True(volume.Copy.KeepSession(new KeptSession(session, "host:/mnt", null, null)).IsOk);
+        Assert.True((await volume.Volume.SyncAllAsync(Cancellation)).IsOk);
+        byte[] line = "a line"u8.ToArray();
+        // A commit that was due before would have the reply with it.
+        await Task.Delay(3 * Limits.CommitInterval, Cancellation);
+        var once = volume.Volume.Once(new ChangeRecord(new ReplyKey(session, 1, 1)));
+        Assert.Equal(0, (await once.WriteAsync(file, 0, line, WriteFlags.Append, Cancellation)).Value);
+        await volume.SyncAsync(file);
+
+        string killed = volume.CopyAsKilled();
+        await using (var after = await VolumeFixture.CreateAsync(folder: killed))
+        {
+            Assert.Equal(line, await after.ReadAllAsync(await after.FindAsync("log")));
+            var reply = Assert.Single(after.Copy.RepliesOf(session));
+            Assert.Equal(ReplyValue.Of(0), reply.Value);
+        }
+        Directory.Delete(killed, recursive: true);
     }
 
     /// <summary>A write that finds no memory, and is interrupted or refused while it waits, leaves an empty set of changes.</summary>

@@ -78,9 +78,12 @@ public sealed class JournalTests : IDisposable
         Store.Unlink(directory, "gone");
         Store.PurgeOrphan(gone);
         Store.Release(file);
-        Store.PutSession(new KeptSession(new Guid(1, 2, 3, new byte[8]), "host:/mnt", new(7), null));
         lock (Store.Lock)
-            Store.KeepReply(new ReplyKey(new Guid(1, 2, 3, new byte[8]), 4, 5), [1, 0]);
+        {
+            Store.Begin(new ChangeRecord(new ReplyKey(new Guid(1, 2, 3, new byte[8]), 4, 5)));
+            Store.PutSession(new KeptSession(new Guid(1, 2, 3, new byte[8]), "host:/mnt", new(7), null));
+            Store.End(Errno.None);
+        }
         Store.DeleteSession(new Guid(4, 5, 6, new byte[8]));
         _volume.Commit();
         var first = Store.ReadJournal(Lsn.Zero)!.Value;

@@ -340,6 +340,25 @@ public sealed partial class ReplicationTests(ITestOutputHelper output)
         await AssertCleanAsync(replica);
     }
 
+    /// <summary>Whoever goes on at a promoted replica asks again where no answer came: with the bytes and without the reply they would be appended twice.</summary>
+    [Fact]
+    public async Task The_reply_of_an_append_comes_with_its_bytes()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        var file = await master.CreateFileAsync("log");
+        var session = Guid.NewGuid();
+        Assert.True(master.Copy.KeepSession(new KeptSession(session, "host:/mnt", null, null)).IsOk);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        await DrainAsync(master);
+        var once = master.Volume.Once(new ChangeRecord(new ReplyKey(session, 1, 1)));
+        Assert.Equal(0, (await once.WriteAsync(file, 0, Pattern(1, 10), WriteFlags.Append, Cancellation)).Value);
+        Assert.True(master.Copy.Metadata.Commit().IsOk);
+        await master.SyncAsync(file);
+        await DrainAsync(master);
+        Assert.Equal(ReplyValue.Of(0), Assert.Single(replica.Volume.RepliesOf(session)).Value);
+    }
+
     private static async Task AssertCleanAsync(ReplicaFixture replica)
     {
         string folder = replica.Folder;
