@@ -160,6 +160,11 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
             if (!IsHeld(number) && _held.TryRemove(number, out _))
                 PurgeUnheld(number, cancellation);
         }
+        catch (MetadataException e)
+        {
+            Fail(number);
+            trouble.Tell($"the space of inode {number}, which has no name any more, cannot be given back", e);
+        }
         finally
         {
             _underWay.TryRemove(number, out _);
@@ -200,8 +205,7 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
         }
         else if (!result.IsOk && result.Error is not (Errno.ESTALE or Errno.ENOENT or Errno.EBUSY))
         {
-            Fail(number);
-            trouble.Tell($"the space of inode {number}, which has no name any more, cannot be given back", new MetadataException(result.Error, 0, metadata.Trouble ?? $"errno {(int)result.Error}"));
+            throw new MetadataException(result.Error, 0, metadata.Trouble ?? $"errno {(int)result.Error}");
         }
     }
 

@@ -1,5 +1,7 @@
+using System.Reflection;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Metadata;
 using OrleansFs.Model;
 using Xunit;
 
@@ -73,6 +75,33 @@ public sealed class OrphanageTests
         Assert.Equal(0, volume.Copy.Files.Dirty.Count);
         volume.Copy.Metadata.Release(inode);
     }
+
+    [Fact]
+    public async Task An_orphan_that_cannot_be_purged_now_is_purged_later()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(4096);
+        using var session = volume.Copy.OpenSession(new Program());
+        var file = await volume.CreateFileAsync("large");
+        await volume.WriteAsync(file, 0, RandomNumberGenerator.GetBytes(4 << 20));
+        await volume.SyncAsync(file);
+        Assert.True((await session.UnlinkAsync(InodeNumber.Root, "large"u8.ToArray(), Cancellation)).IsOk);
+        var orphanage = new Orphanage(volume.Copy.Metadata, volume.Copy.Files, new TroubleLog(NullLogger.Instance, TimeProvider.System));
+        var database = DatabaseOf(volume.Copy);
+        lock (volume.Copy.Metadata.Lock)
+            database.Execute("CREATE TEMP TRIGGER fails BEFORE DELETE ON manifest BEGIN SELECT RAISE(ABORT, 'the disk fails'); END");
+        orphanage.Add(file);
+        orphanage.PurgeQueued();
+        Assert.Equal(1, volume.Copy.Metadata.Counters.Orphans);
+
+        lock (volume.Copy.Metadata.Lock)
+            database.Execute("DROP TRIGGER IF EXISTS fails");
+        orphanage.PurgeAgain();
+        orphanage.PurgeQueued();
+        Assert.True(volume.Copy.Metadata.Counters is { Orphans: 0, ReferencedBytes: 0 });
+    }
+
+    private static Database DatabaseOf(VolumeCopy volume) =>
+        (Database)typeof(MetadataStore).GetField("_database", BindingFlags.Instance | BindingFlags.NonPublic)!.GetValue(volume.Metadata)!;
 
     private static async Task EventuallyAsync(Func<bool> condition)
     {
