@@ -116,6 +116,9 @@ internal static class Limits
     /// <summary>Manifest segments of an orphan that one step of its purge takes: about 2 ms under the metadata lock, and as long for others before the next.</summary>
     public const int PurgeSegments = 1;
 
+    /// <summary>How long orphans are purged before whoever wants room looks whether there is: some 20 steps, which are 640 MiB of default blocks.</summary>
+    public static readonly TimeSpan PurgeTurn = TimeSpan.FromMilliseconds(100);
+
     /// <summary>How long closing waits for a background task to end.</summary>
     public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 

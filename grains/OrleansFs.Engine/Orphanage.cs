@@ -12,20 +12,22 @@ namespace OrleansFs.Engine;
 /// </summary>
 /// <remarks>An orphan is in <c>_held</c>, in the queue or among those that failed, never in none of them: it is put among the held before the sessions are asked, so that a session which lets go in between finds it there. One that is taken from the queue is put there once more: somebody may
 /// hold it again, as who renews a lease after its end. Who begins to hold an orphan asks afterwards whether its purge is under way; a purge says that it is before it asks who holds it: one of the two sees the other.</remarks>
-internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleLog trouble)
+internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleLog trouble) : IDisposable
 {
     private readonly ConcurrentQueue<InodeNumber> _failed = new();
     private readonly ConcurrentDictionary<InodeNumber, byte> _held = new();
     private readonly ConcurrentDictionary<IInodeHolder, byte> _sessions = new();
+
+    /// <summary>Being purged, or purged in part.</summary>
     private readonly ConcurrentDictionary<InodeNumber, byte> _underWay = new();
-    private readonly Lock _purging = new();
+    private readonly SemaphoreSlim _turn = new(1, 1);
     private IEnumerator<KeyValuePair<InodeNumber, byte>>? _round;
 
     /// <summary>Among the held are some for which the queue had no room.</summary>
     private bool _isMoreHeld;
     private readonly Channel<InodeNumber> _purges = Channel.CreateBounded<InodeNumber>(Limits.PurgeQueue);
 
-    /// <summary>Whether no end of a session counts now: another copy goes on, or is about to, with the sessions and with what they have open.</summary>
+    /// <summary>Whether no end of a session counts now, and nothing is purged: another copy goes on, or is about to, with the sessions and with what they have open.</summary>
     public Func<bool>? KeepsAll { get; init; }
 
     public void Attach(IInodeHolder session) => _sessions.TryAdd(session, 0);
@@ -96,14 +98,38 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
     public async Task PurgeAsync(CancellationToken cancellation)
     {
         while (await _purges.Reader.WaitToReadAsync(cancellation))
-            PurgeOne(cancellation);
+        {
+            if (KeepsAll?.Invoke() == true)
+                await Task.Delay(Limits.RetryPause, cancellation);
+            else
+                await PurgeSomeAsync(cancellation);
+        }
     }
 
-    /// <summary>Purges what is queued; when it returns, nothing that was queued before the call holds blocks any more.</summary>
-    public void PurgeQueued()
+    /// <summary>Purges some of what is queued: as much as <see cref="Limits.PurgeTurn"/> allows.</summary>
+    /// <returns>False where nothing is left: what was queued before the call holds no blocks any more.</returns>
+    public async Task<bool> PurgeSomeAsync(CancellationToken cancellation)
     {
-        while (PurgeOne(CancellationToken.None))
+        // By one at a time, so that who finds the queue empty knows that it is also done.
+        await _turn.WaitAsync(cancellation);
+        try
         {
+            for (long began = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(began) < Limits.PurgeTurn;)
+            {
+                if (KeepsAll?.Invoke() == true || !_purges.Reader.TryRead(out var inode))
+                    return false;
+                long step = Stopwatch.GetTimestamp();
+                bool isAll = Purge(inode);
+                QueueMore();
+                // Others come in between: the lock is not fair, so they are given as long as the step took.
+                if (!isAll)
+                    await Task.Delay(Stopwatch.GetElapsedTime(step) + TimeSpan.FromMilliseconds(1), cancellation);
+            }
+            return true;
+        }
+        finally
+        {
+            _turn.Release();
         }
     }
 
@@ -115,25 +141,14 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
         QueueMore();
     }
 
+    public void Dispose() => _turn.Dispose();
+
     private void QueueMore()
     {
         if (_purges.Reader.Count > 0 || KeepsAll?.Invoke() == true || !Interlocked.Exchange(ref _isMoreHeld, false))
             return;
         foreach (var held in _held.Keys)
             Forget(held);
-    }
-
-    private bool PurgeOne(CancellationToken cancellation)
-    {
-        // Held over the purge, so that who finds the queue empty knows that it is also done.
-        lock (_purging)
-        {
-            if (!_purges.Reader.TryRead(out var inode))
-                return false;
-            Purge(inode, cancellation);
-            QueueMore();
-            return true;
-        }
     }
 
     private bool IsHeld(InodeNumber inode)
@@ -146,44 +161,55 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
         return false;
     }
 
-    private void Purge(InodeNumber number, CancellationToken cancellation)
+    /// <returns>False where a part of it is left, which is in the queue.</returns>
+    private bool Purge(InodeNumber number)
     {
-        if (!_underWay.TryAdd(number, 0))
-        {
-            Fail(number);
-            return;
-        }
+        // One that is gone in part is nobody's any more.
+        bool isBegun = !_underWay.TryAdd(number, 0);
         try
         {
-            _held.TryAdd(number, 0);
-            // Where it is not there any more, somebody has let go of it, and it is in the queue again.
-            if (!IsHeld(number) && _held.TryRemove(number, out _))
-                PurgeUnheld(number, cancellation);
+            if (!isBegun && !TryTake(number))
+                return true;
+            isBegun = !PurgeUnheld(number);
+            if (isBegun)
+                Queue(number);
+            return !isBegun;
         }
         catch (MetadataException e)
         {
             Fail(number);
             trouble.Tell($"the space of inode {number}, which has no name any more, cannot be given back", e);
+            return true;
         }
         finally
         {
-            _underWay.TryRemove(number, out _);
+            if (!isBegun)
+                _underWay.TryRemove(number, out _);
         }
     }
 
-    private void PurgeUnheld(InodeNumber number, CancellationToken cancellation)
+    /// <returns>False where somebody holds it, or has let go of it meanwhile: then it is in the queue again.</returns>
+    private bool TryTake(InodeNumber number)
+    {
+        _held.TryAdd(number, 0);
+        return !IsHeld(number) && _held.TryRemove(number, out _);
+    }
+
+    /// <returns>False where a part of it is left.</returns>
+    private bool PurgeUnheld(InodeNumber number)
     {
         if (metadata.Acquire(number) is not { } inode)
-            return;
+            return true;
         try
         {
             if (inode.Snapshot().LinkCount > 0)
-                return;
+                return true;
             files.Discard(inode);
-            PurgeUnnamed(number, cancellation);
+            bool isAll = PurgeUnnamed(number);
             // What has come in between: from here on nothing can.
-            if (inode.IsGone)
+            if (isAll)
                 files.Discard(inode);
+            return isAll;
         }
         finally
         {
@@ -191,22 +217,13 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
         }
     }
 
-    private void PurgeUnnamed(InodeNumber number, CancellationToken cancellation)
+    private bool PurgeUnnamed(InodeNumber number)
     {
         var result = metadata.PurgeOrphan(number, Limits.PurgeSegments);
         if (result.Error == Errno.EAGAIN)
-        {
-            // Others come in between: the lock is not fair, so they are given as long as the step took. What is left at the end of the process is found again at the next opening.
-            for (long began = Stopwatch.GetTimestamp(); !metadata.PurgeStep(number, Limits.PurgeSegments); began = Stopwatch.GetTimestamp())
-            {
-                if (cancellation.WaitHandle.WaitOne(Stopwatch.GetElapsedTime(began) + TimeSpan.FromMilliseconds(1)))
-                    return;
-            }
-        }
-        else if (!result.IsOk && result.Error is not (Errno.ESTALE or Errno.ENOENT or Errno.EBUSY))
-        {
-            throw new MetadataException(result.Error, 0, metadata.Trouble ?? $"errno {(int)result.Error}");
-        }
+            return metadata.PurgeStep(number, Limits.PurgeSegments);
+        return result.IsOk || result.Error is Errno.ESTALE or Errno.ENOENT or Errno.EBUSY ? true
+            : throw new MetadataException(result.Error, 0, metadata.Trouble ?? $"errno {(int)result.Error}");
     }
 
     /// <summary>To be tried again. More than that are found again at the next opening.</summary>

@@ -39,16 +39,13 @@ public sealed partial class VolumeCopy
         await _makingRoom.WaitAsync(cancellation);
         try
         {
-            _orphanage.PurgeQueued();
-            await CollectDeadAsync(cancellation);
+            await PurgeUntilRoomAsync(cancellation);
             // What cannot be stored even so stays in flight, and need not be tried again for each of many writers.
             if (_settlingFailed is not { } at || _time.GetElapsedTime(at) >= Limits.RetryPause)
             {
                 var settled = await _files.SettleAllAsync(_ => true, cancellation);
                 _settlingFailed = settled.IsOk ? null : _time.GetTimestamp();
-                // What was cut off large files.
-                _orphanage.PurgeQueued();
-                await CollectDeadAsync(cancellation);
+                await PurgeUntilRoomAsync(cancellation);
             }
         }
         finally
@@ -58,6 +55,19 @@ public sealed partial class VolumeCopy
             _makingRoom.Release();
         }
         return _space.AdmitsContent(Limits.WriteStep);
+    }
+
+    /// <summary>What is deleted, or cut off a large file, lets go of its blocks, and they go: a part at a time, until there is room or nothing is left.</summary>
+    private async Task PurgeUntilRoomAsync(CancellationToken cancellation)
+    {
+        bool isMore;
+        do
+        {
+            isMore = await _orphanage.PurgeSomeAsync(cancellation);
+            await CollectDeadAsync(cancellation);
+            _space.Forget();
+        }
+        while (isMore && !_space.AdmitsContent(Limits.WriteStep));
     }
 
     /// <summary>What is in memory becomes blocks that replicas can have; what is dead goes.</summary>

@@ -299,6 +299,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         Delta.Dispose();
         _verification.Dispose();
         _collector.Dispose();
+        _orphanage.Dispose();
         _files.Dispose();
         _taking.Dispose();
         _metadata.Dispose();

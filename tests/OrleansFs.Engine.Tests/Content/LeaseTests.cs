@@ -87,7 +87,7 @@ public sealed class LeaseTests
         release.Set();
         await holding;
         volume.Copy.Metadata.Release(inode);
-        volume.Copy.Orphanage.PurgeQueued();
+        await volume.Copy.Orphanage.PurgeQueuedAsync();
         if (getsName)
         {
             Assert.Equal(content, await volume.ReadAllAsync(await volume.FindAsync("file")));

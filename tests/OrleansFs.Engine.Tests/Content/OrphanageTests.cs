@@ -21,7 +21,7 @@ public sealed class OrphanageTests
         await volume.WriteAsync(file, 0, new byte[100]);
         Assert.True((await session.UnlinkAsync(InodeNumber.Root, "file"u8.ToArray(), Cancellation)).IsOk);
 
-        var orphanage = new Orphanage(volume.Copy.Metadata, volume.Copy.Files, new TroubleLog(NullLogger.Instance, TimeProvider.System));
+        using var orphanage = new Orphanage(volume.Copy.Metadata, volume.Copy.Files, new TroubleLog(NullLogger.Instance, TimeProvider.System));
         for (ulong i = 0; i < Limits.PurgeQueue; i++)
             orphanage.Queue(new InodeNumber(1_000_000 + i));
         var inode = volume.Copy.Metadata.Acquire(file)!;
@@ -32,7 +32,7 @@ public sealed class OrphanageTests
             Assert.True(added.Join(TimeSpan.FromSeconds(30)), "it waits for the gate of the file");
         }
         volume.Copy.Metadata.Release(inode);
-        orphanage.PurgeQueued();
+        await orphanage.PurgeQueuedAsync();
         Assert.Null(volume.Copy.Metadata.Acquire(file));
     }
 
@@ -85,19 +85,50 @@ public sealed class OrphanageTests
         await volume.WriteAsync(file, 0, RandomNumberGenerator.GetBytes(4 << 20));
         await volume.SyncAsync(file);
         Assert.True((await session.UnlinkAsync(InodeNumber.Root, "large"u8.ToArray(), Cancellation)).IsOk);
-        var orphanage = new Orphanage(volume.Copy.Metadata, volume.Copy.Files, new TroubleLog(NullLogger.Instance, TimeProvider.System));
+        using var orphanage = new Orphanage(volume.Copy.Metadata, volume.Copy.Files, new TroubleLog(NullLogger.Instance, TimeProvider.System));
         var database = DatabaseOf(volume.Copy);
         lock (volume.Copy.Metadata.Lock)
             database.Execute("CREATE TEMP TRIGGER fails BEFORE DELETE ON manifest BEGIN SELECT RAISE(ABORT, 'the disk fails'); END");
         orphanage.Add(file);
-        orphanage.PurgeQueued();
+        await orphanage.PurgeQueuedAsync();
         Assert.Equal(1, volume.Copy.Metadata.Counters.Orphans);
 
         lock (volume.Copy.Metadata.Lock)
             database.Execute("DROP TRIGGER IF EXISTS fails");
         orphanage.PurgeAgain();
-        orphanage.PurgeQueued();
+        await orphanage.PurgeQueuedAsync();
         Assert.True(volume.Copy.Metadata.Counters is { Orphans: 0, ReferencedBytes: 0 });
+    }
+
+    /// <summary>A writer that finds the disk full waits for a part of it only, and no longer than it wants to.</summary>
+    [Fact]
+    public async Task A_long_purge_can_be_left_in_the_middle_and_goes_on_from_there()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(4096);
+        using var session = volume.Copy.OpenSession(new Program());
+        var file = await volume.CreateFileAsync("large");
+        await volume.WriteAsync(file, 0, RandomNumberGenerator.GetBytes(8 << 20));
+        await volume.SyncAsync(file);
+        Assert.True((await session.UnlinkAsync(InodeNumber.Root, "large"u8.ToArray(), Cancellation)).IsOk);
+        using var leaving = new CancellationTokenSource();
+        long before = volume.Copy.Metadata.Counters.ReferencedBytes;
+        using var orphanage = new Orphanage(volume.Copy.Metadata, volume.Copy.Files, new TroubleLog(NullLogger.Instance, TimeProvider.System))
+        {
+            KeepsAll = () =>
+            {
+                if (volume.Copy.Metadata.Counters.ReferencedBytes < before)
+                    leaving.Cancel();
+                return false;
+            },
+        };
+        orphanage.Add(file);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => orphanage.PurgeSomeAsync(leaving.Token));
+        Assert.InRange(volume.Copy.Metadata.Counters.ReferencedBytes, 1 << 20, before - 1);
+        Assert.True(orphanage.IsPurging(file));
+
+        await orphanage.PurgeQueuedAsync();
+        Assert.True(volume.Copy.Metadata.Counters is { Orphans: 0, ReferencedBytes: 0 });
+        Assert.False(orphanage.IsPurging(file));
     }
 
     private static Database DatabaseOf(VolumeCopy volume) =>

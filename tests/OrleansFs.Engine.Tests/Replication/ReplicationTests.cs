@@ -331,7 +331,7 @@ public sealed partial class ReplicationTests(ITestOutputHelper output)
         replica.Link.FailAtRandom(new Random(seed), 0);
         await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
         // A purge after the drain would be what the replica has not heard of yet.
-        master.Copy.Orphanage.PurgeQueued();
+        await master.Copy.Orphanage.PurgeQueuedAsync();
         await DrainAsync(master);
         using var session = replica.OpenSession();
         Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));

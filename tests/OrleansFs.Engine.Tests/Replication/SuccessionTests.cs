@@ -31,7 +31,7 @@ public sealed class SuccessionTests
             holder.IsRunning = false;
             session.Dispose();
             // What nobody has open any more, if it were that.
-            master.Copy.Orphanage.PurgeQueued();
+            master.Copy.Orphanage.PurgeQueuedAsync().GetAwaiter().GetResult();
         };
 
         var yielded = await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(30), Cancellation);
