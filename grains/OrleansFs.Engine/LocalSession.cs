@@ -133,7 +133,7 @@ public sealed partial class LocalSession : IVolumeAccess, IContentAccess, IDispo
     private TResult Accessed<TResult>(InodeNumber inode, TResult result, ReadFlags flags = ReadFlags.None)
         where TResult : struct, IFsResult<TResult>
     {
-        if (result.Error == Errno.None && !_volume.ReadOnly && (flags & ReadFlags.NoAccessTime) == 0)
+        if (result.Error == Errno.None && !_volume.RefusesChanges && (flags & ReadFlags.NoAccessTime) == 0)
             _volume.Metadata.MarkAccessed(inode, _accessTimes);
         return result;
     }

@@ -220,6 +220,8 @@ internal sealed class Orphanage(MetadataStore metadata, FileData files, TroubleL
     private bool PurgeUnnamed(InodeNumber number)
     {
         var result = metadata.PurgeOrphan(number, Limits.PurgeSegments);
+        if (result.Error == Errno.EROFS)
+            return false;
         if (result.Error == Errno.EAGAIN)
             return metadata.PurgeStep(number, Limits.PurgeSegments);
         return result.IsOk || result.Error is Errno.ESTALE or Errno.ENOENT or Errno.EBUSY ? true

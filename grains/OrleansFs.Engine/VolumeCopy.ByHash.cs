@@ -176,7 +176,7 @@ public sealed partial class VolumeCopy
     /// <summary>Once, at the start: content hashes that are not known. Those of very large files become so again with each change, and are computed when they are asked for.</summary>
     private async Task HashUnhashedAsync(CancellationToken cancellation)
     {
-        while (_metadata.HashUnhashed(Limits.HashBatch) > 0)
+        while (_metadata.HashUnhashed(Limits.HashBatch) > 0 || IsYielding)
             await Task.Delay(Limits.CommitInterval, _time, cancellation);
         await Task.Delay(Timeout.InfiniteTimeSpan, _time, cancellation);
     }

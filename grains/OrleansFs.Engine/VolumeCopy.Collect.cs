@@ -95,7 +95,7 @@ public sealed partial class VolumeCopy
             _orphanage.PurgeAgain();
             bool isShort = _space.IsShort;
             bool due = _time.GetElapsedTime(_lastCollection) >= Limits.CollectInterval;
-            if ((_metadata.Counters.DeadBlocks == 0 && !_collector.IsDeleting) || (!isShort && !due) || FencedBy is not null)
+            if ((_metadata.Counters.DeadBlocks == 0 && !_collector.IsDeleting) || (!isShort && !due) || RefusesChanges)
                 continue;
             _lastCollection = _time.GetTimestamp();
             await _collector.CollectAsync(isShort ? TimeSpan.Zero : _options.CollectGrace, sweep: false, dryRun: false, progress: null, cancellation);

@@ -28,11 +28,19 @@ public sealed partial class VolumeCopy
     /// <summary>The volume's time: what is changed from now on is not stamped with an earlier one.</summary>
     public Timestamp Now => _metadata.Clock.Now();
 
-    /// <summary>A session begins, or something of it is another: known after a restart from the next commit on.</summary>
-    public FsResult KeepSession(KeptSession session) => ReadOnly ? FsResult.Ok : _metadata.PutSession(session);
+    /// <summary>A session begins, or something of it is another: known after a restart from the next commit on. EAGAIN while another copy is about to take over.</summary>
+    public FsResult KeepSession(KeptSession session)
+    {
+        lock (_metadata.Lock)
+            return IsYielding ? Errno.EAGAIN : ReadOnly ? FsResult.Ok : _metadata.PutSession(session);
+    }
 
-    /// <summary>A session has ended: its replies go.</summary>
-    public FsResult DropSession(Guid session) => ReadOnly ? FsResult.Ok : _metadata.DeleteSession(session);
+    /// <summary>A session has ended: its replies go. EAGAIN while another copy is about to take over: what is kept of it is found ended at the next start.</summary>
+    public FsResult DropSession(Guid session)
+    {
+        lock (_metadata.Lock)
+            return IsYielding ? Errno.EAGAIN : ReadOnly ? FsResult.Ok : _metadata.DeleteSession(session);
+    }
 
     /// <summary>One of the names of an inode. <c>ENOENT</c> where it has none.</summary>
     public FsResult<(InodeNumber Directory, byte[] Name)> NameOf(InodeNumber inode)

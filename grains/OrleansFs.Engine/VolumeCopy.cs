@@ -71,6 +71,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _files.Recorded = _recorded.Signal;
         _orphanage = new Orphanage(metadata, _files, new TroubleLog(loggers.CreateLogger<Orphanage>(), time)) { KeepsAll = () => RefusesChanges };
         metadata.Detached = _orphanage.Queue;
+        metadata.RefusesOwn = () => RefusesChanges;
         _collector = new GarbageCollector(metadata, blocks.Files, Locks, Pending, Holds, _committer, time, loggers.CreateLogger<GarbageCollector>());
         _tasks = new BackgroundTasks(_logger, time);
         _composed = new ComposedBlocks(metadata, blocks.Files, BlockSize);

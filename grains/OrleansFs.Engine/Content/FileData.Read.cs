@@ -23,7 +23,7 @@ internal sealed partial class FileData
         try
         {
             length = ReadOnly ? ResolveReplicated(inode, offset, destination.Span, pieces) : Resolve(inode, offset, destination.Span, pieces);
-            if (!ReadOnly)
+            if (!RefusesChanges())
                 _metadata.MarkAccessed(inode, times);
             if (_blocks.Source is { IsAlone: false } source && length > 0)
                 FetchAhead(inode, offset, length, source);

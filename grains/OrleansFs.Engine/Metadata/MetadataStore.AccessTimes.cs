@@ -4,7 +4,10 @@ namespace OrleansFs.Engine.Metadata;
 
 internal sealed partial class MetadataStore
 {
-    /// <summary>An inode was read: its access time is brought up where that is due. Takes the inode's own lock.</summary>
+    /// <summary>Whether the store is to make no mutation that nobody asks for (access times, purges, content hashes, collections): another copy is about to take over, and would not know of it. Asked with the lock held.</summary>
+    public Func<bool>? RefusesOwn { get; set; }
+
+    /// <summary>An inode was read: its access time is brought up where that is due. Takes the metadata lock then, and the inode's own.</summary>
     public void MarkAccessed(Inode inode, AccessTimes rule)
     {
         if (rule == AccessTimes.Never)
@@ -14,9 +17,15 @@ internal sealed partial class MetadataStore
         {
             if (!rule.AreDue(inode.Current, now))
                 return;
-            inode.Current = inode.Current with { AccessTime = now };
         }
-        MarkDirty(inode);
+        lock (Lock)
+        {
+            if (RefusesOwn?.Invoke() == true)
+                return;
+            lock (inode)
+                inode.Current = inode.Current with { AccessTime = now };
+            MarkDirty(inode);
+        }
     }
 
     /// <summary>The same by number; one that is gone is nobody's concern.</summary>

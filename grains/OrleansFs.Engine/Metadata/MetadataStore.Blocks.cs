@@ -72,7 +72,7 @@ internal sealed partial class MetadataStore
                 throw new MetadataException(Errno.EIO, 0, Trouble!);
             try
             {
-                if (IsHeld?.Invoke(hash) == true || MadeOf(hash, 1).Count > 0 || !ApplyDeleteBlock(hash))
+                if (RefusesOwn?.Invoke() == true || IsHeld?.Invoke(hash) == true || MadeOf(hash, 1).Count > 0 || !ApplyDeleteBlock(hash))
                     return false;
                 _effects.DeleteBlock(hash);
                 Done();

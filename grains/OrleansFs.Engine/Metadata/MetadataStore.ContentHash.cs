@@ -65,7 +65,7 @@ internal sealed partial class MetadataStore
                 return false;
             try
             {
-                if (!IsAsHashed(hashed) || hashed.Inode is not { AttributesDirty: false, HashVoid: false, IsNew: false })
+                if (RefusesOwn?.Invoke() == true || !IsAsHashed(hashed) || hashed.Inode is not { AttributesDirty: false, HashVoid: false, IsNew: false })
                     return false;
                 var s = _sql.GetInode.Bind(1, hashed.Inode.Number);
                 if (!s.Step())

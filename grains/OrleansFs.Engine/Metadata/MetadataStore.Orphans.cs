@@ -18,7 +18,7 @@ internal sealed partial class MetadataStore
     }
 
     /// <summary>Deletes an orphan at once where its manifest has no more than so many segments. EAGAIN where it has: call <see cref="PurgeStep"/> until it answers true. EBUSY where the
-    /// inode has a name. ESTALE where it is gone already. The caller has made sure that nobody holds it.</summary>
+    /// inode has a name. ESTALE where it is gone already. EROFS where another copy is about to take over. The caller has made sure that nobody holds it.</summary>
     public FsResult PurgeOrphan(InodeNumber inode, int maxSegments = MetadataLimits.DropSegments)
     {
         lock (Lock)
@@ -31,6 +31,8 @@ internal sealed partial class MetadataStore
                     return Errno.ESTALE;
                 if (orphan.Current.LinkCount != 0)
                     return Errno.EBUSY;
+                if (RefusesOwn?.Invoke() == true)
+                    return Errno.EROFS;
                 if (orphan.Committed.AllocatedBytes > 0 && CountSegments(orphan.Manifest, 0, long.MaxValue, maxSegments + 1) > maxSegments)
                     return Errno.EAGAIN;
                 Purge(orphan);
@@ -57,6 +59,8 @@ internal sealed partial class MetadataStore
                     return true;
                 if (orphan.Current.LinkCount != 0)
                     throw new InvalidOperationException($"inode {inode} has a name and is not to be purged");
+                if (RefusesOwn?.Invoke() == true)
+                    return false;
                 if (SegmentFromEnd(orphan.Manifest, maxSegments) is not { } last)
                 {
                     Purge(orphan);

@@ -76,6 +76,50 @@ public sealed class SuccessionTests
         Assert.Equal(await Trees.DescribeAsync(master.Volume), await Trees.DescribeAsync(session));
     }
 
+    /// <summary>What it makes after that is on no other copy: it would be told as lost.</summary>
+    [Fact]
+    public async Task A_master_that_has_handed_over_makes_no_mutation_of_its_own()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        var file = await master.CreateFileAsync("file");
+        await master.WriteAsync(file, 0, Pattern(1, 1));
+        await master.Volume.CreateAsync(InodeNumber.Root, "directory"u8.ToArray(), new NewInode { Mode = Mode.S_IFDIR | 0x1ED }, VolumeFixture.Root, Cancellation);
+        var deleted = await DeletedAsync(master);
+        var yielded = await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(30), Cancellation);
+        Assert.Equal(Errno.None, yielded.Error);
+
+        await master.ReadAllAsync(file);
+        await Trees.DescribeAsync(master.Volume);
+        master.LetGo(deleted);
+        master.Copy.Orphanage.Queue(deleted);
+        master.Copy.KeepSession(new KeptSession(Guid.NewGuid(), "host:/mnt", null, null));
+        master.Copy.DropSession(Guid.NewGuid());
+        await Task.Delay(3 * Limits.CommitInterval, Cancellation);
+        Assert.Equal(yielded.Value, master.Copy.Metadata.Tail);
+        await replica.PromoteAsync();
+        await EventuallyAsync(() => master.Copy.FencedBy is not null);
+        Assert.Equal(yielded.Value, master.Copy.Metadata.Committed);
+    }
+
+    [Fact]
+    public async Task A_master_purges_again_when_a_hand_over_has_come_to_nothing()
+    {
+        var time = new PassingTime();
+        await using var master = await VolumeFixture.CreateAsync(S, time: time);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        var deleted = await DeletedAsync(master);
+        Assert.Equal(Errno.None, (await master.Copy.YieldAsync(replica.Name, TimeSpan.FromSeconds(30), Cancellation)).Error);
+        master.LetGo(deleted);
+        master.Copy.Orphanage.Queue(deleted);
+        await Task.Delay(3 * Limits.CommitInterval, Cancellation);
+        Assert.Equal(1, master.Copy.Metadata.Counters.Orphans);
+        time.Pass(Limits.YieldFor);
+        await EventuallyAsync(() => master.Copy.Metadata.Counters.Orphans == 0);
+    }
+
     [Fact]
     public async Task A_master_goes_on_where_it_cannot_hand_over()
     {
@@ -439,6 +483,16 @@ public sealed class SuccessionTests
     }
 
     private static async Task WriteAsync(VolumeFixture volume, string name, int seed, int blocks) => await volume.WriteAsync(await volume.CreateFileAsync(name), 0, Pattern(seed, blocks));
+
+    /// <summary>A file without a name that is open.</summary>
+    private static async Task<InodeNumber> DeletedAsync(VolumeFixture master)
+    {
+        var deleted = await master.CreateFileAsync("deleted");
+        await master.WriteAsync(deleted, 0, Pattern(2, 1));
+        master.Hold(deleted);
+        Assert.True((await master.Volume.UnlinkAsync(InodeNumber.Root, "deleted"u8.ToArray(), Cancellation)).IsOk);
+        return deleted;
+    }
 
     private static byte[] Pattern(int seed, int blocks)
     {
