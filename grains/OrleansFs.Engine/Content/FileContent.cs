@@ -74,6 +74,10 @@ internal sealed class FileContent(PagePool pool, int blockSize)
         return true;
     }
 
+    /// <summary>Where what is in flight begins to differ from the manifest: the slots, and where the holes begin that were made. From a block on, in order.</summary>
+    public long[] Marks(long from) =>
+        [.. _slots.Keys.Concat(_punched.Select(p => p.First)).Append(TruncatedTo ?? from).Where(m => m >= from).Order()];
+
     /// <summary>Adds a slot over what the block was until now.</summary>
     public Slot Add(long index, SealedBlock @base)
     {

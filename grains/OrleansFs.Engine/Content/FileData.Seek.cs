@@ -57,26 +57,30 @@ internal sealed partial class FileData
 
     private long? NextHole(Inode inode, long from, long end)
     {
-        long block = from;
-        while (block < end)
+        var content = inode.Content;
+        long[]? marks = null;
+        int next = 0;
+        long? unmapped = null;
+        for (long block = from; block < end;)
         {
-            if (inode.Content?.Find(block) is { } slot)
+            if (content?.Find(block) is { } slot)
             {
                 if (!IsData(slot))
                     return block;
                 block++;
                 continue;
             }
-            if (inode.Content?.ManifestCounts(block) == false)
+            if (content?.ManifestCounts(block) == false)
                 return block;
-            long? unmapped = _metadata.NextUnmapped(inode.Number, block);
-            if (unmapped == block)
+            if (unmapped is not { } hole || hole < block)
+                unmapped = hole = _metadata.NextUnmapped(inode.Number, block);
+            if (hole == block)
                 return block;
-            long stop = Math.Min(unmapped ?? end, end);
-            long known = block + 1;
-            while (known < stop && inode.Content is { } content && content.Find(known) is null && content.ManifestCounts(known))
-                known++;
-            block = inode.Content is null ? stop : known;
+            // Up to there the manifest has no hole: what may have one before is what is in flight.
+            marks ??= content?.Marks(from) ?? [];
+            while (next < marks.Length && marks[next] <= block)
+                next++;
+            block = next < marks.Length ? Math.Min(hole, marks[next]) : hole;
         }
         return null;
     }

@@ -60,40 +60,60 @@ internal sealed partial class MetadataStore
         }
     }
 
-    /// <summary>The first block at or after one that is a hole. There always is one: a manifest has no end.</summary>
+    /// <summary>The first block at or after one that is a hole. There always is one: a manifest has no end. The lock is free between some rows of it and the next.</summary>
     public long NextUnmapped(InodeNumber inode, long fromBlock)
+    {
+        long at = fromBlock;
+        while (!IsUnmapped(inode, ref at))
+        {
+        }
+        return at;
+    }
+
+    /// <summary>Goes on to the next hole, by so many rows at most.</summary>
+    /// <returns>Whether it is there.</returns>
+    private bool IsUnmapped(InodeNumber inode, ref long at)
     {
         lock (Lock)
         {
             Sweep();
             if (Find(inode) is not { } found)
-                return fromBlock;
+                return true;
             RequireReady();
-            var s = _sql.SegmentsFrom.Bind(1, found.Manifest).Bind(2, fromBlock / MetadataLimits.SegmentBlocks);
+            long whole = (long)MetadataLimits.SegmentBlocks * Volume.BlockSize;
+            var s = _sql.MappedFrom.Bind(1, found.Manifest).Bind(2, at / MetadataLimits.SegmentBlocks);
             try
             {
-                long at = fromBlock;
-                while (s.Step())
+                for (int row = 0; row < MetadataLimits.PageRows; row++)
                 {
-                    long start = s.Int64(0) * MetadataLimits.SegmentBlocks;
-                    if (start > at)
-                        return at;
-                    var hashes = s.Blob(1);
-                    for (; at - start < hashes.Length / BlockHash.Size; at++)
-                    {
-                        if (IsHole(hashes, (int)(at - start)))
-                            return at;
-                    }
-                    if (at < start + MetadataLimits.SegmentBlocks)
-                        return at;
+                    if (!s.Step() || s.Int64(0) * MetadataLimits.SegmentBlocks > at)
+                        return true;
+                    long segment = s.Int64(0);
+                    long end = (segment + 1) * MetadataLimits.SegmentBlocks;
+                    // The hashes of a segment without a hole need not be read.
+                    at = s.Int64(1) == whole ? end : NextHole(Segment(found.Manifest, segment), at, end);
+                    if (at < end)
+                        return true;
                 }
-                return at;
+                return false;
             }
             finally
             {
                 s.Reset();
             }
         }
+    }
+
+    /// <summary>The first hole of a segment from a block of it on; its end where it has none.</summary>
+    private static long NextHole(ReadOnlySpan<byte> hashes, long from, long end)
+    {
+        long start = end - MetadataLimits.SegmentBlocks;
+        for (; from < end; from++)
+        {
+            if ((from - start) * BlockHash.Size >= hashes.Length || IsHole(hashes, (int)(from - start)))
+                return from;
+        }
+        return end;
     }
 
     private static bool IsHole(ReadOnlySpan<byte> hashes, int index) => !hashes.Slice(index * BlockHash.Size, BlockHash.Size).ContainsAnyExcept((byte)0);

@@ -51,6 +51,7 @@ internal sealed class Statements(Database database) : IDisposable
         "INSERT INTO manifest (manifest, segment, mapped, hashes, node) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET mapped = excluded.mapped, hashes = excluded.hashes, node = excluded.node");
     public readonly Statement DeleteSegment = database.Prepare("DELETE FROM manifest WHERE manifest = ?1 AND segment = ?2");
     public readonly Statement SegmentsFrom = database.Prepare("SELECT segment, hashes FROM manifest WHERE manifest = ?1 AND segment >= ?2 ORDER BY segment");
+    public readonly Statement MappedFrom = database.Prepare("SELECT segment, mapped FROM manifest WHERE manifest = ?1 AND segment >= ?2 ORDER BY segment");
     public readonly Statement HashSegments = database.Prepare("SELECT segment, node, hashes FROM manifest WHERE manifest = ?1 AND segment >= ?2 ORDER BY segment LIMIT ?3");
     public readonly Statement EachSegment = database.Prepare("SELECT segment FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3 ORDER BY segment");
     public readonly Statement SumSegments = database.Prepare("SELECT coalesce(sum(mapped), 0) FROM manifest WHERE manifest = ?1 AND segment >= ?2 AND segment < ?3");

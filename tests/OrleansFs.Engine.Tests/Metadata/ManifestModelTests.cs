@@ -48,11 +48,14 @@ public sealed class ManifestModelTests
         var punched = Enumerable.Range(0, random.Next(3)).Select(_ => (First: (long)random.Next(Blocks), Count: (long)random.Next(random.Next(Blocks)))).ToList();
         int first = random.Next(Blocks);
         var blocks = new List<ManifestBlock>();
-        for (int i = first; i < Math.Min(Blocks, first + random.Next(400)); i += random.Next(1, 4))
+        // Whole segments of whole blocks too.
+        bool isDense = random.Next(3) == 0;
+        int length = isDense ? 600 : random.Next(400);
+        for (int i = first; i < Math.Min(Blocks, first + length); i += isDense ? 1 : random.Next(1, 4))
         {
-            byte content = (byte)random.Next(200);
+            byte content = isDense ? (byte)random.Next(100, 200) : (byte)random.Next(200);
             var hash = content < 20 ? BlockHash.Hole : BlockHash.Of([content]);
-            blocks.Add(new ManifestBlock(i, hash, S - content, content, 100, random.Next(3)));
+            blocks.Add(new ManifestBlock(i, hash, content < 100 ? S - content : S, content, 100, random.Next(3)));
         }
         if (truncate is { } end)
             model.AsSpan((int)end).Clear();
