@@ -11,12 +11,15 @@ namespace OrleansFs.Engine.Content;
 /// </summary>
 /// <remarks>
 /// A content commit of many blocks enters the open transaction in several steps, between which the metadata lock is free; it holds the committer off until the last, so
-/// that the file goes from one state to the next in one transaction.
+/// that the file goes from one state to the next in one transaction. Where a step after the first fails, nothing is committed before the file is committed whole, or gone: whoever
+/// asks is told the error, and does not wait.
 /// </remarks>
 internal sealed class Committer(MetadataStore metadata, BlockStore blocks, TimeProvider time, ILogger logger)
 {
     private readonly TroubleLog _unsynced = new(logger, time);
     private int _holds;
+    private int _torn;
+    private Errno _tornBy;
     private TaskCompletionSource? _released;
 
     /// <summary>Why the last commit failed; null since one succeeded.</summary>
@@ -37,6 +40,16 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, TimeP
         _released = null;
     }
 
+    /// <summary>The open transaction has a file in part only, because of an error: nothing is committed until <see cref="Mend"/>. Call with the metadata lock held.</summary>
+    public void Tear(Errno error)
+    {
+        _torn++;
+        _tornBy = error;
+    }
+
+    /// <summary>It has the whole of the file now, or the file is gone. Call with the metadata lock held.</summary>
+    public void Mend() => _torn--;
+
     /// <summary>Completes at the end of what holds the committer off. Call with the metadata lock held.</summary>
     private Task Released() => (_released ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
 
@@ -50,7 +63,7 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, TimeP
             {
                 if (_holds == 0)
                 {
-                    if (metadata.Keep(blocks.Files.SyncedSequence >= metadata.RequiredBlockSequence).IsOk)
+                    if (_torn == 0 && metadata.Keep(blocks.Files.SyncedSequence >= metadata.RequiredBlockSequence).IsOk)
                         return FsResult.Ok;
                     break;
                 }
@@ -76,6 +89,11 @@ internal sealed class Committer(MetadataStore metadata, BlockStore blocks, TimeP
                     if (_holds > 0)
                     {
                         held = Released();
+                    }
+                    else if (_torn > 0)
+                    {
+                        Trouble = $"a file can be committed in part only: {_tornBy}";
+                        return _tornBy;
                     }
                     else if (blocks.Files.SyncedSequence >= required)
                     {

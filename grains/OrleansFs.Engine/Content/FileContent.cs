@@ -36,6 +36,9 @@ internal sealed class FileContent(PagePool pool, int blockSize)
     /// <summary>The redo log has so much of it that it is to be settled whatever its age.</summary>
     public bool SettleSoon { get; set; }
 
+    /// <summary>The open transaction has a part of it only: see <see cref="Committer.Tear"/>.</summary>
+    public bool IsTorn { get; set; }
+
     /// <summary>Between freeze and commit: complete blocks wait, so that the commit is one state of the file.</summary>
     public bool Freezing { get; set; }
 

@@ -225,9 +225,17 @@ internal sealed partial class FileData
                         Logged = done + step.Count == blocks.Count ? frozen.Logged : default,
                         Blocks = step,
                     });
+                    if (!result.IsOk)
+                    {
+                        if (done > 0)
+                            Tear(content, result.Error);
+                        return result;
+                    }
                     done += step.Count;
-                    if (!result.IsOk || done == blocks.Count)
-                        return result.IsOk && alongside is not null ? alongside() : result;
+                    if (done < blocks.Count)
+                        continue;
+                    Mend(content);
+                    return alongside?.Invoke() ?? result;
                 }
             }
         }
@@ -236,6 +244,22 @@ internal sealed partial class FileData
             lock (_metadata.Lock)
                 _committer.Release();
         }
+    }
+
+    /// <summary>A crash is to find the file in no state that it never had. Call with the gate and the metadata lock held.</summary>
+    private void Tear(FileContent content, Errno error)
+    {
+        if (!content.IsTorn)
+            _committer.Tear(error);
+        content.IsTorn = true;
+    }
+
+    /// <summary>The open transaction has all of it, or the file is gone. Call with the gate and the metadata lock held.</summary>
+    private void Mend(FileContent content)
+    {
+        if (content.IsTorn)
+            _committer.Mend();
+        content.IsTorn = false;
     }
 
     private static void RefreshAllocation(Inode inode)

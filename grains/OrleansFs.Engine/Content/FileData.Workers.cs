@@ -77,6 +77,8 @@ internal sealed partial class FileData
     {
         if (inode.Content is not { } content)
             return;
+        lock (_metadata.Lock)
+            Mend(content);
         bool dirty = !content.IsClean;
         content.Discard(released);
         inode.Content = null;
@@ -177,6 +179,9 @@ internal sealed partial class FileData
         {
             if (inode.Content is not { DirtySince: { } since } content)
                 return false;
+            // Nobody can commit anything before.
+            if (content.IsTorn)
+                return true;
             bool orphan = inode.Snapshot().LinkCount == 0;
             if (orphan && !pressure)
             {
