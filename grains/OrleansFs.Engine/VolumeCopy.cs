@@ -91,6 +91,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _files.Named = NoteNamed;
         _verification = new BlockVerification(this, options.VerifyEvery, time, loggers.CreateLogger<BlockVerification>());
         blocks.Unreadable = _verification.NoteDamaged;
+        sealer.IsDamaged = _verification.IsDamaged;
         _committer.Committed = () =>
         {
             Replication.NoteCommitted();
@@ -419,6 +420,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
 
     private void NoteSealed(SealedNote note)
     {
+        _verification.NoteStored(note.Hash);
         if (Composer.IsOn || _options.Delta != DeltaMode.Off && !Replication.IsAlone)
             Delta.Notes.Add(note);
         Replication.NoteSealed(note);

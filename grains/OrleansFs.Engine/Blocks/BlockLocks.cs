@@ -5,7 +5,7 @@ namespace OrleansFs.Engine.Blocks;
 
 /// <summary>A lock for each of 256 classes of blocks, taken by whoever stores or deletes the file of a block, so that the two never overlap for one hash.</summary>
 /// <remarks>
-/// Storing, with the lock held: if the block is suspect, or neither pinned nor known by its row with its file there, write the file; pin it; let go. Unpin when the transaction that names it
+/// Storing, with the lock held: if the block is suspect or known to be damaged, or neither pinned nor known by its row with its file there, write the file; pin it; let go. Unpin when the transaction that names it
 /// is in the database. Deleting, with the lock held: if there is neither a row nor a pin, unlink the file. So a block that is stored while it is being collected is either
 /// kept or written anew. Order: this lock, then the metadata lock.
 /// </remarks>

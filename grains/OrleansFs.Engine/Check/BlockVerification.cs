@@ -100,6 +100,12 @@ public sealed class BlockVerification : IDisposable
             _unrepaired.TryAdd(hash, 0);
     }
 
+    /// <summary>Whether a block is known to be damaged or missing here.</summary>
+    internal bool IsDamaged(BlockHash hash) => _unrepaired.ContainsKey(hash);
+
+    /// <summary>A writer has stored the block anew.</summary>
+    internal void NoteStored(BlockHash hash) => _unrepaired.TryRemove(hash, out _);
+
     /// <summary>Verifies when that is due or asked for, until cancelled.</summary>
     internal async Task RunAsync(CancellationToken cancellation)
     {
@@ -204,9 +210,15 @@ public sealed class BlockVerification : IDisposable
         foreach (var (hash, read) in damaged)
         {
             if (IsReplica)
+            {
                 _volume.ReplicaBlocks.NoteDamaged(hash, read);
-            else if (_unrepaired.Count < ReplicationLimits.DamagedRemembered && _unrepaired.TryAdd(hash, 0))
-                _logger.LogWarning("block {Hash} is damaged: {Reason}{Moved}", hash, read.Reason, read.Status == BlockReadStatus.Corrupt ? $"; moved to {_volume.BlockStore.Files.Quarantine(hash)}" : "");
+                continue;
+            }
+            bool isNew = _unrepaired.Count < ReplicationLimits.DamagedRemembered && _unrepaired.TryAdd(hash, 0);
+            // Also where a reader has told of it, or there are too many to remember: what has no file nobody takes for stored.
+            string? moved = read.Status == BlockReadStatus.Corrupt ? _volume.BlockStore.Files.Quarantine(hash) : null;
+            if (isNew || moved is not null)
+                _logger.LogWarning("block {Hash} is damaged: {Reason}{Moved}", hash, read.Reason, moved is null ? "" : $"; moved to {moved}");
         }
         if (!IsReplica)
             await MendNowAsync(cancellation);

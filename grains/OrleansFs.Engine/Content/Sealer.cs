@@ -16,6 +16,9 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
     /// <summary>Told of each block that was stored, under the block's lock: must only take note.</summary>
     public Action<SealedNote>? Sealed { get; set; }
 
+    /// <summary>Whether a block turned out to be damaged or missing here: its row promises nothing. Null where nobody finds out.</summary>
+    public Func<BlockHash, bool>? IsDamaged { get; set; }
+
     /// <summary>Hashes and stores the content of a frozen block.</summary>
     /// <exception cref="BlockStoreException">The disk is full or fails, or what lies under a partly written block cannot be read. Nothing has changed.</exception>
     public ValueTask<SealedBlock> SealAsync(InodeNumber inode, SealJob job, int baseLength, CancellationToken cancellation)
@@ -95,11 +98,11 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
         }
     }
 
-    /// <summary>Pins a block that another file has stored or is about to name. A block that is suspect or lost is not claimed: storing it again heals it.</summary>
+    /// <summary>Pins a block that another file has stored or is about to name. A block that is suspect, damaged or lost is not claimed: storing it again heals it.</summary>
     private bool TryClaim(BlockHash hash, out SealedBlock block)
     {
         block = default;
-        if (blocks.Files.IsSuspect(hash))
+        if (blocks.Files.IsSuspect(hash) || IsDamaged?.Invoke(hash) == true)
             return false;
         if (pending.TryPin(hash, out var known))
         {

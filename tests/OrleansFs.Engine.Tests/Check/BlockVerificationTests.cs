@@ -63,9 +63,7 @@ public sealed class BlockVerificationTests
         Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
         replica.Link.Target = null;
         string[] blocks = Blocks(master);
-        byte[] bytes = await File.ReadAllBytesAsync(blocks[0], Cancellation);
-        bytes[^1] ^= 1;
-        await File.WriteAllBytesAsync(blocks[0], bytes, Cancellation);
+        await DamageAsync(blocks[0]);
         File.Delete(blocks[1]);
         await File.WriteAllBytesAsync(blocks[2], [], Cancellation);
         Assert.Equal((8L, 3L), await master.Copy.VerifyAllAsync());
@@ -114,6 +112,48 @@ public sealed class BlockVerificationTests
         await master.ReopenAsync();
         Assert.Null(master.Copy.Verification.Report.Last);
         Assert.Equal((8L, 0L), await master.Copy.VerifyAllAsync());
+    }
+
+    /// <summary>A file that is restored from a backup after its copy here was found damaged has the same hashes: they name nothing that could be shared.</summary>
+    [Fact]
+    public async Task What_was_found_damaged_is_stored_again_when_it_is_written_again()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        byte[] content = await WriteAsync(master, 4);
+        await master.ReopenAsync();
+        var hash = BlockHash.Of(content.AsSpan(S, S));
+        string path = Blocks(master).Single(b => Path.GetFileName(b) == hash.ToString());
+        await DamageAsync(path);
+        var a = await master.FindAsync("f");
+        Assert.Equal(Errno.EIO, (await master.Volume.ReadAsync(a, 0, new byte[content.Length], Cancellation)).Error);
+        Assert.Equal(1, master.Copy.Verification.Report.Unrepaired);
+        var b = await master.CreateFileAsync("b");
+        await master.WriteAsync(b, 0, content);
+        Assert.Equal(Errno.None, (await master.Copy.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(0, master.Copy.Verification.Report.Unrepaired);
+        Assert.Equal(content, await master.ReadAllAsync(b));
+        Assert.Equal(content, await master.ReadAllAsync(a));
+        Assert.Equal((4L, 0L), await master.Copy.VerifyAllAsync());
+    }
+
+    [Fact]
+    public async Task What_a_reader_has_found_damaged_is_moved_out_of_the_way_by_the_next_pass()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        byte[] content = await WriteAsync(master, 4);
+        await master.ReopenAsync();
+        await DamageAsync(Blocks(master)[0]);
+        Assert.Equal(Errno.EIO, (await master.Volume.ReadAsync(await master.FindAsync("f"), 0, new byte[content.Length], Cancellation)).Error);
+        Assert.Equal((4L, 1L), await master.Copy.VerifyAllAsync());
+        Assert.Single(Directory.GetFiles(Path.Combine(master.Folder, "lost+blocks")));
+        Assert.Equal(1, master.Copy.Verification.Report.Unrepaired);
+    }
+
+    private static async Task DamageAsync(string path)
+    {
+        byte[] bytes = await File.ReadAllBytesAsync(path, Cancellation);
+        bytes[^1] ^= 1;
+        await File.WriteAllBytesAsync(path, bytes, Cancellation);
     }
 
     private static string StateOf(VolumeFixture master) => Path.Combine(master.Folder, "verification.json");
