@@ -9,7 +9,11 @@ internal sealed partial class BlockFiles
 {
     /// <summary>Reads a whole block and checks it. <paramref name="destination"/> has room for the length the block is known to have, at least; a longer block is Corrupt.</summary>
     /// <remarks>One read(2)-like call takes header and payload; a payload that is the content lands in the destination without a copy, but for large blocks of version 1. A block without a file may be one that is composed.</remarks>
-    public BlockReadResult Read(BlockHash hash, Span<byte> destination)
+    public BlockReadResult Read(BlockHash hash, Span<byte> destination) =>
+        _fresh.TryRead(hash, destination, out int fresh) ? BlockReadResult.Ok(fresh) : ReadStoredHere(hash, destination);
+
+    /// <summary>The same, and never from memory: what is kept of it for replicas.</summary>
+    private BlockReadResult ReadStoredHere(BlockHash hash, Span<byte> destination)
     {
         var read = ReadFile(hash, destination);
         if (read.IsOk || Composed is not { } composed)
@@ -22,15 +26,14 @@ internal sealed partial class BlockFiles
     }
 
     /// <summary>The same, from a file of that name only.</summary>
-    public BlockReadResult ReadFile(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: false)!.Value;
+    public BlockReadResult ReadFile(BlockHash hash, Span<byte> destination) => ReadFile(hash, destination, now: false)!.Value;
 
-    /// <summary>The same where it needs no wait for the disk; null where it does.</summary>
-    public BlockReadResult? TryRead(BlockHash hash, Span<byte> destination) => Read(hash, destination, now: true);
+    /// <summary>As <see cref="Read(BlockHash, Span{byte})"/> where it needs no wait for the disk; null where it does.</summary>
+    public BlockReadResult? TryRead(BlockHash hash, Span<byte> destination) =>
+        _fresh.TryRead(hash, destination, out int fresh) ? BlockReadResult.Ok(fresh) : ReadFile(hash, destination, now: true);
 
-    private BlockReadResult? Read(BlockHash hash, Span<byte> destination, bool now)
+    private BlockReadResult? ReadFile(BlockHash hash, Span<byte> destination, bool now)
     {
-        if (_fresh.TryRead(hash, destination, out int fresh))
-            return BlockReadResult.Ok(fresh);
         for (var opened = new Opened(this); ;)
         {
             // Smaller ones are mostly read once, and would drive out what is read in parts.
@@ -89,7 +92,7 @@ internal sealed partial class BlockFiles
         return Unpack(hash, head, destination, read);
     }
 
-    /// <summary>Reads the block and computes its SHA-256 again. Length is that of the content.</summary>
+    /// <summary>Reads the block from its file, or those that it is composed of, and computes its SHA-256 again. Length is that of the content.</summary>
     public BlockReadResult Verify(BlockHash hash)
     {
         var inspected = Inspect(hash);
@@ -98,7 +101,7 @@ internal sealed partial class BlockFiles
         byte[] buffer = ArrayPool<byte>.Shared.Rent(inspected.Length);
         try
         {
-            var read = Read(hash, buffer.AsSpan(0, inspected.Length));
+            var read = ReadStoredHere(hash, buffer.AsSpan(0, inspected.Length));
             if (read.IsOk && BlockHash.Of(buffer.AsSpan(0, read.Length)) is var found && found != hash)
                 return BlockReadResult.Corrupt($"the content has the SHA-256 {found}");
             return read;

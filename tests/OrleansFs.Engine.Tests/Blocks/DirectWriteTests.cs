@@ -40,6 +40,27 @@ public sealed class DirectWriteTests
         }
     }
 
+    /// <summary>The content that is kept in memory for replicas says nothing of the disk; where that has lost it, it may be the last.</summary>
+    [Fact]
+    public void What_is_kept_for_replicas_is_verified_in_its_file_and_outlives_it()
+    {
+        using var disk = Mounted.Ext4();
+        using (var fixture = new BlockFolderFixture(disk.Folder, isMount: true))
+        {
+            fixture.Files.Readers = () => 1;
+            var hash = Write(fixture, 1);
+            byte[] bytes = File.ReadAllBytes(fixture.PathOf(hash));
+            bytes[^1] ^= 1;
+            File.WriteAllBytes(fixture.PathOf(hash), bytes);
+            Assert.True(fixture.Files.Read(hash, new byte[Length]).IsOk);
+            Assert.Equal(BlockReadStatus.Corrupt, fixture.Files.VerifyOnDisk(hash).Status);
+            Assert.Equal(BlockReadStatus.Corrupt, fixture.Files.ReadFile(hash, new byte[Length]).Status);
+            Assert.NotNull(fixture.Files.Quarantine(hash));
+            using var fresh = fixture.Files.TakeFresh(hash);
+            Assert.Equal(hash, BlockHash.Of(fresh!.Content.Span));
+        }
+    }
+
     [Fact]
     public void A_block_that_came_from_elsewhere_goes_there_too_unless_it_is_read_soon()
     {
