@@ -127,7 +127,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         return _cache is null ? disk : Math.Min(disk, Math.Max(0, _cache.Bytes - _cache.Used));
     }
 
-    private BlockLocks Locks { get; } = new();
+    private BlockLocks Locks => _blocks.Locks;
 
     private PendingBlocks Pending { get; } = new();
 

@@ -73,7 +73,7 @@ internal sealed partial class BlockFiles
         }
     }
 
-    /// <summary>Moves the file of a block out of the way, into <see cref="LostFolder"/>, so that the block counts as missing and nothing of it is lost. What is kept in memory for replicas stays: it may be the last that is whole. Gives the new path from the data folder; null where there is no file.</summary>
+    /// <summary>Moves the file of a block out of the way, into <see cref="LostFolder"/>, so that the block counts as missing and nothing of it is lost. What is kept in memory for replicas stays: it may be the last that is whole. Called with the block's lock held, after a look at what the file is now. Gives the new path from the data folder; null where there is no file.</summary>
     /// <exception cref="IOException">It cannot be moved.</exception>
     public string? Quarantine(BlockHash hash)
     {

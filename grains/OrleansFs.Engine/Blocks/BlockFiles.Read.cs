@@ -93,16 +93,21 @@ internal sealed partial class BlockFiles
     }
 
     /// <summary>Reads the block from its file, or those that it is composed of, and computes its SHA-256 again. Length is that of the content.</summary>
-    public BlockReadResult Verify(BlockHash hash)
+    public BlockReadResult Verify(BlockHash hash) => Verify(hash, Inspect(hash), isFile: false);
+
+    /// <summary>The same, from a file of that name only.</summary>
+    public BlockReadResult VerifyFile(BlockHash hash) => Verify(hash, InspectFile(hash), isFile: true);
+
+    private BlockReadResult Verify(BlockHash hash, BlockReadResult inspected, bool isFile)
     {
-        var inspected = Inspect(hash);
         if (!inspected.IsOk)
             return inspected;
         byte[] buffer = ArrayPool<byte>.Shared.Rent(inspected.Length);
         try
         {
-            var read = ReadStoredHere(hash, buffer.AsSpan(0, inspected.Length));
-            if (read.IsOk && BlockHash.Of(buffer.AsSpan(0, read.Length)) is var found && found != hash)
+            var content = buffer.AsSpan(0, inspected.Length);
+            var read = isFile ? ReadFile(hash, content) : ReadStoredHere(hash, content);
+            if (read.IsOk && BlockHash.Of(content[..read.Length]) is var found && found != hash)
                 return BlockReadResult.Corrupt($"the content has the SHA-256 {found}");
             return read;
         }
@@ -112,7 +117,7 @@ internal sealed partial class BlockFiles
         }
     }
 
-    /// <summary>The same, from the disk: pages that the kernel has of the file are given back before, unless they are dirty, and after.</summary>
+    /// <summary>As <see cref="Verify(BlockHash)"/>, from the disk: pages that the kernel has of the file are given back before, unless they are dirty, and after.</summary>
     public BlockReadResult VerifyOnDisk(BlockHash hash)
     {
         DropPages(hash);

@@ -41,12 +41,19 @@ internal sealed partial class BlockStore
             return read;
         if (source.IsAlone)
             return Tell(block, read);
-        if (read.Status == BlockReadStatus.Corrupt)
-            _logger.LogWarning("block {Hash} is damaged and is had from another copy: {Reason}; moved to {Path}", block.Hash, read.Reason, Files.Quarantine(block.Hash));
+        if (read.Status == BlockReadStatus.Corrupt && QuarantineIfDamaged(block.Hash) is { } moved)
+            _logger.LogWarning("block {Hash} is damaged and is had from another copy: {Reason}; moved to {Path}", block.Hash, read.Reason, moved);
         // A composed block may be nowhere else, and what it is made of may.
         if (await ComposeAsync(source, block, cancellation) is { } built)
             return Give(built, offset, destination);
         return await source.FetchAsync(block.Hash, cancellation) is { } content ? Give(content, offset, destination) : Tell(block, read);
+    }
+
+    /// <summary>Moves the file of a block out of the way (<see cref="BlockFiles.Quarantine"/>) where it is damaged still: whoever else found that may have stored the block again. Gives the new path; null where nothing was moved.</summary>
+    public string? QuarantineIfDamaged(BlockHash hash)
+    {
+        lock (Locks.For(hash))
+            return Files.VerifyFile(hash).Status == BlockReadStatus.Corrupt ? Files.Quarantine(hash) : null;
     }
 
     private static BlockReadResult Give(ReadOnlyMemory<byte> content, int offset, Memory<byte> destination)
@@ -65,8 +72,8 @@ internal sealed partial class BlockStore
         var given = new Dictionary<BlockHash, ReadOnlyMemory<byte>>();
         foreach (var (hash, fault) in faulty)
         {
-            if (fault.Status == BlockReadStatus.Corrupt)
-                _logger.LogWarning("block {Hash}, of which {Target} is made, is damaged and is had from another copy: {Reason}; moved to {Path}", hash, block.Hash, fault.Reason, Files.Quarantine(hash));
+            if (fault.Status == BlockReadStatus.Corrupt && QuarantineIfDamaged(hash) is { } moved)
+                _logger.LogWarning("block {Hash}, of which {Target} is made, is damaged and is had from another copy: {Reason}; moved to {Path}", hash, block.Hash, fault.Reason, moved);
             if (await source.FetchAsync(hash, cancellation) is not { } content)
             {
                 Unreadable?.Invoke(hash);

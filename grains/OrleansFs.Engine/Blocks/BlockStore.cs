@@ -28,6 +28,9 @@ internal sealed partial class BlockStore : IDisposable
     /// <summary>The files under the cache.</summary>
     public BlockFiles Files { get; }
 
+    /// <summary>Held by whoever stores or takes away one of them.</summary>
+    public BlockLocks Locks { get; } = new();
+
     /// <summary>Memory that cached contents take, bytes.</summary>
     public long CachedBytes => _cache.Bytes;
 

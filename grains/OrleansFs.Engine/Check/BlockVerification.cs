@@ -216,7 +216,7 @@ public sealed class BlockVerification : IDisposable
             }
             bool isNew = _unrepaired.Count < ReplicationLimits.DamagedRemembered && _unrepaired.TryAdd(hash, 0);
             // Also where a reader has told of it, or there are too many to remember: what has no file nobody takes for stored.
-            string? moved = read.Status == BlockReadStatus.Corrupt ? _volume.BlockStore.Files.Quarantine(hash) : null;
+            string? moved = read.Status == BlockReadStatus.Corrupt ? _volume.BlockStore.QuarantineIfDamaged(hash) : null;
             if (isNew || moved is not null)
                 _logger.LogWarning("block {Hash} is damaged: {Reason}{Moved}", hash, read.Reason, moved is null ? "" : $"; moved to {moved}");
         }

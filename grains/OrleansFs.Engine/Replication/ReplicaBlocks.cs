@@ -106,9 +106,15 @@ internal sealed class ReplicaBlocks
             NoteDamaged(made, BlockReadResult.Missing);
         lock (_locks.For(hash))
         {
-            if (!_metadata.TryGetBlock(hash, out var row) || _damaged.Count >= ReplicationLimits.DamagedRemembered || !_damaged.TryAdd(hash, 0))
+            if (!_metadata.TryGetBlock(hash, out var row))
                 return;
-            string? moved = read.Status == BlockReadStatus.Corrupt ? _files.Quarantine(hash) : null;
+            bool isCorrupt = read.Status == BlockReadStatus.Corrupt;
+            // Since it was read it may have come again.
+            if (isCorrupt && _files.VerifyFile(hash) is { IsOk: true } now && now.Length == row.Length)
+                return;
+            if (_damaged.Count >= ReplicationLimits.DamagedRemembered || !_damaged.TryAdd(hash, 0))
+                return;
+            string? moved = isCorrupt ? _files.Quarantine(hash) : null;
             _received.TryRemove(hash, out _);
             // Committed at once: who starts after a kill has nothing but the rows to go by. Where that fails it goes with the next.
             if (row.Residency == Residency.Local && _metadata.SetResidency(hash, Residency.Absent))

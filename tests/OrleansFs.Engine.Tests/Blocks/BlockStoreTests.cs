@@ -42,6 +42,24 @@ public sealed class BlockStoreTests
         Assert.True((await store.ReadAsync(block, 0, new byte[10000], Cancellation)).IsOk);
     }
 
+    /// <summary>Two find the same damage; the first has stored the block again when the second comes to move it away.</summary>
+    [Fact]
+    public void A_block_that_is_whole_again_is_not_moved_away()
+    {
+        using var fixture = new BlockFolderFixture();
+        using var store = fixture.OpenStore(1 << 20);
+        byte[] content = BlockFolderFixture.Content(1, 10000);
+        var hash = Store(store, content).Hash;
+        byte[] bytes = File.ReadAllBytes(fixture.PathOf(hash));
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(fixture.PathOf(hash), bytes);
+        Assert.Equal($"lost+blocks/{hash}", store.QuarantineIfDamaged(hash));
+        Assert.Null(store.QuarantineIfDamaged(hash));
+        store.Files.Write(hash, content);
+        Assert.Null(store.QuarantineIfDamaged(hash));
+        Assert.True(store.Files.Verify(hash).IsOk);
+    }
+
     [Fact]
     public async Task What_only_the_disk_has_is_read_whole_and_in_parts_by_many_at_once()
     {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
+using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Engine.Tests.Replication;
@@ -147,6 +148,20 @@ public sealed class BlockVerificationTests
         Assert.Equal((4L, 1L), await master.Copy.VerifyAllAsync());
         Assert.Single(Directory.GetFiles(Path.Combine(master.Folder, "lost+blocks")));
         Assert.Equal(1, master.Copy.Verification.Report.Unrepaired);
+    }
+
+    [Fact]
+    public async Task What_a_replica_has_had_again_when_its_damage_is_told_of_stays()
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        byte[] content = await WriteAsync(master, 1);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        var hash = BlockHash.Of(content);
+        replica.Volume.ReplicaBlocks.NoteDamaged(hash, BlockReadResult.Corrupt("as it was read before"));
+        Assert.Equal(0, replica.Volume.ReplicaBlocks.DamagedCount);
+        Assert.True(replica.Volume.BlockStore.Files.Verify(hash).IsOk);
     }
 
     private static async Task DamageAsync(string path)
