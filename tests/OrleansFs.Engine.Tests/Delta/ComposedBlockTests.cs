@@ -150,6 +150,34 @@ public sealed class ComposedBlockTests(ITestOutputHelper output)
         await AssertCleanAsync(volume);
     }
 
+    /// <summary>A window of new content is found by its sums: nobody has read the source.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_cannot_be_put_together_of_its_sources_keeps_its_file(bool isDamaged)
+    {
+        await using var volume = await CreateAsync();
+        byte[] old = Bytes(1, Blocks * S), content = [.. Bytes(2, 100), .. old];
+        await WriteAsync(volume, "first", old);
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
+        Assert.Equal(0, await volume.Copy.Composer.ComposeOnceAsync(Cancellation));
+        await volume.ReopenAsync();
+        volume.Copy.Composer.IsOn = true;
+        string source = FileOf(volume.Folder, BlockHash.Of(old.AsSpan(2 * S, S)));
+        if (isDamaged)
+            Damage(source);
+        else
+            File.Delete(source);
+        await WriteAsync(volume, "second", content);
+        Assert.Equal(Errno.None, (await volume.Copy.SyncAllAsync(Cancellation)).Error);
+        await volume.Copy.Composer.ComposeOnceAsync(Cancellation);
+        Assert.Equal(Blocks, (await volume.StatusAsync()).ComposedBlocks);
+        Assert.Equal(content, await volume.ReadAllAsync(await volume.FindAsync("second")));
+        // Of what is damaged the next block takes only the end, which is whole.
+        Assert.True(volume.Copy.Metadata.TryGetBlock(BlockHash.Of(old.AsSpan(2 * S, S)), out var row));
+        Assert.Equal(isDamaged ? 1 : 0, row.Pins);
+    }
+
     [Fact]
     public async Task A_block_that_cannot_be_put_together_is_stored_when_it_is_written_again()
     {

@@ -96,7 +96,17 @@ internal sealed partial class Composer
             if (files.ReadFile(hash, content) is { IsOk: true } read && read.Length == length && BlockHash.Of(content) == hash)
                 Decompose(hash);
             else
-                DeleteFile(hash);
+                DeleteDamaged(hash);
+        }
+
+        // Whatever its sources are: they can be had again.
+        void DeleteDamaged(BlockHash hash)
+        {
+            lock (_locks.For(hash))
+            {
+                if (_volume.Metadata.IsComposed(hash))
+                    files.Delete(hash);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ namespace OrleansFs.Engine.Delta;
 
 /// <summary>Makes composed blocks of new ones where that saves at least half, and files of them again where they are read often or a source has to go.</summary>
 /// <remarks>
-/// <para>Composing: the row says how the block is made, and pins its sources; that is committed and on disk; then the file goes, under the block's lock, where the row still says so. Flattening: the file is written; the row goes in a
+/// <para>Composing: the row says how the block is made, and pins its sources; that is committed and on disk; then the block is put together and its SHA-256 computed; then the file goes, under the block's lock, where the row still says so. Flattening: the file is written; the row goes in a
 /// transaction that waits for the file's sync. Killed in between, or without power: a file and a row, of which the row is good, and the file may be one that was not synced. The next start writes it anew and syncs it.</para>
 /// <para>Sources are blocks that some file has, or a copy of one that is still in flight, and that are in a block file here: what nothing refers to is collected soon, and would have to be written again for that.</para>
 /// </remarks>
@@ -194,22 +194,44 @@ internal sealed partial class Composer
     }
 
     private bool IsSource(BlockRow row) =>
-        (row.References > 0 || _pending.Contains(row.Hash)) && row.Residency != Residency.Absent && !_volume.BlockStore.Files.IsSuspect(row.Hash) && !_volume.Metadata.IsComposed(row.Hash);
+        (row.References > 0 || _pending.Contains(row.Hash)) && row.Residency != Residency.Absent && !_volume.BlockStore.Files.IsSuspect(row.Hash) && !_volume.Metadata.IsComposed(row.Hash)
+        && !_volume.Verification.IsDamaged(row.Hash) && _volume.BlockStore.Files.DiskBytes(row.Hash) is not null;
 
     private bool TryCompose(in PlacedBlock block, ReadOnlySpan<byte> content, int start, ReadOnlySpan<DeltaCopy> copies) =>
         _writer.TryMake(block.Hash, content, start, copies, block.StoredBytes) is { } made && _volume.Metadata.Compose(made.Row, made.Sources, made.Row.Program.Length);
 
-    /// <summary>The file of a block that is composed now goes; where somebody relies on it, it stays, and the block is plain again.</summary>
+    /// <summary>The file of a block that is composed now goes; where somebody relies on it, or the block cannot be put together without it, it stays, and the block is plain again.</summary>
     private void DeleteFile(BlockHash hash)
     {
+        // A window is matched by the sums of what is new, and a source may have rotted since it was read. Its pins keep it from here on.
+        bool isRebuilt = IsRebuilt(hash);
         lock (_locks.For(hash))
         {
             if (!_volume.Metadata.IsComposed(hash) || _volume.BlockStore.Files.DiskBytes(hash) is not { } bytes)
                 return;
-            if (_pending.Contains(hash) || _volume.BlockStore.Files.IsSuspect(hash))
+            if (!isRebuilt)
+                _logger.LogWarning("block {Hash} cannot be put together out of others, and is kept whole", hash);
+            if (!isRebuilt || _pending.Contains(hash) || _volume.BlockStore.Files.IsSuspect(hash))
                 _volume.Metadata.Decompose(hash, bytes, _volume.BlockStore.Files.LastSequence);
             else
                 _volume.BlockStore.Files.Delete(hash);
+        }
+    }
+
+    /// <summary>Whether a composed block is what its name says when it is made of its sources, as they are in their files now.</summary>
+    private bool IsRebuilt(BlockHash hash)
+    {
+        if (_volume.BlockStore.Files.Composed is not { } composed || !_volume.Metadata.TryGetBlock(hash, out var row))
+            return false;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(row.Length);
+        try
+        {
+            var content = buffer.AsSpan(0, row.Length);
+            return composed.IsReliable(hash) && composed.Read(hash, content) is { IsOk: true } read && read.Length == row.Length && BlockHash.Of(content) == hash;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 }
