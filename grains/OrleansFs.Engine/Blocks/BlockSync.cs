@@ -295,8 +295,9 @@ internal sealed class BlockSync : IDisposable
             {
                 lost += _rewrite(hash) ? 0 : 1;
             }
-            catch (BlockStoreException e)
+            catch (Exception e)
             {
+                // Whatever it is: this thread is the one that brings all others to disk, and nobody else would hear of it.
                 _logger.LogWarning(e, "suspect block {Hash} cannot be written again", hash);
                 lost++;
             }

@@ -112,6 +112,39 @@ public sealed class BlockSyncTests
         Assert.Equal(["filesystem", "filesystem"], disk.TakeCalls());
     }
 
+    /// <summary>The sync goes on whatever is wrong with one block: a database that cannot be read, too.</summary>
+    [Fact]
+    public async Task What_cannot_be_looked_up_when_it_is_written_anew_is_lost_and_nothing_else_is()
+    {
+        var disk = new TestDisk();
+        using var fixture = new BlockFolderFixture();
+        fixture.OpenWith(disk.Over);
+        var (hash, stored) = fixture.Write([1]);
+        disk.Failures.Enqueue(Errno.EIO);
+        await Assert.ThrowsAsync<BlockSyncException>(async () => await fixture.Files.SyncAsync(stored.WriteSequence, Cancellation));
+        File.Delete(fixture.PathOf(hash));
+        fixture.Files.Composed = new BrokenTable();
+        var failure = await Assert.ThrowsAsync<BlockSyncException>(async () => await fixture.Files.SyncAsync(stored.WriteSequence, Cancellation));
+        Assert.Equal([hash], failure.Affected);
+        await fixture.Files.SyncAsync(fixture.Files.Write(hash, [1]).WriteSequence, Cancellation);
+        Assert.Contains(fixture.TakeLog(), m => m.Contains("the database cannot be read", StringComparison.Ordinal));
+    }
+
+    private sealed class BrokenTable : IComposedBlocks
+    {
+        public BlockReadResult Inspect(BlockHash hash) => throw new IOException("the database cannot be read");
+
+        public bool IsReliable(BlockHash hash) => false;
+
+        public BlockReadResult Read(BlockHash hash, Span<byte> destination, IReadOnlyDictionary<BlockHash, ReadOnlyMemory<byte>>? given = null) => throw new IOException("the database cannot be read");
+
+        public IReadOnlyList<(BlockHash Source, BlockReadResult Fault)> FaultySources(BlockHash hash) => [];
+
+        public void NoteUse(BlockHash hash)
+        {
+        }
+    }
+
     [Fact]
     public async Task A_wait_can_be_given_up_and_harms_nobody()
     {
