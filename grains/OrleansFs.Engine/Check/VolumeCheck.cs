@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Blocks;
 using OrleansFs.Engine.Metadata;
@@ -53,7 +54,8 @@ public sealed record CheckReport(IReadOnlyList<CheckFault> Faults, long FaultCou
 /// </summary>
 /// <remarks>
 /// A file in the block folders that no row speaks of is no fault: a kill between storing and settling leaves one, and the next collection takes it. A repair deletes them.
-/// A corrupt block file is moved to <c>lost+blocks/</c>, so that storing the same content again, or a copy elsewhere, can take its place; the block's row stays.
+/// A corrupt block file is moved to <c>lost+blocks/</c>, so that storing the same content again, or a copy elsewhere, can take its place; the block's row stays. On a replica
+/// it says from then on that the block is not here: the master hears of that at the next contact, counts it no more, and sends the block again.
 /// </remarks>
 public sealed class VolumeCheck
 {
@@ -80,6 +82,7 @@ public sealed class VolumeCheck
     private long _verified;
     private long _strayFiles;
     private long _strayBytes;
+    private long _absent;
 
     private VolumeCheck(CheckOptions options, MetadataStore metadata, BlockFiles files, BlockPaths paths, IProgress<CheckStep>? progress,
         CancellationToken cancellation)
@@ -137,17 +140,26 @@ public sealed class VolumeCheck
         var counters = _metadata.Counters;
         long total = counters.Blocks + counters.DeadBlocks;
         string step = _options.VerifyData ? "verifying blocks" : "checking blocks";
-        Parallel.ForEach(
-            _metadata.EnumerateBlocks(),
-            new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = _cancellation },
-            row =>
-            {
-                if (row.Residency != Residency.Absent)
-                    CheckBlock(row);
-                long done = Interlocked.Increment(ref _blocks);
-                if (done % 256 == 0)
-                    _progress?.Report(new CheckStep(step, done, total));
-            });
+        try
+        {
+            Parallel.ForEach(
+                _metadata.EnumerateBlocks(),
+                new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = _cancellation },
+                row =>
+                {
+                    if (row.Residency != Residency.Absent)
+                        CheckBlock(row);
+                    long done = Interlocked.Increment(ref _blocks);
+                    if (done % 256 == 0)
+                        _progress?.Report(new CheckStep(step, done, total));
+                });
+        }
+        catch (AggregateException e) when (e.InnerException is MetadataException or BlockStoreException)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerException);
+        }
+        if (_absent > 0)
+            Commit();
         _progress?.Report(new CheckStep(step, _blocks, total));
     }
 
@@ -170,9 +182,28 @@ public sealed class VolumeCheck
             BlockReadStatus.Unreadable => "blockUnreadable",
             _ => "blockCorrupt",
         };
-        string description = moved is null ? $"block {row.Hash}: {reason}" : $"block {row.Hash}: {reason}; moved to {moved}";
+        bool isTold = _options.Repair && _metadata.Volume.Role == VolumeRole.Replica && row.References > 0 && (corrupt || read.Status == BlockReadStatus.Missing) && MarkAbsent(row.Hash);
+        string description = $"block {row.Hash}: {reason}{(moved is null ? "" : $"; moved to {moved}")}{(isTold ? "; its master is told, and sends it again" : "")}";
         // Out of the way is all that a block needs that no file is made of.
-        Add(new CheckFault(kind, description, Repaired: moved is not null && row.References == 0, null, row.Hash.ToString(), PathsOf(row)));
+        Add(new CheckFault(kind, description, Repaired: isTold || moved is not null && row.References == 0, null, row.Hash.ToString(), PathsOf(row)));
+    }
+
+    /// <summary>On a replica: the row says that the block is not here, which is what its master goes by when it counts copies.</summary>
+    private bool MarkAbsent(BlockHash hash)
+    {
+        // What is made of it cannot be read either, and would keep it from being absent.
+        foreach (var made in _metadata.MadeOf(hash, int.MaxValue))
+            _metadata.SetResidency(made, Residency.Absent);
+        _metadata.SetResidency(hash, Residency.Absent);
+        if (Interlocked.Increment(ref _absent) % Limits.CollectBatch == 0)
+            Commit();
+        return _metadata.TryGetBlock(hash, out var row) && row.Residency == Residency.Absent;
+    }
+
+    private void Commit()
+    {
+        if (_metadata.Commit() is { IsOk: false, Error: var error })
+            throw new MetadataException(error, 0, $"what the check has found cannot be written down: {error}");
     }
 
     private IReadOnlyList<string> PathsOf(BlockRow row)

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using OrleansFs.Engine.Check;
 using OrleansFs.Engine.Tests.Content;
 using OrleansFs.Engine.Tests.Metadata;
+using OrleansFs.Engine.Tests.Replication;
 using OrleansFs.Model;
 using Xunit;
 
@@ -51,6 +52,44 @@ public sealed class VolumeCheckTests : IDisposable
         Assert.False(File.Exists(torn) || File.Exists(PathOf(stray)));
         Assert.True(File.Exists(note));
         Assert.Equal(0, (await CheckAsync(verify: true)).StrayFiles);
+    }
+
+    /// <summary>A master counts what a replica has acknowledged, and gives its own up for that: it is told what a check has found lost.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_is_lost_on_a_replica_its_master_hears_of_and_sends_again(bool isDamaged)
+    {
+        await using var master = await VolumeFixture.CreateAsync(S);
+        await using var replica = await ReplicaFixture.CreateAsync();
+        byte[] content = [.. Enumerable.Range(1, 4).SelectMany(i => Enumerable.Repeat((byte)i, S))];
+        await master.WriteAsync(await master.CreateFileAsync("f"), 0, content);
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        var hash = BlockHash.Of(content.AsSpan(S, S));
+        string path = Path.Combine(replica.Folder, "blocks", hash.ToString()[..2], hash.ToString());
+        await master.Copy.Replication.DetachAsync(replica.Name);
+        await replica.RestartAsync(async () =>
+        {
+            if (isDamaged)
+                File.WriteAllBytes(path, [.. File.ReadAllBytes(path)[..^1], 77]);
+            else
+                File.Delete(path);
+            var options = new CheckOptions { DataFolder = replica.Folder, VerifyData = true };
+            Assert.Equal(4, (await VolumeCheck.RunAsync(options, NullLoggerFactory.Instance, TimeProvider.System, null, Cancellation)).ExitCode);
+            var mended = await VolumeCheck.RunAsync(options with { Repair = true }, NullLoggerFactory.Instance, TimeProvider.System, null, Cancellation);
+            Assert.Equal(1, mended.ExitCode);
+            Assert.Contains("its master", Assert.Single(mended.Faults).Description, StringComparison.Ordinal);
+            Assert.Equal(0, (await VolumeCheck.RunAsync(options, NullLoggerFactory.Instance, TimeProvider.System, null, Cancellation)).ExitCode);
+        });
+        Assert.True(replica.Volume.ReplicaBlocks.IsDamaged(hash));
+        await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
+        Assert.Equal(Errno.None, (await master.Copy.Replication.DrainAsync(1, null, Cancellation)).Error);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        patience.CancelAfter(TimeSpan.FromSeconds(60));
+        while (replica.Volume.ReplicaBlocks.IsDamaged(hash))
+            await Task.Delay(20, patience.Token);
+        Assert.True(replica.Volume.BlockStore.Files.Verify(hash).IsOk);
     }
 
     [Fact]

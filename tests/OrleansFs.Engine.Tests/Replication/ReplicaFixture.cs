@@ -59,10 +59,12 @@ internal sealed class ReplicaFixture : IAsyncDisposable, IInodeHolder
         Link.Target = Receiver;
     }
 
-    public async Task RestartAsync()
+    /// <param name="atRest">Done while nobody has its folder open.</param>
+    public async Task RestartAsync(Func<Task>? atRest = null)
     {
         Link.Target = null;
         await Receiver.CloseAsync();
+        await (atRest?.Invoke() ?? Task.CompletedTask);
         Receiver = await OpenAsync(Name.Value, Folder, _cacheSize, _time);
         Link.Target = Receiver;
     }
