@@ -182,6 +182,9 @@ internal static class Limits
     /// <summary>Dead blocks taken in one transaction: some milliseconds of SQLite.</summary>
     public const int CollectBatch = 512;
 
+    /// <summary>How long a process serves before it looks for block files that an earlier one has left: its user waits for other things at first.</summary>
+    public static readonly TimeSpan SweepAfterStart = TimeSpan.FromMinutes(5);
+
     /// <summary>Age of an unfinished block file at which its writer is known to be gone.</summary>
     public static readonly TimeSpan TemporaryAge = TimeSpan.FromHours(1);
 

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using OrleansFs.Engine.Check;
 
 namespace OrleansFs.Engine;
@@ -80,6 +81,7 @@ public sealed partial class VolumeCopy
 
     private async Task CollectDeadAsync(CancellationToken cancellation)
     {
+        await _collector.DeleteAbandonedAsync(cancellation);
         // Those of a collection under way, or of one that failed, are not counted any more, and their files may still be there.
         if (_metadata.Counters.DeadBlocks > 0 || _collector.IsDeleting)
             await _collector.CollectAsync(TimeSpan.Zero, sweep: false, dryRun: false, progress: null, cancellation);
@@ -93,6 +95,8 @@ public sealed partial class VolumeCopy
             await Task.Delay(Limits.CollectTick, _time, cancellation);
             _blocks.Files.TrimFresh();
             _orphanage.PurgeAgain();
+            if (FencedBy is null)
+                await _collector.DeleteAbandonedAsync(cancellation);
             bool isShort = _space.IsShort;
             bool due = _time.GetElapsedTime(_lastCollection) >= Limits.CollectInterval;
             if ((_metadata.Counters.DeadBlocks == 0 && !_collector.IsDeleting) || (!isShort && !due) || RefusesChanges)
@@ -101,6 +105,20 @@ public sealed partial class VolumeCopy
             await _collector.CollectAsync(isShort ? TimeSpan.Zero : _options.CollectGrace, sweep: false, dryRun: false, progress: null, cancellation);
             if (isShort)
                 _space.Forget();
+        }
+    }
+
+    /// <summary>Finds files that no row speaks of: some time after the start those that a kill has left, and later those that were more than could be remembered.</summary>
+    private async Task SweepLoopAsync(CancellationToken cancellation)
+    {
+        await Task.Delay(Limits.SweepAfterStart, _time, cancellation);
+        while (true)
+        {
+            if (FencedBy is null && await Task.Run(() => _collector.SweepGentlyAsync(cancellation), cancellation) is > 0 and var deleted)
+                _logger.LogInformation("{Count} block files that nothing referred to have been deleted", deleted);
+            do
+                await Task.Delay(Limits.CollectInterval, _time, cancellation);
+            while (!Pending.TakeOverflow());
         }
     }
 }

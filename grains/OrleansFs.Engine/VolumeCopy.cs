@@ -414,6 +414,7 @@ public sealed partial class VolumeCopy : IAsyncDisposable
         _tasks.Run("commit", CommitLoopAsync);
         _tasks.Run("purge", _orphanage.PurgeAsync);
         _tasks.Run("collect", CollectLoopAsync);
+        _tasks.Run("sweep", SweepLoopAsync);
         _tasks.Run("hash", HashUnhashedAsync);
         _tasks.Run("leases", EndLeasesAsync);
     }

@@ -70,6 +70,9 @@ internal static class BlockLimits
     /// <summary>How often the name of a block whose file does not hold it is looked up again, while files of deleted blocks are being written anew.</summary>
     public const int LooksAgain = 10;
 
+    /// <summary>Stored blocks that no manifest came to name, and whose files wait for their deletion; of more a sweep finds the files. 4 MiB, and more than are sealed in a second.</summary>
+    public const int AbandonedBlocks = 65_536;
+
     /// <summary>Content below which compression is not tried, bytes: it cannot save a disk unit.</summary>
     public const int MinCompress = BlockFormat.AllocationUnit;
 

@@ -60,7 +60,73 @@ internal sealed class GarbageCollector(
         }
     }
 
+    /// <summary>Deletes the files of blocks that were stored and that no manifest came to name.</summary>
+    /// <exception cref="BlockStoreException">The disk fails.</exception>
+    public async Task DeleteAbandonedAsync(CancellationToken cancellation)
+    {
+        if (!pending.HasAbandoned)
+            return;
+        await _one.WaitAsync(cancellation);
+        try
+        {
+            // One of them may have had a row before, which has to be gone on disk.
+            await DeleteFilesAsync(default);
+            foreach (var hash in pending.Abandoned())
+            {
+                cancellation.ThrowIfCancellationRequested();
+                DeleteOrLeave(hash);
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref _isDeleting, _rowless.Count > 0);
+            _one.Release();
+        }
+    }
+
+    /// <summary>Deletes files that no row speaks of and nobody is about to name, however young, with pauses in between: what a kill has left, and what was abandoned and forgotten.</summary>
+    /// <returns>How many.</returns>
+    /// <exception cref="BlockStoreException">The disk fails.</exception>
+    public async Task<long> SweepGentlyAsync(CancellationToken cancellation)
+    {
+        var strays = new List<BlockHash>();
+        long seen = 0, deleted = 0;
+        foreach (var entry in files.Enumerate())
+        {
+            if (entry.Hash is { } hash && !metadata.TryGetBlock(hash, out _) && !pending.Contains(hash))
+                strays.Add(hash);
+            if (++seen % Limits.CollectBatch != 0)
+                continue;
+            deleted += await DeleteStraysAsync(strays, cancellation);
+            await Task.Delay(Limits.TakeUpPause, time, cancellation);
+        }
+        return deleted + await DeleteStraysAsync(strays, cancellation);
+    }
+
     public void Dispose() => _one.Dispose();
+
+    private async ValueTask<long> DeleteStraysAsync(List<BlockHash> strays, CancellationToken cancellation)
+    {
+        if (strays.Count == 0)
+            return 0;
+        long deleted = 0;
+        await _one.WaitAsync(cancellation);
+        try
+        {
+            // The row of one may have been deleted just now, and by a transaction that is not on disk.
+            var durable = await committer.DurableAsync(CancellationToken.None);
+            if (!durable.IsOk)
+                throw new BlockStoreException(durable.Error, "a sweep cannot be committed");
+            foreach (var hash in strays)
+                deleted += DeleteOrLeave(hash) ? 1 : 0;
+        }
+        finally
+        {
+            _one.Release();
+        }
+        strays.Clear();
+        return deleted;
+    }
 
     private async Task<CollectionReport> CollectDeadAsync(Timestamp before, bool dryRun, IProgress<CollectionReport>? progress, CancellationToken cancellation)
     {
@@ -149,15 +215,33 @@ internal sealed class GarbageCollector(
         return report;
     }
 
+    /// <summary>Deletes the file of a block without a row; one that cannot be deleted is left to the sweep after the next start.</summary>
+    private bool DeleteOrLeave(BlockHash hash)
+    {
+        try
+        {
+            return DeleteFile(hash) > 0;
+        }
+        catch (BlockStoreException e)
+        {
+            logger.LogWarning(e, "a block file that nothing refers to is left for now");
+            pending.Forget(hash);
+            return false;
+        }
+    }
+
     /// <returns>Bytes freed; 0 where the block has come back, or was gone.</returns>
     private long DeleteFile(BlockHash hash)
     {
         lock (locks.For(hash))
         {
-            if (pending.Contains(hash) || metadata.TryGetBlock(hash, out _) || holds.Contains(hash))
+            if (pending.Contains(hash) || holds.Contains(hash))
                 return 0;
-            long bytes = files.DiskBytes(hash) ?? 0;
-            if (!files.Delete(hash))
+            bool hasRow = metadata.TryGetBlock(hash, out _);
+            long bytes = hasRow ? 0 : files.DiskBytes(hash) ?? 0;
+            bool isDeleted = !hasRow && files.Delete(hash);
+            pending.Forget(hash);
+            if (!isDeleted)
                 return 0;
             logger.LogDebug("block {Hash} collected", hash);
             return bytes;

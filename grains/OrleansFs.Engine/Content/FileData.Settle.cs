@@ -89,7 +89,7 @@ internal sealed partial class FileData
                 if (ReferenceEquals(inode.Content, content))
                     OfferComplete(inode, content);
             }
-            _sealer.Release(released);
+            _sealer.ReleaseNamed(released);
             // Where it was not waited for: its failure is told to whoever needs what it was about.
             await synced.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }

@@ -45,7 +45,7 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
             return TryClaim(hash, out block);
     }
 
-    /// <summary>Ends a pin: a committed manifest names the block now, or nothing wants it any more.</summary>
+    /// <summary>Ends a pin of a block that is not wanted any more.</summary>
     public void Release(BlockHash hash)
     {
         if (!hash.IsHole)
@@ -56,6 +56,17 @@ internal sealed class Sealer(MetadataStore metadata, BlockStore blocks, BlockLoc
     {
         foreach (var hash in hashes)
             Release(hash);
+        hashes.Clear();
+    }
+
+    /// <summary>Ends the pins of blocks that a manifest names now.</summary>
+    public void ReleaseNamed(List<BlockHash> hashes)
+    {
+        foreach (var hash in hashes)
+        {
+            if (!hash.IsHole)
+                pending.Unpin(hash, isNamed: true);
+        }
         hashes.Clear();
     }
 

@@ -167,6 +167,53 @@ public sealed class GarbageCollectorTests : IDisposable
         Assert.False(Store.TryGetBlock(hash, out _));
     }
 
+    /// <summary>A file that is deleted before its first commit has stored blocks for which there never was a row.</summary>
+    [Fact]
+    public async Task Blocks_of_a_file_that_was_never_committed_go_with_it()
+    {
+        await using var volume = await VolumeFixture.CreateAsync(S, configure: o => o with { CacheSize = 64 << 20 });
+        var inode = await volume.CreateFileAsync("tmp");
+        await volume.WriteAsync(inode, 0, Content(1, 64 * S));
+        await UntilAsync(() => FilesOf(volume) >= 32);
+        Assert.Equal(Errno.None, (await volume.Volume.UnlinkAsync(InodeNumber.Root, "tmp".Bytes(), Cancellation)).Error);
+        await UntilAsync(() => FilesOf(volume) == 0);
+        await UntilAsync(() => volume.StatusAsync().Result.LocalBytes == 0);
+    }
+
+    [Fact]
+    public async Task What_no_manifest_came_to_name_is_deleted_unless_a_row_or_a_writer_has_it_now()
+    {
+        var named = StoreFile("live", 1);
+        BlockHash[] hashes = [named, .. Enumerable.Range(2, 3).Select(i => WriteAndAbandon(i))];
+        _pending.Pin(named, new PendingBlock(new StoredBlock(S, 8192, BlockCodec.Raw, 9), default));
+        _pending.Unpin(named);
+        Assert.Equal(4 * 8192, _pending.StoredBytes);
+        _pending.Pin(hashes[1], new PendingBlock(new StoredBlock(S, 8192, BlockCodec.Raw, 9), default));
+        Assert.Equal(4 * 8192, _pending.StoredBytes);
+        await _collector.DeleteAbandonedAsync(Cancellation);
+        Assert.Equal([true, true, false, false], hashes.Select(_blocks.Files.Exists));
+        Assert.Equal(8192, _pending.StoredBytes);
+        Assert.False(_pending.HasAbandoned);
+        _pending.Unpin(hashes[1], isNamed: true);
+        Assert.Equal((0L, false), (_pending.StoredBytes, _pending.HasAbandoned));
+    }
+
+    [Fact]
+    public async Task More_of_them_than_are_remembered_are_found_by_a_sweep()
+    {
+        for (int i = 0; i <= BlockLimits.AbandonedBlocks; i++)
+            Abandon(BlockHash.Of(BitConverter.GetBytes(i)));
+        var live = StoreFile("live", 1);
+        var forgotten = WriteAndAbandon(2);
+        _blocks.Files.Write(BlockHash.Of(Content(3)), Content(3));
+        await _collector.DeleteAbandonedAsync(Cancellation);
+        Assert.True(_blocks.Files.Exists(forgotten));
+        Assert.True(_pending.TakeOverflow());
+        Assert.False(_pending.TakeOverflow());
+        await _collector.SweepGentlyAsync(Cancellation);
+        Assert.Equal([live], _blocks.Files.Enumerate().Where(e => e.Hash is not null).Select(e => e.Hash!.Value));
+    }
+
     /// <summary>Files come and go whose blocks are the same few, while everything dead is collected at once: what is named is always there.</summary>
     [Fact]
     public async Task Blocks_that_are_stored_while_they_are_collected_are_not_lost()
@@ -208,6 +255,30 @@ public sealed class GarbageCollectorTests : IDisposable
         Assert.Empty(report.Faults);
         Assert.Equal(0, report.ExitCode);
         Directory.Delete(folder, recursive: true);
+    }
+
+    private static int FilesOf(VolumeFixture volume) => Directory.EnumerateFiles(Path.Combine(volume.Folder, "blocks"), "*", SearchOption.AllDirectories).Count(f => Path.GetFileName(f).Length == 2 * BlockHash.Size);
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
+        while (!condition())
+            await Task.Delay(20, patience.Token);
+    }
+
+    private BlockHash WriteAndAbandon(int seed)
+    {
+        byte[] content = Content(seed);
+        _blocks.Files.Write(BlockHash.Of(content), content);
+        return Abandon(BlockHash.Of(content));
+    }
+
+    private BlockHash Abandon(BlockHash hash)
+    {
+        _pending.Pin(hash, new PendingBlock(new StoredBlock(S, 8192, BlockCodec.Raw, 9), default));
+        _pending.Unpin(hash);
+        return hash;
     }
 
     private static byte[] Content(int seed, int length = S)
