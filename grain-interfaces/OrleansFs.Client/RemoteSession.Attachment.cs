@@ -14,6 +14,9 @@ internal sealed partial class RemoteSession
 {
     private Task _following = Task.CompletedTask;
 
+    /// <summary>Why the copy did not take the session the last time, said once; null: it did. <see cref="_attaching"/> guards it.</summary>
+    private string? _refusal;
+
     private static ISessionGrain Door(IGrainFactory grains, SessionId id, CopyName copy) => grains.GetGrain<ISessionGrain>(new SessionKey(id, copy).ToString());
 
     /// <summary>The copy that has taken over from the one of the newest attachment; null where none is known now, or the session stays where it is.</summary>
@@ -32,6 +35,24 @@ internal sealed partial class RemoteSession
             LogNoSuccessor(_logger, Copy.Copy, e.Message);
             return null;
         }
+    }
+
+    private async Task SayRefusedAsync(CopyName copy, Errno error, CancellationToken cancellation)
+    {
+        string refusal = error == Errno.ESTALE ? await StrangerAsync(copy, cancellation) : Refusal(copy, error);
+        if (refusal == _refusal)
+            return;
+        _refusal = refusal;
+        LogAttachRefused(_logger, refusal);
+    }
+
+    /// <summary>That another volume is served under the copy's name, and which.</summary>
+    private async Task<string> StrangerAsync(CopyName copy, CancellationToken cancellation)
+    {
+        var grain = Grains.GetGrain<ICopyGrain>(new CopyGrainKey(copy).ToString());
+        var found = await AnsweredAsync(grain.DescribeAsync, CancellationToken.None).AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
+        string which = found.TryGet(out var there, out _) ? $": '{there.VolumeName}' ({there.Volume})" : "";
+        return $"the silo '{copy}' serves another volume{which}. This mount is of '{Copy.VolumeName}' ({Copy.Volume}), and waits for that: is the disk of the silo's folder mounted?";
     }
 
     /// <summary>The copy cannot be reached, or takes no changes any more: looks whether another has taken over, beside everything else. The heart is the only caller.</summary>
@@ -72,6 +93,9 @@ internal sealed partial class RemoteSession
             LogFollowFailed(_logger, e);
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the session is not attached anew: {Refusal}")]
+    private static partial void LogAttachRefused(ILogger logger, string refusal);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "no copy is known to have taken over from '{Copy}': {Reason}")]
     private static partial void LogNoSuccessor(ILogger logger, CopyName copy, string reason);

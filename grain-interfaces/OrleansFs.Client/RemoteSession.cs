@@ -201,20 +201,24 @@ internal sealed partial class RemoteSession : IAsyncDisposable
     /// <summary>Attaches the session to a copy; <see cref="_attaching"/> is held.</summary>
     private async Task<bool> TryAttachAtAsync(CopyName copy, CancellationToken cancellation)
     {
-        var result = await AnsweredAsync(token => Door(Grains, Id, copy).AttachAsync(StartOf(_options), token), CancellationToken.None)
+        var result = await AnsweredAsync(token => Door(Grains, Id, copy).AttachAsync(StartOf(_options) with { Volume = Copy.Volume }, token), CancellationToken.None)
             .AsTask().WaitAsync(Limits.HeartbeatTimeout, _time, cancellation);
         bool isAccepted = result.TryGet(out var grant, out var error);
+        // A name says nothing about what is behind it. Locks and content are for the volume that they are of.
+        if (isAccepted && grant.Copy.Volume != Copy.Volume)
+            (isAccepted, error) = (false, Errno.ESTALE);
         // Where another copy has taken over, that one is the better place, if it can be found.
-        if ((isAccepted ? grant.Copy.ReadOnly : error == Errno.EAGAIN) && copy == Copy.Copy && await FindSuccessorAsync(cancellation) is { } successor)
+        if ((isAccepted ? grant.Copy.ReadOnly : error is Errno.EAGAIN or Errno.ESTALE) && copy == Copy.Copy && await FindSuccessorAsync(cancellation) is { } successor)
             return await TryAttachAtAsync(successor, cancellation);
         if (!isAccepted)
         {
             if (error == Errno.EAGAIN)
                 LogNotYet(_logger, copy);
             else
-                LogAttachRefused(_logger, Refusal(copy, error));
+                await SayRefusedAsync(copy, error, cancellation);
             return false;
         }
+        _refusal = null;
         var to = new Attachment(Grains, Id, grant);
         _connection.Direct.Offer(grant.Copy.Copy, grant.Gateway);
         var held = _moves.Step(Locks.All);
@@ -363,9 +367,6 @@ internal sealed partial class RemoteSession : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "the copy '{Copy}' takes no session at this moment: it is about to hand over to another")]
     private static partial void LogNotYet(ILogger logger, CopyName copy);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "the session is not attached anew: {Refusal}")]
-    private static partial void LogAttachRefused(ILogger logger, string refusal);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "a lock on inode {Inode} was lost while the copy was away: {Error}")]
     private static partial void LogLockLost(ILogger logger, InodeNumber inode, Errno error);

@@ -17,7 +17,7 @@ public interface ISessionGrain : IGrainWithStringKey
 {
     /// <summary>
     /// Begins the session, or begins it anew: what was held before under this id is given up. <c>EBUSY</c> where the copy's own process mounts it alone, <c>EMFILE</c> where there are as many
-    /// sessions as it takes, <c>EPROTONOSUPPORT</c> where client and silo are built of different contracts.
+    /// sessions as it takes, <c>EPROTONOSUPPORT</c> where client and silo are built of different contracts, <c>ESTALE</c> where the session is one of another volume.
     /// </summary>
     [Alias("Attach")]
     ValueTask<FsResult<SessionGrant>> AttachAsync(SessionStart start, CancellationToken cancellation);

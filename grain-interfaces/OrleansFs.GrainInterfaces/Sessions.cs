@@ -44,6 +44,9 @@ public readonly record struct SessionStart
 
     /// <summary>What the client understands: its <see cref="GrainInterfaces.Contract.Id"/>; 0 where it is older than this.</summary>
     [Id(2)] public ulong Contract { get; init; }
+
+    /// <summary>Of a session that goes on: the volume that it is a session of. Default: whichever the copy is of.</summary>
+    [Id(3)] public VolumeId Volume { get; init; }
 }
 
 /// <summary>What a copy grants a session.</summary>

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using OrleansFs.GrainInterfaces;
+using OrleansFs.Model;
 
 namespace OrleansFs.Grains.Sessions;
 
@@ -16,6 +17,9 @@ public sealed partial class CopySessions
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Client} cannot attach: there are {Count} sessions already")]
     private static partial void LogTooMany(ILogger logger, string client, int count);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} is not attached: it is a mount of another volume, {Volume}")]
+    private static partial void LogOtherVolume(ILogger logger, string client, VolumeId volume);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "a mount is refused: {Mismatch}")]
     private static partial void LogOtherContract(ILogger logger, string mismatch);

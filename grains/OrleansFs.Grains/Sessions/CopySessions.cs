@@ -75,6 +75,12 @@ public sealed partial class CopySessions : IDisposable
             bool isToGoOn = _yielded is not null && _copy.Description is { Role: CopyRole.Master, ReadOnly: false };
             if (_isBecomingMaster || _copy.IsYielding || isToGoOn || !_copy.IsReady)
                 return Errno.EAGAIN;
+            // Before anything is kept of it: what the client would bring back here belongs to other files.
+            if (start.Volume != default && start.Volume != _copy.Description.Volume)
+            {
+                LogOtherVolume(_logger, start.Client, start.Volume);
+                return Errno.ESTALE;
+            }
             if (!_sessions.TryGetValue(id, out earlier))
             {
                 if (_sessions.Count >= Limits.MaxSessions)

@@ -151,7 +151,7 @@ public sealed class SerializerTests : IDisposable
         },
         FsResult.Ok, (FsResult)Errno.ENOSPC, (FsResult<long>)5L, (FsResult<long>)Errno.EROFS, (FsResult<Attributes>)Some, (FsResult<VolumeStatus>)Errno.EIO,
         (FsResult<ReadOnlyMemory<byte>>)new ReadOnlyMemory<byte>([1, 2, 3, 4], 1, 2),
-        new SessionId(Guid.NewGuid()), Ticket, new ChangeRequest(Ticket, 255, long.MaxValue), new WritePiece(long.MaxValue, 1), new SessionStart { Client = "host:/mnt", Contract = 1 }, Copy, CopyRole.Replica, new Promotion { Epoch = new Epoch(5), HandedOver = Nas }, default(Promotion),
+        new SessionId(Guid.NewGuid()), Ticket, new ChangeRequest(Ticket, 255, long.MaxValue), new WritePiece(long.MaxValue, 1), new SessionStart { Client = "host:/mnt", Contract = 1, Volume = VolumeId.New() }, Copy, CopyRole.Replica, new Promotion { Epoch = new Epoch(5), HandedOver = Nas }, default(Promotion),
         new AsideFile(new(9), [97, 98, 255]),
         new SessionGrant { Ticket = Ticket, Lease = TimeSpan.FromSeconds(30), Slots = 256, Copy = Copy, Run = Guid.NewGuid(), Lapsed = new Timestamp(-5), Gateway = "10.0.0.1:30000" }, new SessionPulse { Orphans = [InodeNumber.Root, new(7)], Gateway = "[::1]:30000" },
         new DirectoryRow(255, new InodeNumber(3), 4, long.MaxValue),

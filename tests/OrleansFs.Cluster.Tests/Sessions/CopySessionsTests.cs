@@ -52,6 +52,14 @@ public sealed class CopySessionsTests : IDisposable
     }
 
     [Fact]
+    public void Who_wants_another_volume_is_refused_and_nothing_is_kept_of_it()
+    {
+        Assert.Equal(Errno.ESTALE, _sessions.Attach(SessionId.New(), Start with { Volume = VolumeId.New() }).Error);
+        Assert.Equal(0, _sessions.Count);
+        Assert.True(_sessions.Attach(SessionId.New(), Start with { Volume = _copy.Description.Volume }).IsOk);
+    }
+
+    [Fact]
     public async Task Locks_go_with_the_session_that_held_them()
     {
         var file = await Create("a");

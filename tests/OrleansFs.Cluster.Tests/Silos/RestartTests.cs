@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Data.Sqlite;
 using OrleansFs.Client;
 using OrleansFs.Cluster.Tests.Support;
 using OrleansFs.GrainInterfaces;
@@ -112,6 +113,53 @@ public sealed class RestartTests : IDisposable
         while ((await volume.GetAttributesAsync(open, Cancellation)).Error != Errno.ESTALE)
             await Task.Delay(50, Cancellation);
         _log.AssertQuiet("cannot be reached", "answers again");
+        await silo.DisposeAsync();
+    }
+
+    /// <summary>A disk that is not mounted: the silo finds an empty folder, and makes another volume under the same name. What the mount keeps is not for that one.</summary>
+    [Fact]
+    public async Task A_mount_stays_away_from_another_volume_of_the_same_name()
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        string conn = $"sqlite:{cluster.File}";
+        var silo = await SiloProcess.StartNamedAsync(_folder["disk"], "one", "--cluster", conn);
+        await using var connection = await VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = cluster, Loggers = _log.Factory }, Cancellation);
+        var options = new RemoteVolumeOptions { Client = "test", Patience = TimeSpan.FromSeconds(3), FollowsMaster = true };
+        await using var volume = await GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("one"), new Holder(), options, Cancellation);
+        var file = (await volume.CreateAsync(InodeNumber.Root, "file"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Value.Inode;
+        Assert.True((await volume.SyncAllAsync(Cancellation)).IsOk);
+        Assert.True((await volume.WriteAsync(file, 0, "the only copy"u8.ToArray(), WriteFlags.None, Cancellation)).IsOk);
+        await silo.KillAsync();
+
+        await using (var stranger = await RunningSilo.StartAsync(_folder["empty"], "one", cluster))
+        {
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+            patience.CancelAfter(TimeSpan.FromSeconds(30));
+            while (!_log.Lines.Any(l => l.Contains("another volume", StringComparison.Ordinal)))
+                await Task.Delay(50, patience.Token);
+            Assert.Equal(Errno.EIO, (await volume.SyncAllAsync(Cancellation)).Error);
+            Assert.Equal(Errno.EIO, (await volume.CreateAsync(InodeNumber.Root, "new"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Error);
+            using var there = stranger.Host.Volume.OpenSession(new Holder());
+            Assert.Equal(Errno.ENOENT, (await there.LookupAsync(InodeNumber.Root, "new"u8.ToArray(), Cancellation)).Error);
+            Assert.Single(_log.Lines, l => l.Contains($"another volume: '{stranger.Host.Volume.Name}' ({stranger.Host.Volume.Id})", StringComparison.Ordinal));
+            stranger.Log.AssertQuiet();
+        }
+        using (var metadata = new SqliteConnection($"Data Source={_folder["empty/meta.db"]}"))
+        {
+            metadata.Open();
+            using var count = metadata.CreateCommand();
+            count.CommandText = "SELECT count(*) FROM session";
+            Assert.Equal(0L, count.ExecuteScalar());
+        }
+
+        silo = await SiloProcess.StartNamedAsync(_folder["disk"], "one", "--cluster", conn);
+        byte[] back = new byte[20];
+        int read;
+        while ((await volume.ReadAsync(file, 0, back, Cancellation)).TryGet(out read, out var error) is false)
+            Assert.Equal(Errno.EIO, error);
+        Assert.Equal(13, read);
+        Assert.Equal("the only copy", Encoding.UTF8.GetString(back.AsSpan(0, 13)));
+        _log.AssertQuiet("cannot be reached", "could not be reached", "answers again", "another volume");
         await silo.DisposeAsync();
     }
 
