@@ -87,7 +87,7 @@ public sealed partial class OrleansFsHost
         await ClusterSchema.PrepareAsync(_cluster, cancellation);
         var secret = await ReadSecretAsync(cancellation);
         if ((_volume ?? _receiver?.Volume) is { Role: VolumeRole.Master, ReadOnly: false } master)
-            await ClaimOrFenceAsync(master, cancellation);
+            await ClaimOrFenceAsync(master, isMember: false, cancellation);
         var listeners = await SiloListeners.ListenAsync(_options);
         try
         {
@@ -102,7 +102,8 @@ public sealed partial class OrleansFsHost
 
     private async Task JoinAsync(ClusterSecret secret, SiloListeners listeners, CancellationToken cancellation)
     {
-        var earlier = SiloFile.Read(DataFolder);
+        // Of a copy of the folder it names a silo that may live.
+        var earlier = SiloFile.Read(DataFolder) is { } file && file.Folder == MasterClaim.FolderOf(DataFolder) ? file : null;
         var host = SiloBuilding.Build(_options, _cluster, _sessions, Copy, secret, listeners, _loggers);
         try
         {
@@ -115,6 +116,9 @@ public sealed partial class OrleansFsHost
             _sessions.Gateway = silo.Gateway;
             _ownsSiloFile = true;
             await host.StartAsync(cancellation);
+            // Where the folder lay somewhere else before: nobody else has the name, so it was moved.
+            if ((_volume ?? _receiver?.Volume) is { Role: VolumeRole.Master, ReadOnly: false } master)
+                await ClaimOrFenceAsync(master, isMember: true, cancellation);
             Record.Write(DataFolder);
             Silo = silo;
             _run = Tend(host, table);
@@ -155,22 +159,23 @@ public sealed partial class OrleansFsHost
             return;
         var holder = await MasterClaim.FindAsync(_cluster, _options.ClusterId, volume.Id, cancellation);
         if (holder is null || holder.Epoch.Value < volume.Epoch.Value)
-            await ClaimAsync(volume, cancellation);
+            await ClaimAsync(volume, isMember: true, cancellation);
         else if (holder.Epoch.Value > volume.Epoch.Value)
             await volume.FenceAsync(holder.Epoch, await MasterClaim.StartAfterAsync(_cluster, _options.ClusterId, volume.Id, volume.Epoch, cancellation) ?? holder.EpochStart);
         else if (holder.Copy != Copy && holder.Folder != MasterClaim.FolderOf(DataFolder))
             await volume.FenceAsync(holder.Epoch, holder.EpochStart < volume.EpochStart ? holder.EpochStart : volume.EpochStart); // Both were promoted where the database could not be asked, with force.
     }
 
-    private Task ClaimAsync(VolumeCopy volume, CancellationToken cancellation) => ClaimOf(volume, volume.Epoch).TakeAsync(_cluster, _options.ClusterId, volume.Id, volume.Epochs, cancellation);
+    private Task ClaimAsync(VolumeCopy volume, bool isMember, CancellationToken cancellation) =>
+        ClaimOf(volume, volume.Epoch).TakeAsync(_cluster, _options.ClusterId, volume.Id, volume.Epochs, isMember, cancellation);
 
     private MasterClaim ClaimOf(VolumeCopy volume, Epoch epoch) => new(Copy, epoch, volume.EpochStart, MasterClaim.FolderOf(DataFolder));
 
-    private async Task ClaimOrFenceAsync(VolumeCopy volume, CancellationToken cancellation)
+    private async Task ClaimOrFenceAsync(VolumeCopy volume, bool isMember, CancellationToken cancellation)
     {
         try
         {
-            await ClaimAsync(volume, cancellation);
+            await ClaimAsync(volume, isMember, cancellation);
         }
         catch (SupersededException e)
         {
@@ -237,7 +242,7 @@ public sealed partial class OrleansFsHost
     {
         try
         {
-            await ClaimAsync(volume, CancellationToken.None);
+            await ClaimAsync(volume, isMember: true, CancellationToken.None);
         }
         catch (SupersededException e)
         {
@@ -317,6 +322,7 @@ public sealed partial class OrleansFsHost
             Gateway = $"{endpoints.AdvertisedIPAddress}:{endpoints.GatewayPort}",
             Member = silo.SiloAddress.ToParsableString(),
             Started = _options.Time.GetUtcNow(),
+            Folder = MasterClaim.FolderOf(DataFolder),
         };
     }
 }

@@ -160,7 +160,7 @@ public sealed partial class OrleansFsHost : IAsyncDisposable
         try
         {
             await ClusterSchema.PrepareAsync(_cluster, cancellation);
-            await ClaimOrFenceAsync(Volume, cancellation);
+            await ClaimOrFenceAsync(Volume, isMember: false, cancellation);
         }
         catch (ClusterAwayException e)
         {

@@ -38,6 +38,9 @@ public sealed record SiloFile
 
     public required DateTimeOffset Started { get; init; }
 
+    /// <summary>Where the folder lay, and on which machine: a copy of the folder has this file too, which then says nothing of that copy. Null in a file of an older program.</summary>
+    public string? Folder { get; init; }
+
     internal SiloAddress MemberAddress => SiloAddress.FromParsableString(Member);
 
     /// <summary>The gateway's address.</summary>

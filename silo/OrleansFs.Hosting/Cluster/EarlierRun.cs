@@ -13,7 +13,7 @@ namespace OrleansFs.Hosting.Cluster;
 /// declare one dead: without this, a start after a kill would wait for the process that was killed.
 /// </summary>
 /// <remarks>
-/// A row is struck on proof only, since a silo that is struck while it lives stops: (1) <c>silo.json</c> in our data folder, whose lock we hold, names it; (2) the database is our
+/// A row is struck on proof only, since a silo that is struck while it lives stops: (1) <c>silo.json</c> in our data folder, whose lock we hold, names it, and was written in this folder; (2) the database is our
 /// folder's own and the row has our name; (3) the cluster is on this host, the row is active and nothing listens on its port; (4) the row has our name, and while we watched it for as long as <see cref="MemberWatch"/>
 /// would, it showed no sign of life and did not answer: the machine is gone, or its folder is, and this silo is to take its place.
 /// </remarks>

@@ -31,10 +31,11 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
     /// <param name="clusterId">The cluster.</param>
     /// <param name="volume">The volume.</param>
     /// <param name="epochs">Where its epochs began, as far as they are known here.</param>
+    /// <param name="isMember">Whether the copy has its name in the cluster. Where it does not yet, a claim of that name from another folder stays as it is: its silo may live, and this one is refused then.</param>
     /// <param name="cancellation">Cancels it.</param>
     /// <exception cref="SupersededException">Another copy has become the master, in a later epoch.</exception>
     /// <exception cref="HostException">Another copy is the master: one line that says so, and what to do.</exception>
-    public Task TakeAsync(ClusterConnection cluster, string clusterId, VolumeId volume, IReadOnlyList<EpochBeginning> epochs, CancellationToken cancellation) =>
+    public Task TakeAsync(ClusterConnection cluster, string clusterId, VolumeId volume, IReadOnlyList<EpochBeginning> epochs, bool isMember, CancellationToken cancellation) =>
         SerialiseAsync(
             cluster,
             async (connection, transaction) =>
@@ -42,6 +43,8 @@ internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, s
                 var holder = await ReadAsync(connection, transaction, clusterId, volume, cancellation);
                 if (holder is not null)
                     Check(holder, holder.Epoch.Value > Epoch.Value ? await StartAfterAsync(connection, transaction, clusterId, volume, Epoch, cancellation) : null);
+                if (!isMember && holder is not null && holder.Copy == Copy && holder.Folder != Folder)
+                    return true;
                 if (holder != this)
                 {
                     await RunAsync(

@@ -96,8 +96,8 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
         var cluster = await PrepareAsync();
         await TakeAsync(cluster, First);
         var other = new MasterClaim(CopyName.Parse("two"), new Epoch(1), new Lsn(10), "machine:/two");
-        await other.TakeAsync(cluster, "cluster", VolumeId.New(), [], Cancellation);
-        await other.TakeAsync(cluster, "another", _volume, [], Cancellation);
+        await other.TakeAsync(cluster, "cluster", VolumeId.New(), [], isMember: true, Cancellation);
+        await other.TakeAsync(cluster, "another", _volume, [], isMember: true, Cancellation);
     }
 
     [Fact]
@@ -126,7 +126,7 @@ public abstract class MasterClaimSuite(IClusterDatabase databases)
         return cluster;
     }
 
-    private Task TakeAsync(ClusterConnection cluster, MasterClaim claim, params EpochBeginning[] epochs) => claim.TakeAsync(cluster, "cluster", _volume, epochs, Cancellation);
+    private Task TakeAsync(ClusterConnection cluster, MasterClaim claim, params EpochBeginning[] epochs) => claim.TakeAsync(cluster, "cluster", _volume, epochs, isMember: true, Cancellation);
 }
 
 public sealed class SqliteMasterClaimTests(SqliteDatabase databases) : MasterClaimSuite(databases), IClassFixture<SqliteDatabase>;

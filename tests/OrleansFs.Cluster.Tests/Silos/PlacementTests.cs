@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using OrleansFs.Client;
 using OrleansFs.Cluster.Tests.Support;
 using OrleansFs.GrainInterfaces;
@@ -51,6 +52,45 @@ public sealed class PlacementTests : IDisposable
         var e = await Assert.ThrowsAsync<Hosting.HostException>(() => RunningSilo.StartAsync(_folder["other"], "one", cluster));
         Assert.Contains("another silo named 'one' is in the cluster", e.Message, StringComparison.Ordinal);
         Assert.False(File.Exists(_folder["other/silo.json"]));
+    }
+
+    /// <summary>A copy of a running folder, by rsync or a snapshot, has its silo.json too: that names a silo that lives.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_copy_of_a_masters_folder_does_not_take_its_place_under_any_name(bool withSiloFile)
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        await using var one = await RunningSilo.StartAsync(_folder["one"], "one", cluster);
+        using (var copying = Process.Start("cp", ["-a", _folder["one"], _folder["two"]]))
+            await copying.WaitForExitAsync(Cancellation);
+        if (!withSiloFile)
+            File.Delete(_folder["two/silo.json"]);
+        var e = await Assert.ThrowsAsync<Hosting.HostException>(() => RunningSilo.StartAsync(_folder["two"], "one", cluster));
+        Assert.Contains("another silo named 'one'", e.Message, StringComparison.Ordinal);
+        e = await Assert.ThrowsAsync<Hosting.HostException>(() => RunningSilo.StartAsync(_folder["two"], "other", cluster));
+        Assert.Contains("has a master already", e.Message, StringComparison.Ordinal);
+        // Longer than a silo takes to notice that it was struck, and a master that another has claimed the volume.
+        for (int i = 0; i < 10; i++)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(1), Cancellation);
+            Assert.Null(one.Host.ClusterTrouble);
+            Assert.Null(one.Host.Volume.FencedBy);
+        }
+        one.Log.AssertQuiet();
+    }
+
+    /// <summary>A folder that was moved to another place is the master still, from when it has its name in the cluster.</summary>
+    [Fact]
+    public async Task A_folder_that_was_moved_is_its_volumes_master_there()
+    {
+        var cluster = ClusterConnection.Sqlite(_folder["shared.db"]);
+        await (await RunningSilo.StartAsync(_folder["one"], "one", cluster)).DisposeAsync();
+        Directory.Move(_folder["one"], _folder["two"]);
+        await (await RunningSilo.StartAsync(_folder["two"], "one", cluster)).DisposeAsync();
+        await using var renamed = await RunningSilo.StartAsync(_folder["two"], "other", cluster);
+        Assert.Null(renamed.Host.ClusterTrouble);
+        renamed.Log.AssertQuiet();
     }
 
     [Fact]
