@@ -153,6 +153,12 @@ internal static class Limits
     /// <summary>Pause after a connection could not be accepted.</summary>
     public static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>
+    /// How long what was sent on TCP may go without the other machine's word that it has come, before the connection is given up: it sends again for a quarter of an hour otherwise, with pauses of minutes, and after an address
+    /// has changed or a router has forgotten the connection all of that is in vain. Beyond the loss of a network that roams; two heartbeats. A machine that acknowledges and takes nothing more has the same time.
+    /// </summary>
+    public static readonly TimeSpan Unacknowledged = TimeSpan.FromSeconds(20);
+
     /// <summary>How long a connection is idle before the kernel asks the other end whether it is still there, as with Orleans' own transport. Who is gone is found out sooner by other means.</summary>
     public static readonly TimeSpan KeepAliveAfter = TimeSpan.FromSeconds(90);
 

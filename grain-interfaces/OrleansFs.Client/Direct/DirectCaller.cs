@@ -53,6 +53,7 @@ internal sealed class DirectCaller : DirectConnection, IAsyncDisposable
         try
         {
             await SendAsync(FrameKind.Call, target, number, inode, request);
+            call.IsSent = true;
         }
         catch (ConnectionAbortedException)
         {
@@ -129,8 +130,12 @@ internal sealed class DirectCaller : DirectConnection, IAsyncDisposable
     {
         foreach (var (number, call) in _pending)
         {
-            if (_time.GetElapsedTime(call.Begun) > call.Patience && _pending.TryRemove(number, out _))
-                call.Fail(new TimeoutException($"the copy '{_copy}' did not answer within {call.Patience}"));
+            if (_time.GetElapsedTime(call.Begun) <= call.Patience || !_pending.TryRemove(number, out _))
+                continue;
+            call.Fail(new TimeoutException($"the copy '{_copy}' did not answer within {call.Patience}"));
+            // Who called waits for the sending still, as do all behind it. Another connection may get through.
+            if (!call.IsSent)
+                Context.Abort(new ConnectionAbortedException($"nothing could be sent to the copy '{_copy}' for {call.Patience}"));
         }
     }
 
@@ -138,10 +143,14 @@ internal sealed class DirectCaller : DirectConnection, IAsyncDisposable
     private sealed class PendingCall(long begun, TimeSpan patience) : IThreadPoolWorkItem
     {
         private readonly TaskCompletionSource<Response> _answer = new();
+        private bool _isSent;
 
         public long Begun => begun;
 
         public TimeSpan Patience => patience;
+
+        /// <summary>The request has gone out as a whole.</summary>
+        public bool IsSent { get => Volatile.Read(ref _isSent); set => Volatile.Write(ref _isSent, value); }
 
         public Response? Response { get; set; }
 

@@ -7,6 +7,9 @@ namespace OrleansFs.Client.Transport;
 /// <summary>Accepts connections until it is unbound.</summary>
 internal sealed class SocketListener : IConnectionListener
 {
+    /// <summary>IPPROTO_TCP, and its TCP_USER_TIMEOUT, of tcp(7).</summary>
+    private const int Tcp = 6, TcpUserTimeout = 18;
+
     private readonly Socket _socket;
     private readonly Socket? _door;
     private Task<Socket>? _calling;
@@ -59,6 +62,8 @@ internal sealed class SocketListener : IConnectionListener
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, (int)Limits.KeepAliveAfter.TotalSeconds);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, (int)Limits.KeepAliveEvery.TotalSeconds);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, Limits.KeepAliveTries);
+        if (OperatingSystem.IsLinux())
+            socket.SetRawSocketOption(Tcp, TcpUserTimeout, BitConverter.GetBytes((int)Limits.Unacknowledged.TotalMilliseconds));
     }
 
     /// <returns>Null: nothing is accepted any more.</returns>

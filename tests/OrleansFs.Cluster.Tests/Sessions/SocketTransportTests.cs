@@ -57,6 +57,25 @@ public sealed class SocketTransportTests
         await Assert.ThrowsAsync<ConnectionAbortedException>(async () => await pair.Caller.Transport.Input.ReadAsync(Cancellation));
     }
 
+    /// <summary>TCP sends again for a quarter of an hour, to an address that is somebody else's by then or through a router that has forgotten the connection.</summary>
+    [Fact]
+    public async Task What_is_not_acknowledged_for_long_ends_the_connection_at_both_ends()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        using var caller = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await caller.ConnectAsync(listener.LocalEndPoint!, Cancellation);
+        using var called = await listener.AcceptAsync(Cancellation);
+        foreach (var end in new[] { caller, called })
+        {
+            SocketListener.Prepare(end);
+            byte[] value = new byte[4];
+            Assert.Equal(4, end.GetRawSocketOption(6, 18, value));
+            Assert.Equal(20_000, BitConverter.ToInt32(value));
+        }
+    }
+
     [Fact]
     public async Task Nobody_there_and_somebody_there_already_are_said()
     {

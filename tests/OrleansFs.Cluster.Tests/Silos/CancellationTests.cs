@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using OrleansFs.Client;
+using OrleansFs.Client.Direct;
 using OrleansFs.Cluster.Tests.Support;
 using OrleansFs.Model;
 using Xunit;
@@ -163,6 +164,37 @@ public sealed class CancellationTests : IAsyncLifetime
         Assert.Equal(100, (await mount.GetAttributesAsync(file, Cancellation)).Value.Size);
 
         static async Task<Errno> Error(ValueTask<FsResult> call) => (await call).Error;
+    }
+
+    /// <summary>Where the other end takes nothing, the calls behind one that is being sent would wait for that one, and not for their own time.</summary>
+    [Fact]
+    public async Task A_connection_on_which_nothing_goes_out_is_given_up_when_the_time_of_a_call_is_over()
+    {
+        var time = new ManualTime();
+        var options = new VolumeConnectionOptions { Cluster = GrainInterfaces.ClusterConnection.Parse($"sqlite:{_folder.Path}/cluster.db"), Loggers = _log.Factory, Time = time };
+        await using var connection = await VolumeConnection.ConnectAsync(options, Cancellation);
+        var remote = new RemoteVolumeOptions { Client = "test", Patience = Timeout.InfiniteTimeSpan };
+        await using var mount = await GrainVolumeAccess.AttachAsync(connection, CopyName.Parse("master"), new Holder(), remote, Cancellation);
+        var file = (await mount.CreateAsync(InodeNumber.Root, "file"u8.ToArray(), new NewInode { Mode = Mode.S_IFREG | 0x1A4 }, default, Cancellation)).Value.Inode;
+        DirectCaller? caller;
+        while ((caller = connection.Direct.CallerOf(CopyName.Parse("master"))) is null)
+            await Task.Delay(5, Cancellation);
+        await _silo.FreezeAsync();
+        // More than the buffers of both ends hold.
+        var writes = Task.WhenAll(Enumerable.Range(0, 32).Select(i => mount.WriteAsync(file, (long)i << 20, new byte[1 << 20], WriteFlags.None, Cancellation).AsTask()));
+        await PassAsync(caller.Ended);
+        await _silo.ThawAsync();
+        await PassAsync(writes);
+        Assert.All(await writes, w => Assert.True(w.IsOk));
+
+        async Task PassAsync(Task until)
+        {
+            for (long began = Stopwatch.GetTimestamp(); !until.IsCompleted; await Task.Delay(10, Cancellation))
+            {
+                Assert.True(Stopwatch.GetElapsedTime(began) < s_soon, "it does not come to its end");
+                time.Advance(TimeSpan.FromMilliseconds(200));
+            }
+        }
     }
 
     private sealed class Nobody : IDirectorySink
