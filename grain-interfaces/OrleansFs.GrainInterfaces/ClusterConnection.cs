@@ -26,11 +26,18 @@ public sealed record ClusterConnection
 
     private const string SqlitePrefix = "sqlite:";
 
+    /// <summary>What is said of a PostgreSQL address that is none. Not the address: what breaks it is a password, mostly.</summary>
+    private const string NoAddress =
+        "that is no address of a PostgreSQL database, as in postgresql://user:password@db.example:5432/orleansfs; in a name or a password # is written %23, / %2F, ? %3F, @ %40, : %3A and % %25";
+
     /// <summary>How long a connection to PostgreSQL is waited for, seconds, where its string does not say: a server that is there answers in milliseconds, and a laptop's may be away for days.</summary>
     private const int ConnectSeconds = 5;
 
     /// <summary>How long one of its answers is waited for, seconds: statements are a handful of rows.</summary>
     private const int CommandSeconds = 10;
+
+    /// <summary>Of the names that a password may have in a connection string.</summary>
+    private static readonly string[] s_secret = ["pass", "pwd", "psw"];
 
     /// <summary>What libpq calls the parameters of an address, where Npgsql has another name for them; it takes its own names, too.</summary>
     private static readonly Dictionary<string, string> s_addressParameters = new(StringComparer.OrdinalIgnoreCase)
@@ -81,7 +88,7 @@ public sealed record ClusterConnection
     }
 
     /// <summary>Whether a text is meant to be one, well-formed or not.</summary>
-    public static bool IsMeantBy(string text) => IsSqlite(text) || AddressOf(text) is not null || IsPostgreSql(text);
+    public static bool IsMeantBy(string text) => IsSqlite(text) || IsAddress(text) || IsPostgreSql(text);
 
     public static bool TryParse(string text, [NotNullWhen(true)] out ClusterConnection? connection, [NotNullWhen(false)] out string? error)
     {
@@ -97,15 +104,21 @@ public sealed record ClusterConnection
         }
         else if (AddressOf(text) is { } address)
         {
-            connection = PostgreSql(FromAddress(address), out error);
+            connection = HasMisplacedSign(address) ? null : PostgreSql(FromAddress(address), out error);
+            if (connection is null)
+                error ??= NoAddress;
         }
         else if (IsPostgreSql(text))
         {
             connection = PostgreSql(new DbConnectionStringBuilder { ConnectionString = text }, out error);
         }
+        else if (IsAddress(text))
+        {
+            error = NoAddress;
+        }
         else
         {
-            error = $"'{text}' is neither sqlite:FILE nor a PostgreSQL connection string with a Host";
+            error = $"{(MayHoldPassword(text) ? "what is given" : $"'{text}'")} is neither sqlite:FILE nor a PostgreSQL connection string with a Host";
         }
         return connection is not null;
     }
@@ -164,7 +177,15 @@ public sealed record ClusterConnection
 
     private static bool IsSqlite(string text) => text.StartsWith(SqlitePrefix, StringComparison.OrdinalIgnoreCase);
 
-    private static Uri? AddressOf(string text) => Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "postgres" or "postgresql" ? uri : null;
+    private static bool IsAddress(string text) => text.StartsWith("postgres:", StringComparison.OrdinalIgnoreCase) || text.StartsWith("postgresql:", StringComparison.OrdinalIgnoreCase);
+
+    private static Uri? AddressOf(string text) => IsAddress(text) && Uri.TryCreate(text, UriKind.Absolute, out var uri) ? uri : null;
+
+    /// <summary>Whether a sign of a password stands where an address has another meaning for it: what comes before it was taken for the host then.</summary>
+    private static bool HasMisplacedSign(Uri address) =>
+        address.Fragment.Length > 0 || address.AbsolutePath.Contains('@', StringComparison.Ordinal) || address.Query.Split('=', 2)[0].Contains('@', StringComparison.Ordinal);
+
+    private static bool MayHoldPassword(string text) => text.Contains('@', StringComparison.Ordinal) || s_secret.Any(word => text.Contains(word, StringComparison.OrdinalIgnoreCase));
 
     private static bool IsPostgreSql(string text)
     {

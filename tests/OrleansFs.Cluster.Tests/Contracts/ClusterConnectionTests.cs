@@ -57,6 +57,36 @@ public sealed class ClusterConnectionTests
         Assert.DoesNotContain('\n', error);
     }
 
+    /// <summary>What goes wrong is the password more often than not: it is neither shown nor logged.</summary>
+    [Theory]
+    [InlineData("postgresql://ofs:s3cret#1@db.example:5432/files")]
+    [InlineData("postgres://ofs:s3cret/1@db.example/files")]
+    [InlineData("postgresql://ofs:s3cret@db.example:port/files")]
+    [InlineData("postgresql:/ofs:s3cret@db.example/files")]
+    [InlineData("Database=files;Password=s3cret")]
+    [InlineData("Hots=db;Username=ofs;PWD=s3cret")]
+    [InlineData("Host=db;Port=abc;Password=s3cret")]
+    [InlineData("Host=db;Password='s3cret;Port=5432")]
+    [InlineData("Host=db;SSL Pasword=s3cret")]
+    [InlineData("sqllite://ofs:s3cret@db.example/files")]
+    public void A_mistake_does_not_show_the_password(string text)
+    {
+        Assert.False(ClusterConnection.TryParse(text, out _, out string? error), text);
+        Assert.DoesNotContain("s3cret", error, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', error);
+    }
+
+    [Theory]
+    [InlineData("postgresql://ofs:s3cret/1@db.example/files")]
+    [InlineData("postgres://ofs:s3cret#1@db.example/files")]
+    [InlineData("postgres://ofs:s3cret?1@db.example/files")]
+    public void What_an_address_has_to_escape_is_said(string text)
+    {
+        Assert.True(ClusterConnection.IsMeantBy(text));
+        Assert.False(ClusterConnection.TryParse(text, out _, out string? error));
+        Assert.Contains("%23", error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void The_parameters_of_an_address_count()
     {
