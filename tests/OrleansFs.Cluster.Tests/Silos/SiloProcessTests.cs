@@ -246,6 +246,7 @@ public sealed class SiloProcessTests : IDisposable
     [InlineData(1, "power of two", "--data", "D", "--name", "a", "--role", "master", "--block-size", "5000")]
     [InlineData(1, "no address 192.0.2.7", "--data", "D", "--name", "a", "--role", "master", "--advertise", "192.0.2.7")]
     [InlineData(1, "cannot be reached", "--data", "D", "--name", "a", "--role", "master", "--cluster", "Host=127.0.0.1;Port=1")]
+    [InlineData(1, "cannot be used", "--data", "D", "--name", "a", "--role", "master", "--cluster", "Host=127.0.0.1;Minimum Pool Size=200")]
     public async Task What_is_wrong_is_said_in_one_line(int expected, string says, params string[] arguments)
     {
         var (code, error) = await SiloProcess.RunAsync([.. arguments.Select(a => a == "D" ? _folder["new"] : a)]);
