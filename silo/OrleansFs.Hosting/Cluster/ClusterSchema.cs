@@ -50,20 +50,33 @@ internal static class ClusterSchema
             CreatePrivate(file);
         using var connection = new SqliteConnection(cluster.ConnectionString);
         connection.Open();
-        if (Number(connection, "PRAGMA user_version") == Version && Number(connection, "PRAGMA application_id") == ApplicationId)
-            return;
+        // Looked at before anything is changed: a path that was mistyped names some other program's database.
+        using (connection.BeginTransaction(deferred: true))
+        {
+            if (IsWhole(connection, file, out _))
+                return;
+        }
         // In WAL mode readers and a writer do not stand in each other's way. It stays with the file. Must be outside a transaction.
         Run(connection, "PRAGMA journal_mode = WAL");
         using var transaction = connection.BeginTransaction(deferred: false);
-        long version = Number(connection, "PRAGMA user_version");
-        long application = Number(connection, "PRAGMA application_id");
-        bool isNew = version == 0 && application == 0 && Number(connection, "SELECT count(*) FROM sqlite_schema") == 0;
-        if (!isNew && application != ApplicationId)
-            throw new HostException($"{file} is a database, but not one of an OrleansFs cluster");
+        if (IsWhole(connection, file, out long version))
+            return;
         foreach (string script in Missing("Sqlite/", cluster, version))
             Run(connection, script);
         Run(connection, string.Create(CultureInfo.InvariantCulture, $"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {Version}"));
         transaction.Commit();
+    }
+
+    /// <returns>Whether nothing is to be done; false where tables are missing, of those of a version.</returns>
+    /// <exception cref="HostException">It belongs to another program.</exception>
+    private static bool IsWhole(SqliteConnection connection, string file, out long version)
+    {
+        version = Number(connection, "PRAGMA user_version");
+        long application = Number(connection, "PRAGMA application_id");
+        bool isNew = version == 0 && application == 0 && Number(connection, "SELECT count(*) FROM sqlite_schema") == 0;
+        if (!isNew && application != ApplicationId)
+            throw new HostException($"{file} is a database, but not one of an OrleansFs cluster");
+        return version == Version;
     }
 
     private static async Task PreparePostgreSqlAsync(ClusterConnection cluster, CancellationToken cancellation)

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.Data.Sqlite;
 using OrleansFs.Client;
 using OrleansFs.Cluster.Tests.Membership;
 using OrleansFs.Cluster.Tests.Support;
@@ -253,6 +254,26 @@ public sealed class SiloProcessTests : IDisposable
         Assert.Single(error.TrimEnd().Split('\n'));
         Assert.Contains(says, error, StringComparison.OrdinalIgnoreCase);
         Assert.Equal(expected, code);
+    }
+
+    /// <summary>A mistyped path: what is there belongs to another program, and is as it was.</summary>
+    [Fact]
+    public async Task Another_programs_database_is_refused_and_not_touched()
+    {
+        string file = _folder["photos.db"];
+        using (var theirs = new SqliteConnection($"Data Source={file};Pooling=False"))
+        {
+            theirs.Open();
+            using var make = theirs.CreateCommand();
+            make.CommandText = "CREATE TABLE photo (name TEXT)";
+            make.ExecuteNonQuery();
+        }
+        byte[] before = await File.ReadAllBytesAsync(file, Cancellation);
+        var (code, error) = await SiloProcess.RunAsync("--data", _folder["data"], "--name", "a", "--role", "master", "--cluster", $"sqlite:{file}");
+        Assert.Equal(1, code);
+        Assert.Contains("not one of an OrleansFs cluster", error, StringComparison.Ordinal);
+        Assert.Equal(before, await File.ReadAllBytesAsync(file, Cancellation));
+        Assert.Equal([file], Directory.GetFiles(_folder.Path, "photos.db*"));
     }
 
     [Theory]
