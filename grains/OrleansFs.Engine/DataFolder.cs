@@ -140,5 +140,5 @@ internal sealed class DataFolder : IDisposable
 
     /// <summary>A first name that is not ours: what a volume whose making was cut short leaves may be there.</summary>
     private static string? Stranger(string path) => Directory.EnumerateFileSystemEntries(path).Select(System.IO.Path.GetFileName)
-        .FirstOrDefault(n => n is not ("lock" or "pid" or "blocks" or "cluster.db" or "cluster.db-wal" or "cluster.db-shm" or "silo.json" or "cluster.json" or "lost+found" or "meta.db.new"));
+        .FirstOrDefault(n => n is not ("lock" or "pid" or "blocks" or "cluster.db" or "cluster.db-wal" or "cluster.db-shm" or "silo.json" or "silo.json.new" or "cluster.json" or "cluster.json.new" or "lost+found" or "meta.db.new"));
 }

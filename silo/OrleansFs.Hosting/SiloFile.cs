@@ -61,14 +61,7 @@ public sealed record SiloFile
         }
     }
 
-    internal void Write(string dataFolder)
-    {
-        string path = Path.Combine(dataFolder, FileName);
-        string temporary = path + ".new";
-        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(this, SiloFileJson.Default.SiloFile));
-        File.SetUnixFileMode(temporary, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        File.Move(temporary, path, overwrite: true);
-    }
+    internal void Write(string dataFolder) => WholeFile.Write(Path.Combine(dataFolder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, SiloFileJson.Default.SiloFile));
 
     internal static void Delete(string dataFolder) => File.Delete(Path.Combine(dataFolder, FileName));
 }

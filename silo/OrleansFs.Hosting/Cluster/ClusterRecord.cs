@@ -44,12 +44,8 @@ internal sealed record ClusterRecord
     /// <exception cref="IOException">It cannot be written.</exception>
     public void Write(string dataFolder)
     {
-        if (Read(dataFolder) == this)
-            return;
-        string path = Path.Combine(dataFolder, FileName);
-        string temporary = path + ".new";
-        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(this, ClusterRecordJson.Default.ClusterRecord));
-        File.Move(temporary, path, overwrite: true);
+        if (Read(dataFolder) != this)
+            WholeFile.Write(Path.Combine(dataFolder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, ClusterRecordJson.Default.ClusterRecord));
     }
 }
 

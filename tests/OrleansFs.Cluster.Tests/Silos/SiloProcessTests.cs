@@ -276,6 +276,18 @@ public sealed class SiloProcessTests : IDisposable
         Assert.Equal([file], Directory.GetFiles(_folder.Path, "photos.db*"));
     }
 
+    /// <summary>On a full disk, or killed at the wrong moment, a silo leaves a file behind under its temporary name.</summary>
+    [Fact]
+    public async Task A_folder_of_which_only_a_silos_files_are_there_is_an_empty_one()
+    {
+        Directory.CreateDirectory(_folder["data"]);
+        foreach (string name in new[] { "silo.json.new", "cluster.json.new", "silo.json", "cluster.json" })
+            await File.WriteAllTextAsync(_folder[$"data/{name}"], "{", Cancellation);
+        await using var silo = await SiloProcess.StartAsync(_folder["data"]);
+        Assert.NotNull(SiloFile.Read(_folder["data"]));
+        Assert.Empty(Directory.GetFiles(_folder["data"], "*.json.new"));
+    }
+
     [Theory]
     [InlineData("--silo-port")]
     [InlineData("--gateway-port")]
