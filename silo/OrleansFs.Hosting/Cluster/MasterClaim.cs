@@ -15,13 +15,8 @@ namespace OrleansFs.Hosting.Cluster;
 /// <remarks>The claim keeps mistakes out: a copy of a data folder that is started somewhere else, a former master that comes back. What fences a master that runs is the epoch in each message of replication.</remarks>
 internal sealed record MasterClaim(CopyName Copy, Epoch Epoch, Lsn EpochStart, string Folder)
 {
-    /// <summary>Where a folder is, for one to be known again: its path, and the machine.</summary>
-    public static string FolderOf(string dataFolder)
-    {
-        const string MachineId = "/etc/machine-id";
-        string machine = File.Exists(MachineId) ? File.ReadAllText(MachineId).Trim() : Environment.MachineName;
-        return $"{machine}:{Path.GetFullPath(dataFolder)}";
-    }
+    /// <summary>Where a folder is: see <see cref="FolderPlace"/>.</summary>
+    public static string FolderOf(string dataFolder) => FolderPlace.Of(dataFolder, "/etc/machine-id");
 
     /// <summary>The folder's path, on its machine.</summary>
     public string FolderPath => Folder[(Folder.IndexOf(':', StringComparison.Ordinal) + 1)..];
