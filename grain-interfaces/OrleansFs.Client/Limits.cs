@@ -147,6 +147,9 @@ internal static class Limits
     /// <summary>Pause before a direct connection that was lost, or refused, is made again.</summary>
     public static readonly TimeSpan DirectPause = TimeSpan.FromSeconds(1);
 
+    /// <summary>Connections of one listener that have proved nothing yet, each with a thread: more than come at once when a silo is back after a while and its mounts with it. Who meets a crowd tries again.</summary>
+    public const int Strangers = 128;
+
     /// <summary>Connections that the kernel keeps until they are accepted.</summary>
     public const int Backlog = 512;
 

@@ -88,7 +88,7 @@ public sealed partial class OrleansFsHost
         var secret = await ReadSecretAsync(cancellation);
         if ((_volume ?? _receiver?.Volume) is { Role: VolumeRole.Master, ReadOnly: false } master)
             await ClaimOrFenceAsync(master, isMember: false, cancellation);
-        var listeners = await SiloListeners.ListenAsync(_options);
+        var listeners = await SiloListeners.ListenAsync(_options, _logger);
         try
         {
             await JoinAsync(secret, listeners, cancellation);

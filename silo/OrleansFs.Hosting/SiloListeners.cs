@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
 using OrleansFs.Client.Transport;
 using OrleansFs.Hosting.Cluster;
 
@@ -13,12 +14,12 @@ internal sealed record SiloListeners(IConnectionListener Silo, IConnectionListen
 {
     /// <exception cref="HostException">One line that says which port cannot be used.</exception>
     /// <exception cref="ClusterAwayException">This machine does not have the address now.</exception>
-    public static async Task<SiloListeners> ListenAsync(OrleansFsHostOptions options)
+    public static async Task<SiloListeners> ListenAsync(OrleansFsHostOptions options, ILogger logger)
     {
-        var silo = Listen(options.Advertise, options.SiloPort, "--silo-port");
+        var silo = Listen(options.Advertise, options.SiloPort, "--silo-port", logger);
         try
         {
-            return new SiloListeners(silo, Listen(options.Advertise, options.GatewayPort, "--gateway-port"));
+            return new SiloListeners(silo, Listen(options.Advertise, options.GatewayPort, "--gateway-port", logger));
         }
         catch
         {
@@ -33,13 +34,16 @@ internal sealed record SiloListeners(IConnectionListener Silo, IConnectionListen
         await Gateway.DisposeAsync();
     }
 
-    private static IConnectionListener Listen(IPAddress address, int? port, string option)
+    private static IConnectionListener Listen(IPAddress address, int? port, string option, ILogger logger)
     {
         for (int attempt = 1; ; attempt++)
         {
             try
             {
-                return SocketTransport.Listen(new IPEndPoint(address, port ?? 0));
+                var listener = SocketTransport.Listen(new IPEndPoint(address, port ?? 0), out bool hasDoor);
+                if (!hasDoor)
+                    logger.LogWarning("another process of this machine has taken the local name of {Address}: mounts on this machine come by TCP, which is slower, and no less safe", listener.EndPoint);
+                return listener;
             }
             catch (AddressInUseException) when (port is null && attempt < Limits.PortAttempts)
             {

@@ -9,9 +9,10 @@ namespace OrleansFs.Client.Transport;
 
 /// <summary>One connection of TCP, or through a <see cref="LocalDoor"/>: two pipes, and for each a loop between it and the socket.</summary>
 /// <remarks>Who reads goes on in the thread that has received, and who writes sends himself: both only hand messages on, and a change of threads costs more than that.</remarks>
-internal sealed class SocketConnection : ConnectionContext, IContentConnection
+internal sealed class SocketConnection : ConnectionContext, IContentConnection, IProvableConnection
 {
     private readonly Socket _socket;
+    private readonly Strangers? _strangers;
     private readonly Pipe _received = NewPipe();
     private readonly Pipe _sent = NewPipe();
     private readonly CancellationTokenSource _closed = new();
@@ -20,13 +21,16 @@ internal sealed class SocketConnection : ConnectionContext, IContentConnection
     private ConnectionAbortedException? _reason;
     private int _isShut;
 
-    private SocketConnection(Socket socket, EndPoint listener)
+    private SocketConnection(Socket socket, EndPoint listener, Strangers? strangers)
     {
         _socket = socket;
+        _strangers = strangers;
+        Way = socket.AddressFamily == AddressFamily.Unix ? (listener is IPEndPoint address ? LocalDoor.Of(address) : listener).ToString()! : "";
         Transport = new Ends(_received.Reader, _sent.Writer);
         (LocalEndPoint, RemoteEndPoint) = socket.AddressFamily == AddressFamily.Unix ? (listener, listener) : (socket.LocalEndPoint, socket.RemoteEndPoint);
         ConnectionClosed = _closed.Token;
         Features.Set<IContentConnection>(this);
+        Features.Set<IProvableConnection>(this);
     }
 
     public override string ConnectionId { get; set; } = Guid.NewGuid().ToString("N");
@@ -37,12 +41,16 @@ internal sealed class SocketConnection : ConnectionContext, IContentConnection
 
     public override IDuplexPipe Transport { get; set; }
 
+    public string Way { get; }
+
     /// <summary>Takes a connected socket over.</summary>
     /// <param name="socket">The socket.</param>
     /// <param name="listener">The address of the end that listened: what both ends are called where they have none of TCP.</param>
-    public static SocketConnection Start(Socket socket, EndPoint listener)
+    /// <param name="strangers">Where it counts until it is proven; null: it was made from here.</param>
+    public static SocketConnection Start(Socket socket, EndPoint listener, Strangers? strangers = null)
     {
-        var connection = new SocketConnection(socket, listener);
+        var connection = new SocketConnection(socket, listener, strangers);
+        strangers?.Add(connection);
         connection._loops = Task.WhenAll(connection.ReceiveAsync(), connection.SendAsync());
         return connection;
     }
@@ -62,6 +70,8 @@ internal sealed class SocketConnection : ConnectionContext, IContentConnection
         _closed.Dispose();
         await base.DisposeAsync();
     }
+
+    public void Proven() => _strangers?.Remove(this);
 
     public bool IsReceiver => SocketThread.IsReceiver(_socket);
 
@@ -164,6 +174,7 @@ internal sealed class SocketConnection : ConnectionContext, IContentConnection
     {
         if (Interlocked.Exchange(ref _isShut, 1) != 0)
             return;
+        _strangers?.Remove(this);
         Volatile.Write(ref _reason, reason);
         try
         {

@@ -12,6 +12,7 @@ internal sealed class SocketListener : IConnectionListener
 
     private readonly Socket _socket;
     private readonly Socket? _door;
+    private readonly Strangers _strangers = new();
     private Task<Socket>? _calling;
     private Task<Socket>? _knocking;
 
@@ -23,6 +24,9 @@ internal sealed class SocketListener : IConnectionListener
     }
 
     public EndPoint EndPoint { get; }
+
+    /// <summary>Whether who is on this machine can come by the <see cref="LocalDoor"/>.</summary>
+    public bool HasDoor => _door is not null;
 
     public static SocketListener Bind(EndPoint endpoint)
     {
@@ -76,7 +80,7 @@ internal sealed class SocketListener : IConnectionListener
             {
                 accepted = await NextAsync(cancellationToken);
                 Prepare(accepted);
-                return SocketConnection.Start(accepted, EndPoint);
+                return SocketConnection.Start(accepted, EndPoint, _strangers);
             }
             catch (ObjectDisposedException)
             {

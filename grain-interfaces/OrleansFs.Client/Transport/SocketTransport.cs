@@ -77,9 +77,15 @@ public sealed class SocketTransport : IConnectionFactory, IConnectionListenerFac
 
     /// <summary>Listens from now on. Who calls before anybody accepts waits, <see cref="Limits.Backlog"/> of them at most.</summary>
     /// <param name="endpoint">Port 0 is one that nobody has.</param>
+    /// <param name="hasDoor">Whether who is on this machine can come without TCP; false: another process has the name of that way.</param>
     /// <exception cref="AddressInUseException">Somebody else listens there.</exception>
     /// <exception cref="SocketException">The address is not of this machine, or the port not for this user.</exception>
-    public static IConnectionListener Listen(IPEndPoint endpoint) => SocketListener.Bind(endpoint);
+    public static IConnectionListener Listen(IPEndPoint endpoint, out bool hasDoor)
+    {
+        var listener = SocketListener.Bind(endpoint);
+        hasDoor = listener.HasDoor;
+        return listener;
+    }
 
     /// <exception cref="AddressInUseException">Somebody else listens there.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>

@@ -101,8 +101,9 @@ public sealed class SocketTransportTests
     [Fact]
     public async Task What_listens_already_is_what_is_bound()
     {
-        var early = SocketTransport.Listen(new IPEndPoint(IPAddress.Loopback, 0));
-        Assert.Throws<AddressInUseException>(() => SocketTransport.Listen((IPEndPoint)early.EndPoint));
+        var early = SocketTransport.Listen(new IPEndPoint(IPAddress.Loopback, 0), out bool hasDoor);
+        Assert.True(hasDoor);
+        Assert.Throws<AddressInUseException>(() => SocketTransport.Listen((IPEndPoint)early.EndPoint, out _));
         var services = Services(early);
         await using var caller = await services.GetRequiredKeyedService<IConnectionFactory>(Key).ConnectAsync(early.EndPoint, Cancellation);
         await using var bound = await services.GetRequiredKeyedService<IConnectionListenerFactory>(Key).BindAsync(early.EndPoint, Cancellation);

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using OrleansFs.Client.Security;
+using OrleansFs.Client.Transport;
 using OrleansFs.Cluster.Tests.Support;
 using Xunit;
 
@@ -71,6 +72,20 @@ public sealed class HandshakeTests
     }
 
     [Theory]
+    [InlineData("", "@door")]
+    [InlineData("@door", "")]
+    [InlineData("@door", "@other")]
+    public async Task What_is_handed_on_to_another_way_proves_nothing(string callersWay, string listenersWay)
+    {
+        var (left, right) = Connect();
+        var refused = Assert.ThrowsAsync<ConnectionAbortedException>(() => Run(h => h.Listen, left, Never, listenersWay));
+        var caller = Run(h => h.Call, right, Never, callersWay);
+        await refused;
+        await left.Output.CompleteAsync();
+        await Assert.ThrowsAsync<ConnectionAbortedException>(() => caller);
+    }
+
+    [Theory]
     [InlineData("HTTP/1.1 400 Bad Request\r\n\r\n and more of it")]
     [InlineData("OFS0....................................")]
     public async Task A_caller_says_nothing_to_what_is_no_listener_of_ours(string says)
@@ -121,14 +136,34 @@ public sealed class HandshakeTests
         return read;
     }
 
-    private async Task Run(Func<Handshake, Action<IConnectionBuilder>> side, IDuplexPipe pipe, Func<IDuplexPipe, Task> behind)
+    private async Task Run(Func<Handshake, Action<IConnectionBuilder>> side, IDuplexPipe pipe, Func<IDuplexPipe, Task> behind, string way = "")
     {
         await using var services = new ServiceCollection().BuildServiceProvider();
         var builder = new ConnectionBuilder(services);
         side(new Handshake(_secret, _time))(builder);
         builder.Run(connection => behind(connection.Transport));
         await using var context = new DefaultConnectionContext("test") { Transport = pipe };
-        await builder.Build()(context);
+        var connection = new Proof(way);
+        context.Features.Set<IProvableConnection>(connection);
+        try
+        {
+            await builder.Build()(context);
+        }
+        catch
+        {
+            Assert.False(connection.IsProven);
+            throw;
+        }
+        Assert.True(connection.IsProven);
+    }
+
+    private sealed class Proof(string way) : IProvableConnection
+    {
+        public string Way => way;
+
+        public bool IsProven { get; private set; }
+
+        public void Proven() => IsProven = true;
     }
 
     private sealed record Duplex(PipeReader Input, PipeWriter Output) : IDuplexPipe;
