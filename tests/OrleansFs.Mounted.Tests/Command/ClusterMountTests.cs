@@ -195,6 +195,8 @@ public sealed class ClusterMountTests(MountPool mounts) : IAsyncLifetime
     [InlineData("--name is for", "mount", "--cluster", "sqlite:/c", "--name", "a", "MNT")]
     [InlineData("no such file", "mount", "--cluster", "sqlite:/nowhere/c.db", "MNT")]
     [InlineData("neither sqlite", "mount", "--cluster", "nonsense", "MNT")]
+    [InlineData("cannot be used", "mount", "--cluster", "Host=127.0.0.1;Minimum Pool Size=200", "MNT")]
+    [InlineData("no address of a PostgreSQL", "replicas", "postgres://ofs:secret/1@db/files")]
     [InlineData("a port is", "mount", "--data", "D", "--cluster", "sqlite:/c", "--gateway-port", "70000", "MNT")]
     [InlineData("--advertise", "mount", "--data", "D", "--cluster", "sqlite:/c", "--advertise", "everywhere", "MNT")]
     [InlineData("--cache-size is for a copy that others can reach", "mount", "--data", "D", "--cache-size", "1GiB", "MNT")]
