@@ -22,7 +22,7 @@ public enum UnmountOutcome
     Unmounted,
     /// <summary>Somebody uses it (EBUSY): it is still mounted and served.</summary>
     Busy,
-    /// <summary>Out of sight; it goes when its last user does.</summary>
+    /// <summary>Out of sight; it goes when its last user does, which may be another mount of the same connection: a bind mount, or one in another mount namespace.</summary>
     Detached,
 }
 
@@ -52,18 +52,20 @@ public sealed class FuseMount : IAsyncDisposable
 {
     private readonly Connection _connection;
     private readonly TimeProvider _time;
-    private readonly uint? _deviceMinor;
 
     private FuseMount(string mountPoint, Connection connection, uint? deviceMinor, TimeProvider time)
     {
         MountPoint = mountPoint;
         _connection = connection;
-        _deviceMinor = deviceMinor;
+        DeviceMinor = deviceMinor;
         _time = time;
     }
 
-    /// <summary>Where it is mounted: an absolute path.</summary>
+    /// <summary>Where it is mounted: an absolute path without symbolic links.</summary>
     public string MountPoint { get; }
+
+    /// <summary>Names it in the mount table, see <see cref="MountTableLine.DeviceMinor"/>; null where it was taken off before it could be looked for.</summary>
+    public uint? DeviceMinor { get; }
 
     /// <summary>Tells the kernel what changed behind its back.</summary>
     public FuseNotifier Notifier => _connection.Notifications;
@@ -87,7 +89,7 @@ public sealed class FuseMount : IAsyncDisposable
     public static async Task<FuseMount> MountAsync(
         string mountPoint, FuseFileSystem fileSystem, FuseOptions options, ILogger logger, CancellationToken cancellationToken = default)
     {
-        string path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(mountPoint));
+        string path = MountPath.Resolve(mountPoint);
         // Off the caller's thread: mount(2) may wait, for the kernel and for fusermount3.
         FuseMount mount = await Task.Run(() => Mount(path, fileSystem, options, logger), cancellationToken).ConfigureAwait(false);
         try
@@ -105,40 +107,32 @@ public sealed class FuseMount : IAsyncDisposable
     }
 
     /// <summary>Unmount and wait until handlers are done and the file system is told. Safe to call again.</summary>
+    /// <remarks>What somebody else has mounted at the path, since this mount was taken off or over it, is left alone.</remarks>
     /// <param name="mode">How hard.</param>
     /// <param name="cancellationToken">Stops waiting; what was begun goes on.</param>
     public async Task<UnmountOutcome> UnmountAsync(UnmountMode mode = UnmountMode.Orderly, CancellationToken cancellationToken = default)
     {
-        if (Completion.IsCompleted)
-            return UnmountOutcome.Unmounted;
-        bool cut = mode != UnmountMode.Abort || await Task.Run(Abort, CancellationToken.None).ConfigureAwait(false);
-        Errno error = await Task.Run(() => KernelMount.Unmount(MountPoint, lazy: mode != UnmountMode.Orderly), CancellationToken.None).ConfigureAwait(false);
-        if (mode == UnmountMode.Orderly && error != Errno.None && IsStillMounted())
+        if (!_connection.Gone.IsCompleted)
         {
-            return error == Errno.EBUSY
-                ? UnmountOutcome.Busy
-                : throw new FuseMountException($"{MountPoint} cannot be unmounted: {error}");
+            bool cut = mode == UnmountMode.Abort && await Task.Run(Abort, CancellationToken.None).ConfigureAwait(false);
+            Errno error = await Task.Run(() => TakeOff(lazy: mode != UnmountMode.Orderly), CancellationToken.None).ConfigureAwait(false);
+            if (mode == UnmountMode.Orderly && error != Errno.None && IsAt(MountPoint))
+            {
+                return error == Errno.EBUSY
+                    ? UnmountOutcome.Busy
+                    : throw new FuseMountException($"{MountPoint} cannot be unmounted: {error}");
+            }
+            if (!cut && !await IsGoneSoonAsync(cancellationToken).ConfigureAwait(false))
+                return UnmountOutcome.Detached;
         }
-        if (mode == UnmountMode.Orderly || (mode == UnmountMode.Abort && cut))
-        {
-            await Completion.WaitAsync(cancellationToken).ConfigureAwait(false);
-            return UnmountOutcome.Unmounted;
-        }
-        try
-        {
-            await Completion.WaitAsync(Limits.DetachWatch, _time, cancellationToken).ConfigureAwait(false);
-            return UnmountOutcome.Unmounted;
-        }
-        catch (TimeoutException)
-        {
-            return UnmountOutcome.Detached;
-        }
+        await Completion.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return UnmountOutcome.Unmounted;
     }
 
-    /// <summary>Unmounts, by force where it must, and waits until all is gone.</summary>
+    /// <summary>Unmounts, by force where it must, and waits until all is gone. Where it cannot be cut off, what still comes is refused.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (await UnmountAsync().ConfigureAwait(false) == UnmountOutcome.Busy)
+        if (await UnmountAsync().ConfigureAwait(false) != UnmountOutcome.Unmounted)
             await UnmountAsync(UnmountMode.Abort).ConfigureAwait(false);
     }
 
@@ -159,14 +153,30 @@ public sealed class FuseMount : IAsyncDisposable
         return mount;
     }
 
-    private bool Abort() => CutOff(_deviceMinor is uint minor && KernelMount.TryAbort(MountPoint, minor));
-
-    /// <summary>Where the kernel's side cannot be cut, this side answers ENOTCONN to whatever still comes.</summary>
-    private bool CutOff(bool aborted)
+    /// <summary>Cuts the kernel's side off; where that cannot be done, this side answers ENOTCONN to whatever still comes.</summary>
+    private bool Abort()
     {
+        // The number of a connection that is gone may be another's by now.
+        bool isCut = !_connection.Gone.IsCompleted && DeviceMinor is uint minor && (KernelMount.TryAbort(minor) || MountTable.Of(minor).Any(there => IsAt(there.MountPoint) && KernelMount.TryForce(there.MountPoint)));
         _connection.Engine.Cut();
-        return aborted;
+        return isCut;
     }
 
-    private bool IsStillMounted() => MountTable.At(MountPoint) is { IsFuse: true } && !Completion.IsCompleted;
+    private Errno TakeOff(bool lazy) => IsAt(MountPoint) ? KernelMount.Unmount(MountPoint, lazy) : Errno.None;
+
+    /// <summary>Whether it is this mount that lies at a path, and not one that somebody has put there since.</summary>
+    private bool IsAt(string path) => DeviceMinor is uint minor && MountTable.At(path)?.DeviceMinor == minor;
+
+    private async Task<bool> IsGoneSoonAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _connection.Gone.WaitAsync(Limits.DetachWatch, _time, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
 }

@@ -33,8 +33,8 @@ internal static class Limits
     /// <summary>Entries that an io_uring queue may begin with: each is a megabyte of address space and a request the program may have under way.</summary>
     internal const int MaxQueueDepth = 256;
 
-    /// <summary>How long a detached mount is watched for its end: one without users ends within the system call, and its threads within milliseconds.</summary>
-    internal static readonly TimeSpan DetachWatch = TimeSpan.FromSeconds(1);
+    /// <summary>How long a mount that was taken off is watched for its end: one without users, here or in another namespace, ends within the system call, and its threads within milliseconds; longer on a busy machine.</summary>
+    internal static readonly TimeSpan DetachWatch = TimeSpan.FromSeconds(2);
 
     /// <summary>How often a mount is asked whether it lives that cancels the question: with <see cref="DyingPause"/> two seconds, and its process is gone already.</summary>
     internal const int DyingAttempts = 200;

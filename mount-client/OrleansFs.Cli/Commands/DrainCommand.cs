@@ -1,5 +1,6 @@
 using OrleansFs.Cli.Control;
 using OrleansFs.Cli.Output;
+using OrleansFs.Fuse;
 using OrleansFs.GrainInterfaces;
 using OrleansFs.Hosting;
 using OrleansFs.Model;

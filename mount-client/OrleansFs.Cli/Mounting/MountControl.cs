@@ -36,9 +36,10 @@ internal sealed class MountControl(IServedVolume volume, MountedVolume mounted, 
     {
         try
         {
-            return await mounted.UnmountAsync(UnmountMode.Orderly) == UnmountOutcome.Unmounted
-                ? null
-                : $"{mounted.MountPoint} is in use; 'fuser -vm {mounted.MountPoint}' shows by whom";
+            // What another mount shows still is unmounted here: who asked waits for its end, and is told of it.
+            return await mounted.UnmountAsync(UnmountMode.Orderly) == UnmountOutcome.Busy
+                ? $"{mounted.MountPoint} is in use; 'fuser -vm {mounted.MountPoint}' shows by whom"
+                : null;
         }
         catch (FuseMountException failure)
         {

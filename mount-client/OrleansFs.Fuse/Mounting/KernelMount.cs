@@ -37,8 +37,8 @@ internal static class KernelMount
         return Libc.UMount2(mountPoint, flags) == 0 ? Errno.None : Libc.LastError;
     }
 
-    /// <summary>Cuts the connection: what waits in the kernel gets ECONNABORTED. False where that needs rights that the process has not.</summary>
-    internal static bool TryAbort(string mountPoint, uint deviceMinor)
+    /// <summary>Cuts the connection: what waits in the kernel gets ECONNABORTED. False where that needs rights that the process has not, or the control file system of FUSE is not mounted.</summary>
+    internal static bool TryAbort(uint deviceMinor)
     {
         try
         {
@@ -48,9 +48,15 @@ internal static class KernelMount
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            // umount2(MNT_FORCE) aborts the connection first and answers EBUSY where the mount stays; both are what is wanted here.
-            return IsRoot && (Libc.UMount2(mountPoint, Libc.MNT_FORCE | Libc.UMOUNT_NOFOLLOW) == 0 || Libc.LastError == Errno.EBUSY);
+            return false;
         }
+    }
+
+    /// <summary>Cuts the connection of what is mounted at a path, and takes it off where nobody uses it. False where that needs rights that the process has not.</summary>
+    internal static bool TryForce(string mountPoint)
+    {
+        // umount2(MNT_FORCE) aborts the connection first and answers EBUSY where the mount stays; both are what is wanted here.
+        return IsRoot && (Libc.UMount2(mountPoint, Libc.MNT_FORCE | Libc.UMOUNT_NOFOLLOW) == 0 || Libc.LastError == Errno.EBUSY);
     }
 
     private static int MountDirectly(string mountPoint, FuseOptions options)

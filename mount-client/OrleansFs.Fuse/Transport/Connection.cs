@@ -26,6 +26,7 @@ internal sealed partial class Connection : IConnection
     private readonly List<int> _clones = [];
     private readonly Lock _readersGate = new();
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _gone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly int _fd;
     private RingTransport? _rings;
     private string? _ringsUnavailable;
@@ -53,6 +54,9 @@ internal sealed partial class Connection : IConnection
 
     /// <summary>Completes when requests are served; fails where the connection could not be started.</summary>
     internal Task Ready => _ready.Task;
+
+    /// <summary>Completes when the kernel has ended the connection: its last mount is gone, or it was cut off. Never fails.</summary>
+    internal Task Gone => _gone.Task;
 
     /// <summary>Completes when nothing of the connection is left.</summary>
     internal Task Completion { get; }
@@ -167,6 +171,7 @@ internal sealed partial class Connection : IConnection
     {
         StartReaders(1);
         await AllReadersAsync().ConfigureAwait(false);
+        _gone.SetResult();
         _ready.TrySetException(new FuseMountException("the mount went away before it was ready"));
         _ = _ready.Task.Exception; // observed: nobody need wait for it
         Engine.Interrupts.CancelAll();

@@ -1,12 +1,13 @@
 using System.Runtime.InteropServices;
 
-namespace OrleansFs.Cli.Control;
+namespace OrleansFs.Fuse;
 
 /// <summary>A mount point as the mount table names it: absolute and without symbolic links.</summary>
-internal static partial class MountPath
+public static partial class MountPath
 {
     private const int MostLinks = 40; // as the kernel (MAXSYMLINKS)
 
+    /// <summary>Follows what links there are on the way to a mount point, and at its end.</summary>
     /// <remarks>The last name of the path is never looked into, only read as a link: what is mounted there may be dead, and then answers nothing.</remarks>
     public static string Resolve(string path)
     {
