@@ -64,6 +64,9 @@ public sealed class MountedVolume : IAsyncDisposable
     /// <summary>Where it is mounted: an absolute path.</summary>
     public string MountPoint => _mount.MountPoint;
 
+    /// <summary>Names it in the mount table; null where it was taken off before it could be looked for.</summary>
+    public uint? DeviceMinor => _mount.DeviceMinor;
+
     /// <summary>Completes when the mount is gone and every inode is forgotten, whoever unmounted it. Never fails.</summary>
     public Task Completion => _mount.Completion;
 

@@ -151,12 +151,21 @@ internal static class MountCommand
         volume.AnnounceEnd();
         if (mounted.Completion.IsCompleted)
             return;
-        var outcome = await mounted.UnmountAsync(UnmountMode.Orderly);
-        if (outcome == UnmountOutcome.Unmounted)
-            return;
-        await Console.Error.WriteLineAsync($"orleansfs: {mounted.MountPoint} is in use; it is out of sight now and ends with its last user. A second signal cuts them off.");
-        await mounted.UnmountAsync(UnmountMode.Lazy);
-        await Task.WhenAny(mounted.Completion, signals.Second);
+        // What is dirty in the kernel is written by the unmount, which may wait for a silo that is away.
+        var orderly = mounted.UnmountAsync(UnmountMode.Orderly);
+        if (await Task.WhenAny(orderly, signals.Second) == orderly)
+        {
+            var outcome = await orderly;
+            if (outcome == UnmountOutcome.Unmounted)
+                return;
+            if (outcome == UnmountOutcome.Busy)
+                await mounted.UnmountAsync(UnmountMode.Lazy);
+            string? holders = outcome == UnmountOutcome.Detached && mounted.DeviceMinor is { } device ? MountHolders.Describe(mounted.MountPoint, device) : null;
+            holders ??= $"{mounted.MountPoint} is in use; it is out of sight now and ends with its last user";
+            await Console.Error.WriteLineAsync($"orleansfs: {holders}. A second signal cuts them off.");
+            await Task.WhenAny(mounted.Completion, signals.Second);
+        }
+        // What cannot be cut off ends with this process.
         if (!mounted.Completion.IsCompleted)
             await mounted.UnmountAsync(UnmountMode.Abort);
     }

@@ -61,13 +61,12 @@ internal static class UnmountCommand
         throw new CommandException($"the process that served {path} ended before it said that everything is committed; what was synced is safe, and the next mount recovers the rest");
     }
 
-    /// <summary>The kernel ends a connection with the last mount of it, in whichever namespace that is (of a container, of a service): until then the process has to serve it.</summary>
     private static async Task TellWhoHoldsAsync(string path, uint device, CancellationToken cancellation)
     {
         await Task.Delay(s_patience, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (cancellation.IsCancellationRequested || MountTable.At(path)?.DeviceMinor == device)
             return;
-        if (MountTable.Holders(device) is [var holder, ..])
-            await Console.Error.WriteLineAsync($"orleansfs: {path} is unmounted here, but process {holder} has it in a mount namespace of its own; waiting for that to end (interrupting this leaves the volume served)");
+        if (MountHolders.Describe(path, device) is { } holders)
+            await Console.Error.WriteLineAsync($"orleansfs: {holders}; waiting for that to end (interrupting this leaves the volume served)");
     }
 }

@@ -27,6 +27,39 @@ public sealed class MountCommandTests(MountPool mounts)
     }
 
     [Fact]
+    public async Task A_second_signal_ends_a_mount_that_another_mount_namespace_keeps()
+    {
+        string data = mounts.Scratch("held"), mountPoint = mounts.Scratch("mnt");
+        using var process = OrleansFsCommand.Start(new ProcessStartInfo(OrleansFsCommand.Path, ["mount", "--data", data, mountPoint]));
+        Assert.StartsWith("mounted volume", await process.StandardOutput.ReadLineAsync(Ending), StringComparison.Ordinal);
+        await File.WriteAllTextAsync(Path.Combine(mountPoint, "file"), "content", Ending);
+        using var holder = OrleansFsCommand.Start(new ProcessStartInfo("unshare", ["--mount", "--propagation", "private", "sh", "-c", "echo ready; exec cat"]));
+        Assert.Equal("ready", await holder.StandardOutput.ReadLineAsync(Ending));
+        await SignalAsync(process.Id);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Ending);
+        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        try
+        {
+            Assert.Equal(
+                $"orleansfs: {mountPoint} is unmounted here, but process {holder.Id} has it in a mount namespace of its own. A second signal cuts them off.", await process.StandardError.ReadLineAsync(limit.Token));
+            Assert.Equal("content", await File.ReadAllTextAsync($"/proc/{holder.Id}/root{mountPoint}/file", limit.Token));
+            await SignalAsync(process.Id);
+            await process.WaitForExitAsync(limit.Token);
+            Assert.Equal((0, ""), (process.ExitCode, await process.StandardError.ReadToEndAsync(limit.Token)));
+        }
+        finally
+        {
+            if (!process.HasExited)
+                process.Kill();
+            holder.StandardInput.Close();
+        }
+        await holder.WaitForExitAsync(Ending);
+        await OrleansFsCommand.SucceedAsync("fsck", "--data", data, "--verify-data");
+
+        static async Task SignalAsync(int process) => Assert.Equal(0, (await OrleansFsCommand.RunAsync(new ProcessStartInfo("kill", ["-TERM", $"{process}"]))).ExitCode);
+    }
+
+    [Fact]
     public async Task A_background_mount_is_usable_when_the_command_returns_and_committed_when_umount_does()
     {
         string data = Path.Combine(mounts.Scratch("life"), "new", "data"), mountPoint = mounts.Scratch("mnt"), log = Path.Combine(mounts.Scratch("log"), "log");
