@@ -33,7 +33,7 @@ internal sealed partial class NetworkHost
         Address = address;
     }
 
-    public string Address { get; }
+    public string Address { get; private set; }
 
     public static async Task<NetworkHost> MakeAsync(string name, string hub, string port, string address)
     {
@@ -77,6 +77,14 @@ internal sealed partial class NetworkHost
     /// <summary>Packets that were lost since <see cref="LoseAsync"/>: a fault that met nothing proves nothing.</summary>
     public async Task<long> LostPacketsAsync() =>
         PacketCounter().Matches(await InsideAsync("nft", "list", "ruleset")).Sum(m => long.Parse(m.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture));
+
+    /// <summary>It has another address from now on, as a laptop that was carried into another network. Connections from the one before are as they were, and nothing comes there any more.</summary>
+    public async Task MoveAsync(string address)
+    {
+        await Tool.RunAsync("ip", "-n", _namespace, "addr", "del", $"{Address}/24", "dev", "eth0");
+        await Tool.RunAsync("ip", "-n", _namespace, "addr", "add", $"{address}/24", "dev", "eth0");
+        Address = address;
+    }
 
     /// <summary>The cable is pulled out, and put in again.</summary>
     public Task PlugAsync(bool isIn) => Tool.RunAsync("ip", "-n", _hub, "link", "set", _port, isIn ? "up" : "down");

@@ -55,6 +55,15 @@ internal sealed class NetworkVolume : IAsyncDisposable
         await silo.LineAsync(line => line.StartsWith($"{name}: serving ", StringComparison.Ordinal), Limits.MountReady);
     }
 
+    /// <summary>Mounts the volume over the network, on another host.</summary>
+    public async Task<(Child Process, string MountPoint)> MountAtAsync(string host)
+    {
+        string mountPoint = _scratch.Folder($"mount-{host}");
+        var mount = _lab[host].Start(TimeSpan.Zero, Programs.OrleansFs, ["mount", "--cluster", _cluster, mountPoint]);
+        await mount.LineAsync(line => line.StartsWith("mounted ", StringComparison.Ordinal), Limits.MountReady);
+        return (mount, mountPoint);
+    }
+
     public Task KillMasterAsync() => _master!.KillAsync();
 
     public async Task StopReplicaAsync(string name)
