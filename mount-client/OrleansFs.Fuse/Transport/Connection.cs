@@ -31,6 +31,8 @@ internal sealed partial class Connection : IConnection
     private RingTransport? _rings;
     private string? _ringsUnavailable;
     private volatile bool _ringsInUse;
+    private bool _isEnding;
+    private bool _isNotifying;
 
     internal Connection(int fd, FuseFileSystem fileSystem, FuseOptions options, string? ringsUnavailable, TimeProvider time, ILogger logger)
     {
@@ -112,8 +114,15 @@ internal sealed partial class Connection : IConnection
 
     void IConnection.Started()
     {
-        Notifications.CanPrune = Engine.Minor >= 45;
-        Notifications.Start();
+        lock (_readersGate)
+        {
+            // Cut off while INIT was being answered: nothing is started any more.
+            if (_isEnding)
+                return;
+            Notifications.CanPrune = Engine.Minor >= 45;
+            Notifications.Start();
+            _isNotifying = true;
+        }
         if (_rings is null)
             StartServing();
         else
@@ -144,7 +153,8 @@ internal sealed partial class Connection : IConnection
     {
         lock (_readersGate)
         {
-            while (_readers.Count < upTo)
+            // The descriptors are closed then, and their numbers may be another's.
+            while (_readers.Count < upTo && !_isEnding)
             {
                 int fd = _fd;
                 if (_readers.Count > 0)
@@ -179,12 +189,13 @@ internal sealed partial class Connection : IConnection
         if (_rings is not null)
             idle &= await EndRingsAsync(_rings).ConfigureAwait(false);
         Notifications.Stop();
-        if (Engine.Minor != 0)
+        if (_isNotifying)
             await Notifications.Done.ConfigureAwait(false);
         await DestroyAsync().ConfigureAwait(false);
         Close(idle);
     }
 
+    /// <summary>Waits for the readers' end; none starts after it.</summary>
     private async Task AllReadersAsync()
     {
         int seen = 0;
@@ -192,8 +203,11 @@ internal sealed partial class Connection : IConnection
         {
             Task[] readers;
             lock (_readersGate)
+            {
                 readers = [.. _readers.Select(r => r.Done)];
-            if (readers.Length == seen)
+                _isEnding = readers.Length == seen;
+            }
+            if (_isEnding)
                 return;
             seen = readers.Length;
             await Task.WhenAll(readers).ConfigureAwait(false);
