@@ -64,13 +64,30 @@ internal sealed partial class VolumeFileSystem
     public override ValueTask<FuseResult> ReleaseDir(FuseContext context, ReleaseRequest request) => new(FuseResult.Success);
 
     public override ValueTask<FuseResult> ReadDir(FuseContext context, ReadDirRequest request, DirectoryWriter writer) =>
-        List(context, request, new PlainSink(writer));
+        List(context, request, new PlainSink(writer), writer);
 
     public override ValueTask<FuseResult> ReadDirPlus(FuseContext context, ReadDirRequest request, DirectoryWriter writer) =>
-        List(context, request, new PlusSink(this, Asking(context.Node), writer));
+        List(context, request, new PlusSink(this, Asking(context.Node), writer), writer);
 
-    private ValueTask<FuseResult> List(FuseContext context, ReadDirRequest request, IDirectorySink sink) =>
-        Done(_volume.ReadDirectoryAsync(Translate.Inode(context.Node), (long)request.Offset, sink, sink is PlusSink, Translate.ReadFlags(request.Flags), Cancellation(context)));
+    /// <summary>Nodes that are listed are counted. So what is listed is answered, whatever ends the listing: the kernel asks on behind it, and meets the error then.</summary>
+    private ValueTask<FuseResult> List(FuseContext context, ReadDirRequest request, IDirectorySink sink, DirectoryWriter writer)
+    {
+        var call = _volume.ReadDirectoryAsync(Translate.Inode(context.Node), (long)request.Offset, sink, sink is PlusSink, Translate.ReadFlags(request.Flags), Cancellation(context));
+        return call.IsCompletedSuccessfully ? new(Listed(call.Result, writer)) : Wait(call, writer);
+
+        static FuseResult Listed(FsResult result, DirectoryWriter writer) => writer.Count > 0 ? FuseResult.Success : Done(result);
+        static async ValueTask<FuseResult> Wait(ValueTask<FsResult> pending, DirectoryWriter writer)
+        {
+            try
+            {
+                return Listed(await pending, writer);
+            }
+            catch (OperationCanceledException) when (writer.Count > 0)
+            {
+                return FuseResult.Success;
+            }
+        }
+    }
 
     private sealed class PlainSink(DirectoryWriter writer) : IDirectorySink
     {
