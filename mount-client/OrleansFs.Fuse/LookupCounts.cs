@@ -29,8 +29,11 @@ public sealed class LookupCounts
     }
 
     /// <summary>Takes lookups back. More than were counted is a broken peer: the node is forgotten.</summary>
+    /// <param name="node">The node.</param>
+    /// <param name="lookups">How many.</param>
+    /// <param name="forgotten">Called where the node is not known any more, before it can be counted anew, and so under a lock: for what is noted of it.</param>
     /// <returns>Whether the node was known and is not any more.</returns>
-    public bool Forget(NodeId node, ulong lookups) => PartOf(node).Forget(node.Value, lookups);
+    public bool Forget(NodeId node, ulong lookups, Action<NodeId>? forgotten = null) => PartOf(node).Forget(node.Value, lookups, forgotten);
 
     /// <summary>Whether the kernel knows the node. It always knows the root.</summary>
     public bool Contains(NodeId node) => node == NodeId.Root || PartOf(node).Contains(node.Value);
@@ -96,7 +99,7 @@ public sealed class LookupCounts
             }
         }
 
-        internal bool Forget(ulong node, ulong lookups)
+        internal bool Forget(ulong node, ulong lookups, Action<NodeId>? forgotten)
         {
             lock (_gate)
             {
@@ -112,6 +115,7 @@ public sealed class LookupCounts
                 _count--;
                 if (_slots.Length > SmallestTable && (long)_count * 4 < _slots.Length)
                     Resize(Math.Max(SmallestTable, _count * 3 / 2));
+                forgotten?.Invoke(new NodeId(node));
                 return true;
             }
         }

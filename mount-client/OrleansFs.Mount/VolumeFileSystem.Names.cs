@@ -11,7 +11,7 @@ internal sealed partial class VolumeFileSystem
     {
         var asked = Asking(context.Node);
         // A file handle of name_to_handle_at(2) is resolved by looking "." up in the inode itself, which may be no directory.
-        var call = name.Span.SequenceEqual("."u8)
+        var call = name.Span.SequenceEqual("."u8) && !Translate.Inode(context.Node).IsOfMount
             ? _volume.GetAttributesAsync(Translate.Inode(context.Node), Cancellation(context))
             : _volume.LookupAsync(Translate.Inode(context.Node), name, Cancellation(context));
         // What is not known by its hash may be in a moment: that it is not there is not kept.

@@ -35,6 +35,9 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
 
     private readonly HeldNames _names = new(TimeProvider.System);
 
+    /// <summary>Runs under the lock of the count: who looks the node up anew notes things after that.</summary>
+    private readonly Action<NodeId> _drop;
+
     private uint _preferredIO = Limits.SpaceUnit;
 
     /// <param name="openSession">Gives the volume to a session whose knowledge of inodes is asked of its argument.</param>
@@ -45,6 +48,7 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
         _policy = policy;
         _accessTimes = accessTimes;
         _opened = new OpenReply(default, policy.WritebackCache ? OpenReplyFlags.KeepCache : OpenReplyFlags.None);
+        _drop = Drop;
         _volume = openSession(this);
         _cached = (_volume is FolderedVolume foldered ? foldered.Volume : _volume) as ICachedAccess;
     }
@@ -84,15 +88,23 @@ internal sealed partial class VolumeFileSystem : FuseFileSystem, ICacheHolder
     {
         foreach (var forget in forgets)
         {
-            if (!_known.Forget(forget.Node, forget.Lookups))
-                continue;
-            _fresh.TryRemove(forget.Node, out _);
-            _names.Forget(forget.Node);
-            ForgetPages(forget.Node);
-            _privileged.TryRemove(forget.Node, out _);
-            _outdated.TryRemove(forget.Node, out _);
-            _volume.Forget(Translate.Inode(forget.Node));
+            var inode = Translate.Inode(forget.Node);
+            // It counts its files itself, from before they are answered.
+            if (inode.IsOfMount)
+                Folder?.Forget(inode, forget.Lookups);
+            if (_known.Forget(forget.Node, forget.Lookups, _drop) && !inode.IsOfMount)
+                _volume.Forget(inode);
         }
+    }
+
+    /// <summary>What is noted of a node for as long as the kernel knows it.</summary>
+    private void Drop(NodeId node)
+    {
+        _fresh.TryRemove(node, out _);
+        _names.Forget(node);
+        ForgetPages(node);
+        _privileged.TryRemove(node, out _);
+        _outdated.TryRemove(node, out _);
     }
 
     private CancellationToken Cancellation(FuseContext context) => _policy.Cancellable ? context.CancellationToken : CancellationToken.None;

@@ -33,8 +33,8 @@ internal sealed class ContentFolder(IVolumeAccess volume, IContentAccess content
 
     public async ValueTask<FsResult<Attributes>> LookupAsync(InodeNumber directory, ReadOnlyMemory<byte> name, CancellationToken cancellation)
     {
-        if (name.Span.SequenceEqual("."u8) && FolderNodes.IsDirectory(directory))
-            return Directory(directory);
+        if (name.Span.SequenceEqual("."u8))
+            return FolderNodes.IsDirectory(directory) ? Directory(directory) : _nodes.FindAgain(directory) is { } file ? Of(file) : Errno.ESTALE;
         if (directory == FolderNodes.Folder)
             return await LookupHereAsync(name, cancellation);
         if (!FolderNodes.IsDirectory(directory))
@@ -94,9 +94,11 @@ internal sealed class ContentFolder(IVolumeAccess volume, IContentAccess content
     public FsResult<ReadOnlyMemory<byte>> GetXattr(InodeNumber inode, ReadOnlySpan<byte> name) =>
         name.SequenceEqual(OwnXattr.Hash) && _nodes.Find(inode)?.Content is { } known ? new ReadOnlyMemory<byte>(Encoding.ASCII.GetBytes(known.Hash.ToString())) : Errno.ENODATA;
 
-    public void Forget(InodeNumber inode)
+    /// <param name="inode">What the kernel forgets.</param>
+    /// <param name="lookups">How many of its look-ups; at the end of a mount all.</param>
+    public void Forget(InodeNumber inode, ulong lookups)
     {
-        if (_nodes.Remove(inode) is not { } name)
+        if (_nodes.Remove(inode, lookups) is not { } name)
             return;
         content.Release(name);
         // Looked up again in between, it was held already and is no more: the next read finds that out and holds it anew.

@@ -6,7 +6,8 @@ namespace OrleansFs.Mount;
 /// <remarks>
 /// Invariants:
 /// 1. Their numbers begin with <see cref="InodeNumber.NoSite"/>, so that none is ever that of an inode of a volume, and none is given twice.
-/// 2. Content has one number as long as the kernel knows it. A report has a new one with each look-up, so that its size and its text are of one moment, and nobody reads an older one out of the page cache.
+/// 2. Each answer to a look-up is counted before another thread can take it for forgotten: a file goes with the last count that the kernel gives back, under the same lock.
+/// 3. Content has one number as long as the kernel knows it. A report has a new one with each look-up, so that its size and its text are of one moment, and nobody reads an older one out of the page cache.
 /// </remarks>
 internal sealed class FolderNodes
 {
@@ -17,9 +18,12 @@ internal sealed class FolderNodes
     private const ulong FirstFile = 16;
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<InodeNumber, FolderFile> _files = [];
-    private readonly Dictionary<ContentName, FolderFile> _contents = [];
-    private readonly Queue<FolderFile> _oldest = new();
+    private readonly Dictionary<InodeNumber, Known> _files = [];
+    private readonly Dictionary<ContentName, Known> _contents = [];
+
+    /// <summary>Content, by when it was looked up first or taken last.</summary>
+    private readonly LinkedList<FolderFile> _oldest = [];
+
     private ulong _next = FirstFile;
 
     public static bool IsDirectory(InodeNumber inode) => inode == Folder || inode == Blocks || inode == Files;
@@ -30,44 +34,60 @@ internal sealed class FolderNodes
     public FolderFile? Find(InodeNumber inode)
     {
         lock (_lock)
-            return _files.GetValueOrDefault(inode);
+            return _files.GetValueOrDefault(inode)?.File;
     }
 
-    /// <summary>The file of content that is held; null past <see cref="Limits.MostContents"/>.</summary>
+    /// <summary>A file that is known, counted once more.</summary>
+    public FolderFile? FindAgain(InodeNumber inode)
+    {
+        lock (_lock)
+            return _files.TryGetValue(inode, out var known) ? Counted(known) : null;
+    }
+
+    /// <summary>The file of content that is held, counted; null past <see cref="Limits.MostContents"/>.</summary>
     public FolderFile? Add(ContentName name, in ContentInfo content)
     {
         lock (_lock)
         {
             if (_contents.TryGetValue(name, out var known))
-                return known;
+                return Counted(known);
             if (_contents.Count >= Limits.MostContents)
                 return null;
             var file = new FolderFile(Number(_next++), name, content.Size, content.AllocatedBytes, null);
-            _files.Add(file.Inode, file);
-            _contents.Add(name, file);
-            _oldest.Enqueue(file);
-            return file;
+            known = new Known(file, _oldest.AddLast(file));
+            _files.Add(file.Inode, known);
+            _contents.Add(name, known);
+            return Counted(known);
         }
     }
 
+    /// <summary>A new file with a text, counted.</summary>
     public FolderFile Add(byte[] text)
     {
         lock (_lock)
         {
             var file = new FolderFile(Number(_next++), null, text.Length, text.Length, text);
-            _files.Add(file.Inode, file);
-            return file;
+            var known = new Known(file, null);
+            _files.Add(file.Inode, known);
+            return Counted(known);
         }
     }
 
-    /// <summary>The kernel knows it no more.</summary>
-    /// <returns>What is to be let go; null for what held nothing.</returns>
-    public ContentName? Remove(InodeNumber inode)
+    /// <summary>The kernel gives look-ups back; with the last it knows the file no more.</summary>
+    /// <returns>What is to be let go; null for what is still known, or held nothing.</returns>
+    public ContentName? Remove(InodeNumber inode, ulong lookups)
     {
         lock (_lock)
         {
-            if (!_files.Remove(inode, out var file) || file.Content is not { } name)
+            if (!_files.TryGetValue(inode, out var known))
                 return null;
+            known.Lookups -= Math.Min(lookups, known.Lookups);
+            if (known.Lookups > 0)
+                return null;
+            _files.Remove(inode);
+            if (known.Age is not { } age || known.File.Content is not { } name)
+                return null;
+            _oldest.Remove(age);
             _contents.Remove(name);
             return name;
         }
@@ -81,20 +101,33 @@ internal sealed class FolderNodes
             if (_contents.Count <= Limits.KnownContents)
                 return [];
             var taken = new List<ContentName>();
-            for (int looks = _oldest.Count; looks > 0 && taken.Count < Limits.PrunedContents; looks--)
+            while (taken.Count < Math.Min(Limits.PrunedContents, _contents.Count) && _oldest.First is { } age)
             {
-                var file = _oldest.Dequeue();
-                if (!_files.ContainsKey(file.Inode))
-                    continue;
-                taken.Add(file.Content!.Value);
+                taken.Add(age.Value.Content!.Value);
                 // Somebody may have it open: then it is asked about again.
-                _oldest.Enqueue(file);
+                _oldest.RemoveFirst();
+                _oldest.AddLast(age);
             }
             return taken;
         }
     }
 
+    private static FolderFile Counted(Known known)
+    {
+        known.Lookups++;
+        return known.File;
+    }
+
     private static InodeNumber Number(ulong within) => new(((ulong)InodeNumber.NoSite << InodeNumber.SiteShift) | within);
+
+    private sealed class Known(FolderFile file, LinkedListNode<FolderFile>? age)
+    {
+        public FolderFile File => file;
+
+        public LinkedListNode<FolderFile>? Age => age;
+
+        public ulong Lookups { get; set; }
+    }
 }
 
 /// <summary>A file in the folder.</summary>

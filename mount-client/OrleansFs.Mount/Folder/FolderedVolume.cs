@@ -118,7 +118,7 @@ internal sealed class FolderedVolume(IVolumeAccess volume, ContentFolder folder,
     public void Forget(InodeNumber inode)
     {
         if (inode.IsOfMount)
-            folder.Forget(inode);
+            folder.Forget(inode, ulong.MaxValue);
         else
             volume.Forget(inode);
     }
