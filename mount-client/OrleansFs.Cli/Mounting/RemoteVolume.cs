@@ -45,16 +45,20 @@ internal sealed class RemoteVolume : IServedVolume
         var cluster = SiloNetwork.ParseCluster(request.Network.Cluster!);
         CopyName? wanted = request.Copy is { } name ? SiloNetwork.ParseName("--copy", name) : null;
         var connection = await VolumeConnection.ConnectAsync(new VolumeConnectionOptions { Cluster = cluster, Loggers = loggers }, cancellation);
+        RuntimeFolder? folder = null;
         try
         {
             var copy = await connection.FindCopyAsync(wanted, cancellation);
             var holder = new LateHolder();
             var options = new RemoteVolumeOptions { Client = $"{Environment.MachineName}:{request.MountPoint}", WriteBehind = true, FollowsMaster = wanted is null, AccessTimes = request.ReadOnly ? AccessTimes.Never : request.AccessTimes };
+            // Before the session: where it cannot be made, none is left attached.
+            folder = RuntimeFolder.Create(copy.Copy.Value);
             var access = await GrainVolumeAccess.AttachAsync(connection, copy.Copy, holder, options, cancellation);
-            return new RemoteVolume(request, connection, access, holder, RuntimeFolder.Create(copy.Copy.Value));
+            return new RemoteVolume(request, connection, access, holder, folder);
         }
         catch
         {
+            folder?.Dispose();
             await connection.DisposeAsync();
             throw;
         }

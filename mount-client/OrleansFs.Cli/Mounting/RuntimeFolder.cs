@@ -43,8 +43,16 @@ internal sealed class RuntimeFolder : IDisposable
         foreach (string folder in Directory.GetDirectories(parent))
         {
             string suffix = System.IO.Path.GetExtension(folder).TrimStart('.');
-            if (int.TryParse(suffix, NumberStyles.None, CultureInfo.InvariantCulture, out int id) && !Directory.Exists($"/proc/{id}"))
+            if (!int.TryParse(suffix, NumberStyles.None, CultureInfo.InvariantCulture, out int id) || Directory.Exists($"/proc/{id}"))
+                continue;
+            try
+            {
                 Directory.Delete(folder, recursive: true);
+            }
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+            {
+                // Another process takes it away at the same moment; what cannot be taken away is in nobody's way.
+            }
         }
     }
 }
