@@ -185,6 +185,9 @@ internal static class Limits
     /// <summary>How long a process serves before it looks for block files that an earlier one has left: its user waits for other things at first.</summary>
     public static readonly TimeSpan SweepAfterStart = TimeSpan.FromMinutes(5);
 
+    /// <summary>How often a replica looks for block files that it needs no more, and that it has not been told of.</summary>
+    public static readonly TimeSpan SweepInterval = TimeSpan.FromDays(1);
+
     /// <summary>Age of an unfinished block file at which its writer is known to be gone.</summary>
     public static readonly TimeSpan TemporaryAge = TimeSpan.FromHours(1);
 

@@ -11,7 +11,8 @@ namespace OrleansFs.Engine.Replication;
 /// <remarks>
 /// Invariants:
 /// 1. What <see cref="Has"/> says is there has passed its SHA-256 in this copy: when it was received, or, where no row tells of that, now.
-/// 2. A received block's file stays until a transaction names it or this process ends: who deletes looks here under the block's lock.
+/// 2. A received block's file stays until a transaction names it, a full copy has come without it, or this process ends: who deletes looks here under the block's lock. What was forgotten for want of room is young, and a sweep
+/// leaves that alone.
 /// 3. A block whose row says absent is damaged, lost, or was gone when its row came; each start finds them again in the table.
 /// </remarks>
 internal sealed class ReplicaBlocks
@@ -28,6 +29,7 @@ internal sealed class ReplicaBlocks
     private readonly ConcurrentDictionary<BlockHash, byte> _damaged = new();
     private readonly ConcurrentQueue<(BlockHash Hash, long Since)> _collected = new();
     private int _reported;
+    private bool _takesCopy;
 
     public ReplicaBlocks(MetadataStore metadata, BlockFiles files, BlockLocks locks, ContentHolds holds, TimeProvider time, ILogger logger)
     {
@@ -38,6 +40,13 @@ internal sealed class ReplicaBlocks
         _time = time;
         _logger = logger;
         FindAbsent();
+    }
+
+    /// <summary>A full copy is being taken: its rows are not here yet, and no file is deleted for having none.</summary>
+    public bool TakesCopy
+    {
+        get => Volatile.Read(ref _takesCopy);
+        set => Volatile.Write(ref _takesCopy, value);
     }
 
     /// <summary>Damaged blocks that are known now.</summary>
@@ -204,11 +213,13 @@ internal sealed class ReplicaBlocks
         return (files, bytes);
     }
 
-    private long? DeleteStray(BlockHash hash)
+    /// <summary>Deletes the file of a block that no row speaks of.</summary>
+    /// <returns>The bytes it took; null where it stays, or was gone.</returns>
+    public long? DeleteStray(BlockHash hash)
     {
         lock (_locks.For(hash))
         {
-            if (_received.ContainsKey(hash) || _metadata.TryGetBlock(hash, out _) || _holds.Contains(hash))
+            if (TakesCopy || _received.ContainsKey(hash) || _metadata.TryGetBlock(hash, out _) || _holds.Contains(hash))
                 return null;
             long bytes = _files.DiskBytes(hash) ?? 0;
             return _files.Delete(hash) ? bytes : null;

@@ -24,6 +24,8 @@ public sealed partial class ReplicaReceiver
                 DropCopy();
                 MetadataCopy.Delete(IncomingPath);
                 _copy = copy = new IncomingCopy(offer, IncomingPath);
+                _follows = false;
+                volume.ReplicaBlocks.TakesCopy = true;
             }
             return Answer(volume, ReplicaOutcome.Ok) with { Bytes = copy.Received };
         }, cancellation);
@@ -75,6 +77,7 @@ public sealed partial class ReplicaReceiver
                 DropCopy();
                 MetadataCopy.Delete(IncomingPath);
                 volume.ReplicaBlocks.Replaced();
+                (_follows, _isSwept) = (true, false);
                 volume.Announce(new VolumeChanges([], [], Everything: true));
                 _logger.LogInformation("a full copy has been taken: the replica is at {Lsn}", volume.Metadata.Committed);
                 return Answer(volume, ReplicaOutcome.Ok);
@@ -145,8 +148,12 @@ public sealed partial class ReplicaReceiver
 
     private void DropCopy()
     {
-        _copy?.Dispose();
+        if (_copy is not { } copy)
+            return;
+        copy.Dispose();
         _copy = null;
+        if (_volume is { } volume)
+            volume.ReplicaBlocks.TakesCopy = false;
     }
 
     /// <summary>A database on its way. Guarded by the receiver's gate, but for what is outstanding.</summary>

@@ -218,6 +218,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             volume.BlockStore.Files.SyncEarlierRuns();
             await Task.Run(() => volume.Composer.TidyAfterKill(cancellation), cancellation);
             volume.RunBeside("flatten", token => FlattenAsync(volume, token));
+            volume.RunBeside("sweep", token => SweepAsync(volume, token));
         }
         catch
         {
@@ -257,6 +258,7 @@ public sealed partial class ReplicaReceiver : IReplicaLink, IAsyncDisposable
             var composed = Compose(volume, contents);
             await volume.Metadata.DurableAsync(CancellationToken.None);
             volume.Composer.DeleteFiles(composed);
+            _follows = true;
             return Answer(volume, ReplicaOutcome.Ok);
         }
         finally
