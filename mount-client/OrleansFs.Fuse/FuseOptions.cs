@@ -81,6 +81,9 @@ public sealed record FuseOptions
     /// <summary>Bytes of a ring entry's payload. Less than the kernel wants makes it refuse the registration, which a test needs.</summary>
     internal int? RingPayloadSize { get; init; }
 
+    /// <summary>Entries of a core's queue, at most. A test of what happens there has fewer.</summary>
+    internal int MaxRingEntries { get; init; } = Limits.MaxRingEntries;
+
     /// <summary>What is asked of the kernel; what it does not offer is left out. Default: <see cref="DefaultCapabilities"/>.</summary>
     public FuseCapabilities Capabilities { get; init; } = DefaultCapabilities;
 

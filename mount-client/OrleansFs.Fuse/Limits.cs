@@ -30,6 +30,9 @@ internal static class Limits
     /// <summary>Entries of one io_uring queue. It grows only while its entries wait for their handlers (a lock, a fetch), by one page of memory each.</summary>
     internal const int MaxRingEntries = 1024;
 
+    /// <summary>Of the entries of a queue that cannot grow any more, one in so many is not for waits for locks: what ends these waits comes by the same queue.</summary>
+    internal const int EntriesForUnlocks = 16;
+
     /// <summary>Entries that an io_uring queue may begin with: each is a megabyte of address space and a request the program may have under way.</summary>
     internal const int MaxQueueDepth = 256;
 

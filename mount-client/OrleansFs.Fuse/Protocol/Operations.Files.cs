@@ -93,8 +93,14 @@ internal static unsafe partial class Operations
     internal static bool SetLk(ProtocolEngine engine, Request request) =>
         engine.Complete(request, engine.FileSystem.SetLk(request.Context, ReadLock(request, wait: false)));
 
-    internal static bool SetLkW(ProtocolEngine engine, Request request) =>
-        engine.Complete(request, engine.FileSystem.SetLk(request.Context, ReadLock(request, wait: true)));
+    /// <summary>Also flock(LOCK_UN), which waits for nothing.</summary>
+    internal static bool SetLkW(ProtocolEngine engine, Request request)
+    {
+        LockRequest asked = ReadLock(request, wait: true);
+        return asked.Lock.Type != LockType.Unlock && !request.MayWaitForLock
+            ? engine.Refuse(request, Errno.ENOLCK)
+            : engine.Complete(request, engine.FileSystem.SetLk(request.Context, asked));
+    }
 
     internal static bool Ioctl(ProtocolEngine engine, Request request)
     {

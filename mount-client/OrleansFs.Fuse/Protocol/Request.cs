@@ -91,6 +91,9 @@ internal abstract unsafe class Request : CallState
         return true;
     }
 
+    /// <summary>Whether a wait for a lock leaves room for the request that ends it.</summary>
+    internal virtual bool MayWaitForLock => true;
+
     /// <summary>Separates the fixed part from the rest.</summary>
     internal abstract bool TrySplit(int opSize);
 

@@ -61,6 +61,8 @@ internal sealed unsafe class RingRequest : Request, IDisposable
 
     internal override byte* ReplyPointer => _payload.Pointer;
 
+    internal override bool MayWaitForLock => _worker.MayWaitForLock(Queue);
+
     private byte* Header => _headers.Pointer + _headerStart;
 
     /// <summary>Address of the two vectors that a registration points to.</summary>

@@ -204,6 +204,10 @@ internal sealed unsafe partial class RingWorker : IDisposable
         }
     }
 
+    /// <summary>Whether a request may wait for a lock: not where the queue has all the entries that it may have, and its last free ones are for what is no wait.</summary>
+    internal bool MayWaitForLock(RingQueue queue) =>
+        queue.Entries < _engine.Options.MaxRingEntries || queue.Suspended < queue.Entries - (queue.Entries / Limits.EntriesForUnlocks) - 1;
+
     private void Lost(RingRequest entry, Errno error)
     {
         if (error is Errno.EAGAIN or Errno.EINTR && !_stop)
@@ -275,7 +279,7 @@ internal sealed unsafe partial class RingWorker : IDisposable
     /// </summary>
     private void Grow(RingQueue queue)
     {
-        int more = Math.Min(Math.Max(queue.Entries, 4), Limits.MaxRingEntries - queue.Entries);
+        int more = Math.Min(Math.Max(queue.Entries, 4), _engine.Options.MaxRingEntries - queue.Entries);
         if (more <= 0)
         {
             if (!_warnedOfGrowth)

@@ -95,6 +95,36 @@ public sealed class LifetimeTests
         _ = Posix.Close(holder);
     }
 
+    /// <summary>Else the unlock, which comes by the same queue, would wait for them.</summary>
+    [Fact]
+    public async Task Of_more_lock_waiters_than_a_queue_may_have_entries_some_are_refused()
+    {
+        int waiters = 40 * Environment.ProcessorCount;
+        await using MemoryMount mount = await MemoryMount.StartAsync(FuseTransport.IoUring, change: o => o with { QueueDepth = 4, MaxRingEntries = 16 });
+        int holder = Posix.MustOpen(mount.Path("lock"), Posix.O_RDWR | Posix.O_CREAT);
+        Assert.Equal(0, Posix.Flock(holder, Posix.LOCK_EX));
+        int taken = 0, refused = 0;
+        Thread[] threads = [.. Enumerable.Range(0, waiters).Select(_ => new Thread(() =>
+        {
+            int fd = Posix.MustOpen(mount.Path("lock"), Posix.O_RDWR);
+            if (Posix.Flock(fd, Posix.LOCK_EX) == 0)
+                Interlocked.Increment(ref taken);
+            else if (Posix.LastError == Errno.ENOLCK)
+                Interlocked.Increment(ref refused);
+            _ = Posix.Close(fd);
+        }))];
+        Array.ForEach(threads, t => t.Start());
+        while (Volatile.Read(ref refused) == 0)
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        Task<int> unlock = Task.Run(() => Posix.Flock(holder, Posix.LOCK_UN), TestContext.Current.CancellationToken);
+        Assert.Equal(0, await unlock.WaitAsync(s_patience, TestContext.Current.CancellationToken));
+        foreach (Thread thread in threads)
+            Assert.True(thread.Join(s_patience));
+        Assert.Equal(waiters, taken + refused);
+        Assert.True(taken > 0);
+        _ = Posix.Close(holder);
+    }
+
     [Theory]
     [MemberData(nameof(Transports))]
     public async Task A_handler_that_throws_answers_EIO_and_is_logged_once(FuseTransport transport)
