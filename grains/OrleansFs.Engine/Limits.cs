@@ -182,6 +182,9 @@ internal static class Limits
     /// <summary>Dead blocks taken in one transaction: some milliseconds of SQLite.</summary>
     public const int CollectBatch = 512;
 
+    /// <summary>Damaged blocks that the next start of a master knows of: some 70 KiB of text. Of more the rest is found again when it is read, or verified.</summary>
+    public const int DamagedKept = 1024;
+
     /// <summary>How long a process serves before it looks for block files that an earlier one has left: its user waits for other things at first.</summary>
     public static readonly TimeSpan SweepAfterStart = TimeSpan.FromMinutes(5);
 

@@ -30,6 +30,7 @@ public sealed class BlockVerification : IDisposable
     private VerificationState _state;
     private long _saved;
     private long _mended;
+    private bool _isToSave;
 
     internal BlockVerification(VolumeCopy volume, TimeSpan? every, TimeProvider time, ILogger logger)
     {
@@ -39,6 +40,9 @@ public sealed class BlockVerification : IDisposable
         _logger = logger;
         _state = VerificationState.Read(volume.DataFolder);
         _saved = _mended = time.GetTimestamp();
+        // What is written again must not be taken for stored because of a block that an earlier run has found damaged.
+        foreach (var hash in IsReplica ? [] : _state.UnrepairedBlocks())
+            _unrepaired.TryAdd(hash, 0);
     }
 
     /// <summary>How it stands.</summary>
@@ -96,15 +100,25 @@ public sealed class BlockVerification : IDisposable
     /// <summary>A block that should be here turned out to be damaged or missing, and no other copy gave it. On a master.</summary>
     internal void NoteDamaged(BlockHash hash)
     {
-        if (_unrepaired.Count < ReplicationLimits.DamagedRemembered && IsExpected(hash))
-            _unrepaired.TryAdd(hash, 0);
+        if (_unrepaired.Count < ReplicationLimits.DamagedRemembered && IsExpected(hash) && _unrepaired.TryAdd(hash, 0))
+            SaveSoon();
     }
 
     /// <summary>Whether a block is known to be damaged or missing here.</summary>
     internal bool IsDamaged(BlockHash hash) => _unrepaired.ContainsKey(hash);
 
     /// <summary>A writer has stored the block anew.</summary>
-    internal void NoteStored(BlockHash hash) => _unrepaired.TryRemove(hash, out _);
+    internal void NoteStored(BlockHash hash)
+    {
+        if (!_unrepaired.IsEmpty && _unrepaired.TryRemove(hash, out _))
+            SaveSoon();
+    }
+
+    private void SaveSoon()
+    {
+        Volatile.Write(ref _isToSave, true);
+        Wake();
+    }
 
     /// <summary>Verifies when that is due or asked for, until cancelled.</summary>
     internal async Task RunAsync(CancellationToken cancellation)
@@ -121,6 +135,8 @@ public sealed class BlockVerification : IDisposable
                 else
                     await _wake.WaitAsync(Limits.VerifyTick, cancellation);
                 await MendAsync(cancellation);
+                if (Interlocked.Exchange(ref _isToSave, false))
+                    Save();
             }
         }
         finally
@@ -215,6 +231,8 @@ public sealed class BlockVerification : IDisposable
                 continue;
             }
             bool isNew = _unrepaired.Count < ReplicationLimits.DamagedRemembered && _unrepaired.TryAdd(hash, 0);
+            if (isNew)
+                SaveSoon();
             // Also where a reader has told of it, or there are too many to remember: what has no file nobody takes for stored.
             string? moved = read.Status == BlockReadStatus.Corrupt ? _volume.BlockStore.QuarantineIfDamaged(hash) : null;
             if (isNew || moved is not null)
@@ -242,7 +260,7 @@ public sealed class BlockVerification : IDisposable
             BlockHash[] wanted = [.. chunk.Where(h => IsExpected(h) && !_volume.BlockStore.Files.Verify(h).IsOk)];
             var mended = await _volume.MendAsync(wanted, cancellation);
             foreach (var hash in chunk.Except(wanted.Except(mended)))
-                _unrepaired.TryRemove(hash, out _);
+                NoteStored(hash);
             foreach (var hash in mended)
                 _logger.LogInformation("block {Hash} has been had from a replica and is whole", hash);
         }
@@ -256,7 +274,7 @@ public sealed class BlockVerification : IDisposable
     {
         VerificationState state;
         lock (_lock)
-            state = _state;
+            state = _state with { Unrepaired = _unrepaired.IsEmpty ? null : [.. _unrepaired.Keys.Take(Limits.DamagedKept).Select(h => h.ToString())] };
         _saved = _time.GetTimestamp();
         try
         {

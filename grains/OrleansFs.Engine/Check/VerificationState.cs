@@ -38,8 +38,21 @@ internal sealed record VerificationState
     /// <summary>What it found damaged or missing.</summary>
     public long LastDamaged { get; init; }
 
+    /// <summary>Blocks that are damaged or missing on a master and could be had from nobody, in hexadecimal digits: the first <see cref="Limits.DamagedKept"/> of them. Null: none.</summary>
+    public IReadOnlyList<string>? Unrepaired { get; init; }
+
     [JsonIgnore]
     public BlockHash After => Cursor is { } text && BlockHash.TryParse(text, out var hash) ? hash : BlockHash.Hole;
+
+    /// <summary>The hashes of <see cref="Unrepaired"/>.</summary>
+    public IEnumerable<BlockHash> UnrepairedBlocks()
+    {
+        foreach (string text in Unrepaired ?? [])
+        {
+            if (BlockHash.TryParse(text, out var hash))
+                yield return hash;
+        }
+    }
 
     /// <summary>What a folder has; nothing done yet where it has none, or one that is not understood.</summary>
     public static VerificationState Read(string folder)

@@ -116,8 +116,10 @@ public sealed class BlockVerificationTests
     }
 
     /// <summary>A file that is restored from a backup after its copy here was found damaged has the same hashes: they name nothing that could be shared.</summary>
-    [Fact]
-    public async Task What_was_found_damaged_is_stored_again_when_it_is_written_again()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_was_found_damaged_is_stored_again_when_it_is_written_again(bool afterRestart)
     {
         await using var master = await VolumeFixture.CreateAsync(S);
         byte[] content = await WriteAsync(master, 4);
@@ -128,6 +130,12 @@ public sealed class BlockVerificationTests
         var a = await master.FindAsync("f");
         Assert.Equal(Errno.EIO, (await master.Volume.ReadAsync(a, 0, new byte[content.Length], Cancellation)).Error);
         Assert.Equal(1, master.Copy.Verification.Report.Unrepaired);
+        if (afterRestart)
+        {
+            await master.ReopenAsync();
+            a = await master.FindAsync("f");
+            Assert.Equal(1, master.Copy.Verification.Report.Unrepaired);
+        }
         var b = await master.CreateFileAsync("b");
         await master.WriteAsync(b, 0, content);
         Assert.Equal(Errno.None, (await master.Copy.SyncAllAsync(Cancellation)).Error);
