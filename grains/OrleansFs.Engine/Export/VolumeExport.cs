@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.Versioning;
 using System.Text;
 using OrleansFs.Engine.Metadata;
+using OrleansFs.Engine.Native;
 using OrleansFs.Model;
 
 namespace OrleansFs.Engine.Export;
@@ -146,6 +147,7 @@ public sealed class VolumeExport : IInodeHolder
         {
             if (Mode.IsDirectory(attributes.Mode))
             {
+                MakeParents(path);
                 MakeDirectory(attributes, target);
                 _others++;
             }
@@ -158,7 +160,9 @@ public sealed class VolumeExport : IInodeHolder
             {
                 MakeParents(path);
                 var link = await _session.ReadLinkAsync(attributes.Inode, cancellation);
-                File.CreateSymbolicLink(target, link.TryGet(out var text, out _) ? Encoding.UTF8.GetString(text.Span) : "");
+                if (!link.TryGet(out var text, out var error))
+                    throw new IOException($"{error} where it says what it links to");
+                SymbolicLink.Make(target, text.Span);
                 _others++;
             }
             else

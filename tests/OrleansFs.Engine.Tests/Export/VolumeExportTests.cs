@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using OrleansFs.Engine.Export;
 using OrleansFs.Engine.Tests.Content;
@@ -7,6 +8,9 @@ namespace OrleansFs.Engine.Tests.Export;
 
 public sealed class VolumeExportTests
 {
+    /// <summary>No UTF-8.</summary>
+    private static readonly byte[] s_latin1 = [.. "caf"u8, 0xE9];
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     /// <summary>Owners are not carried over. So a program is not copied out as one that makes everybody its new owner, and a directory that was closed stays so.</summary>
@@ -27,6 +31,22 @@ public sealed class VolumeExportTests
         Assert.Equal((UnixFileMode)0x1C0, File.GetUnixFileMode(home));
         Assert.Equal((UnixFileMode)0x1ED, File.GetUnixFileMode(Path.Combine(home, "program")));
         Assert.Equal("content", await File.ReadAllTextAsync(Path.Combine(home, "program"), Cancellation));
+        Directory.Delete(target, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_link_says_the_same_bytes()
+    {
+        string target = Directory.CreateTempSubdirectory("ofs-export-").FullName;
+        await using var volume = await VolumeFixture.CreateAsync();
+        var user = new Caller(1000, 1000, 1, 0);
+        var link = await volume.Volume.CreateAsync(InodeNumber.Root, "link"u8.ToArray(), new NewInode { Mode = Mode.S_IFLNK | 0x1FF, SymlinkTarget = s_latin1 }, user, Cancellation);
+        Assert.Equal(Errno.None, link.Error);
+        Assert.Empty((await new VolumeExport(volume.Copy, target, null).RunAsync(all: true, Cancellation)).Problems);
+        using var readlink = Process.Start(new ProcessStartInfo("readlink", ["-n", Path.Combine(target, VolumeExport.FilesFolder, "link")]) { RedirectStandardOutput = true })!;
+        using var said = new MemoryStream();
+        await readlink.StandardOutput.BaseStream.CopyToAsync(said, Cancellation);
+        Assert.Equal(s_latin1, said.ToArray());
         Directory.Delete(target, recursive: true);
     }
 }

@@ -183,6 +183,8 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         var usb = await ReplicaAsync("usb");
         string first = await WriteAsync(master, "a", 2 * MiB);
         await WriteAsync(master, "removed", 1000);
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory($"{master}/private", Private);
         await OrleansFsCommand.SucceedAsync("drain", master, "--copies", "2", "--wait", "2min");
         Assert.Contains("16 of 16 blocks", await OrleansFsCommand.SucceedAsync("evict", $"{master}/a"), StringComparison.Ordinal);
         await StopAsync(usb);
@@ -191,6 +193,7 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await StopAsync(nas);
         string lost = await WriteAsync(master, "c", MiB);
         Directory.CreateDirectory($"{master}/folder");
+        Directory.CreateDirectory($"{master}/private/new");
         await WriteAsync($"{master}/folder", "d", 1000);
         File.Delete($"{master}/removed");
         await UnmountAsync(master);
@@ -233,6 +236,7 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await OrleansFsCommand.SucceedAsync("export", "--data", data, $"{_folder}/out");
         Assert.Equal(["c", "folder/d"], FilesIn($"{_folder}/out"));
         Assert.Equal(lost, await HashAsync($"{_folder}/out/files/c"));
+        Assert.Equal((true, Private), (Directory.Exists($"{_folder}/out/files/private/new"), File.GetUnixFileMode($"{_folder}/out/files/private")));
         Assert.Contains("removed  removed in /", await File.ReadAllLinesAsync($"{_folder}/out/changes.txt", Cancellation));
         await RefusedAsync("is not empty", "export", "--data", data, $"{_folder}/out");
     }
