@@ -59,6 +59,13 @@ if ! deploy/install.sh "$report/installed" >"$report/install.log" 2>&1; then
 fi
 export ORLEANSFS_PROGRAM=$report/installed/bin/orleansfs
 
+# Where silos and mounts wait for each other more than they work: beside the rest, after the engine's.
+runs+=(Replicas)
+{
+    tail --pid="$engine" -f /dev/null
+    run Replicas OrleansFs.Mounted.Tests -class '*ReplicaCommandTests'
+} >"$report/Replicas.log" 2>&1 &
+
 # The fault tests wait for disks, networks and processes much of their time, so they run beside the others. Those with networks come first and by themselves: a network namespace of one holds the mounts of another fault test for
 # as long as it is there. Both rows take about as long: so the kills of a cluster follow in the other one.
 runs+=(Networks Faults Clusters)
@@ -70,11 +77,12 @@ for project in tests/*.Tests; do
     project=$(basename "$project")
     case $project in OrleansFs.Fault.Tests | OrleansFs.Engine.Tests) continue ;; esac
     runs+=("$project")
-    run "$project" "$project"
+    # A filter that meets nothing in the others.
+    run "$project" "$project" -class- '*ReplicaCommandTests'
 done
 run Clusters OrleansFs.Fault.Tests -class '*ClusterKillTests'
 wait
-cat "$report/Engine.log" "$report/Faults.log"
+cat "$report/Engine.log" "$report/Replicas.log" "$report/Faults.log"
 
 # What failed and the longest classes once more, at the end, where they are looked for.
 python3 - "$report" <<'EOF'

@@ -256,6 +256,8 @@ public sealed partial class EvictionTests
         await EventuallyAsync(() => LocalBlocks(master) == FileSize / S - 1 && master.Copy.Metadata.LocalBytes == BytesOfBlocks(master));
         await master.Copy.Replication.AttachAsync(replica.Name, replica.Link);
         Assert.Equal(Content(0), await master.ReadAllAsync(file));
+        // The one that was fetched is kept after it was given.
+        await EventuallyAsync(() => LocalBlocks(master) == FileSize / S);
         Assert.Equal(0, (await master.Copy.ChangeResidencyAsync(file, ResidencyAction.Evict, 0, FileSize, Cancellation)).Value.Staying);
         Assert.Equal(0, LocalBlocks(master));
     }

@@ -84,7 +84,7 @@ public sealed class ReplicaCommandTests(MountPool mounts) : IAsyncLifetime
         await OrleansFsCommand.SucceedAsync("verify", Conn, "--copy", "usb");
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         patience.CancelAfter(OrleansFsCommand.Patience);
-        while (!(await OrleansFsCommand.SucceedAsync("replicas", master)).Contains("usb: it lacks 1 block", StringComparison.Ordinal))
+        while (!(await OrleansFsCommand.SucceedAsync("replicas", master)).Contains("usb: 1 damaged blocks", StringComparison.Ordinal))
             await Task.Delay(200, patience.Token);
         await RefusedAsync("usb is following and lacks 1 blocks", "drain", master, "--copies", "2", "--wait", "1s");
         usb.Warning = "warn  VolumeCopy: block";
