@@ -42,6 +42,16 @@ internal sealed class OpenFileLocks
     public IReadOnlyList<ulong> Released(FileHandle file, NodeId node)
     {
         lock (_lock)
-            return _owners.Remove(file, out var owners) ? [.. owners.Where(owner => _latest.TryGetValue((node, owner), out var latest) && latest == file && _latest.Remove((node, owner)))] : [];
+        {
+            if (!_owners.Remove(file, out var owners))
+                return [];
+            var released = new List<ulong>();
+            foreach (ulong owner in owners)
+            {
+                if (_latest.TryGetValue((node, owner), out var latest) && latest == file && _latest.Remove((node, owner)))
+                    released.Add(owner);
+            }
+            return released;
+        }
     }
 }
